@@ -1,0 +1,12 @@
+"""Data sets: which videos there are, their labels, and the protocols that divide them."""
+
+from data.base import Dataset
+from data.folder import Folder
+from data.hmdb51 import HMDB51
+from data.msr_action3d import MsrAction3D
+from data.stick_figures import StickFigures
+from data.ucf101 import UCF101
+
+DATASETS: dict[str, type[Dataset]] = {
+    kind.model_fields["name"].default: kind for kind in (StickFigures, MsrAction3D, UCF101, HMDB51, Folder)
+}

@@ -1,0 +1,65 @@
+"""HMDB-51: 6,766 videos of 51 actions."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from data.official import Entry, ThreeSplits, lines
+from data.protocols import Side
+from pipeline.errors import InputError
+
+_FIRST_LIST = re.compile(r"(?P<name>\w+)_test_split1\.txt")
+_VIDEO = re.compile(r"(?P<stem>[^/\\]+)\.\w+\s+(?P<side>[012])")
+_SIDES: dict[str, Side] = {"0": "unused", "1": "train", "2": "test"}
+
+
+class HMDB51(ThreeSplits):
+    """Kuehne et al., "HMDB: A Large Video Database for Human Motion Recognition", ICCV 2011.
+
+    Below the root: class folders in hmdb51_org/, videos/ or the root itself; <class>_test_split1.txt and so on in
+    testTrainMulti_7030_splits/, splits/ or the root itself. Each split trains on 70 videos a class, tests 30 and
+    leaves out the rest. Subjects are the films and clips that a class's videos were cut from.
+    """
+
+    name: Literal["hmdb51"] = "hmdb51"
+    video_folders: ClassVar[tuple[str, ...]] = ("hmdb51_org", "videos", ".")
+    list_folders: ClassVar[tuple[str, ...]] = ("testTrainMulti_7030_splits", "splits", ".")
+    list_pattern: ClassVar[str] = "*_test_split1.txt"
+
+    def class_names(self, lists: Path) -> tuple[str, ...]:
+        matches = (_FIRST_LIST.fullmatch(file.name) for file in lists.glob(self.list_pattern))
+        return tuple(sorted(match["name"] for match in matches if match))
+
+    def entries(self, lists: Path, classes: Sequence[str], split: int) -> Iterator[Entry]:
+        for name in classes:
+            for place, line in lines(lists / f"{name}_test_split{split}.txt"):
+                match = _VIDEO.fullmatch(line)
+                if not match:
+                    raise InputError(f"{place}: {line!r}; a line is <video>.avi and 1 (train), 2 (test) or 0 (neither)")
+                yield Entry(place, f"{name}/{match['stem']}", _SIDES[match["side"]])
+
+    def source(self, video_id: str) -> str:
+        # <source>_<class>_<visible body>_<camera>_np<people>_<viewpoint>_<quality>_<number>
+        name, stem = video_id.split("/")
+        return f"{name}/{stem.rsplit(f'_{name}_', 1)[0]}"
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The five types of actions that the paper tells apart."""
+        return {group: tuple(names.split()) for group, names in _GROUPS.items()}
+
+
+_GROUPS = {
+    "facial actions": "chew laugh smile talk",
+    "facial actions with object": "drink eat smoke",
+    "body movements": (
+        "cartwheel clap climb climb_stairs dive fall_floor flic_flac handstand jump pullup pushup run sit situp "
+        "somersault stand turn walk wave"
+    ),
+    "body movements with object": (
+        "brush_hair catch draw_sword dribble golf hit kick_ball pick pour push ride_bike ride_horse shoot_ball "
+        "shoot_bow shoot_gun swing_baseball sword_exercise throw"
+    ),
+    "body movements with human": "fencing hug kick kiss punch shake_hands sword",
+}

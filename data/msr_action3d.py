@@ -1,0 +1,124 @@
+"""MSR Action3D: 567 skeleton sequences of 20 actions by 10 subjects."""
+
+import re
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from data.base import Dataset, Fold, Listing, Video, by_id
+from data.official import files_in, lines, required
+from data.protocols import divided
+from pipeline.errors import InputError
+
+ACTIONS = (
+    "high arm wave", "horizontal arm wave", "hammer", "hand catch", "forward punch", "high throw", "draw x",
+    "draw tick", "draw circle", "hand clap", "two hand wave", "side-boxing", "bend", "forward kick", "side kick",
+    "jogging", "tennis swing", "tennis serve", "golf swing", "pick up & throw",
+)  # fmt: skip
+SUBJECTS = range(1, 11)
+_NOT_RECORDED = {
+    **{(action, 4): (1, 2, 3) for action in (*range(1, 7), 15)},
+    **{pair: (3,) for pair in ((4, 3), (5, 6), (6, 6), (7, 4), (7, 7), (15, 2))},
+    (15, 3): (1, 2, 3),
+    (15, 5): (1, 2, 3),
+}
+"""Executions that are missing from the data set as it was published, by action and subject."""
+RECORDED = tuple(
+    f"a{action:02d}_s{subject:02d}_e{execution:02d}"
+    for action in range(1, len(ACTIONS) + 1)
+    for subject in SUBJECTS
+    for execution in (1, 2, 3)
+    if execution not in _NOT_RECORDED.get((action, subject), ())
+)
+EXCLUDED = frozenset(
+    (
+        *("a02_s03_e02", "a04_s03_e01", "a07_s04_e01", "a13_s09_e01", "a13_s09_e02", "a13_s09_e03", "a14_s03_e01"),
+        *("a20_s07_e01", "a20_s07_e03", "a20_s10_e03"),
+    )
+)
+"""Sequences with missing or erroneous skeletons, which the list of Wang et al. leaves out."""
+CVPR12_LIST = "files_used_in_cvpr12_paper.txt"
+
+_FILE = re.compile(r"(?P<id>a\d\d_s\d\d_e\d\d)_(?P<kind>skeleton|skeleton3D)\.txt")
+
+
+class MsrAction3D(Dataset):
+    """Li, Zhang and Liu, "Action Recognition Based on a Bag of 3D Points", CVPR4HB 2010.
+
+    The root holds ``aXX_sYY_eZZ_skeleton3D.txt`` (or ``…_skeleton.txt``, in the screen's coordinates).
+    ``sequences = "cvpr12"`` are the 557 of Wang et al., "Mining Actionlet Ensemble for Action Recognition with Depth
+    Cameras", CVPR 2012: those in its list where that lies in the root, all but ten otherwise.
+
+    Half of the subjects train and the others are tested, all 20 classes together. ``leave_one_out`` tests each of the
+    training subjects in turn, to choose a recipe without a look at the test subjects.
+    """
+
+    name: Literal["msr_action3d"] = "msr_action3d"
+    protocol_fields: ClassVar[frozenset[str]] = frozenset({"protocol", "train_subjects"})
+
+    sequences: Literal["cvpr12", "all"] = "cvpr12"
+    present_only: bool = False
+    protocol: Literal["cross_subject", "leave_one_out"] = "cross_subject"
+    train_subjects: tuple[int, ...] = (1, 3, 5, 7, 9)
+
+    @model_validator(mode="after")
+    def _some_to_train_and_some_to_test(self) -> Self:
+        chosen = set(self.train_subjects)
+        if len(chosen) < len(self.train_subjects) or not chosen <= set(SUBJECTS):
+            raise ValueError("train_subjects must be different numbers from 1 to 10")
+        if self.protocol == "cross_subject" and not 0 < len(chosen) < len(SUBJECTS):
+            raise ValueError("train_subjects must be some of the ten subjects, to leave others for the test")
+        if self.protocol == "leave_one_out" and len(chosen) < 2:
+            raise ValueError("leave_one_out needs two train_subjects or more")
+        return self
+
+    @property
+    def store_name(self) -> str:
+        return f"{self.name}-{self.sequences}"
+
+    def listing(self, root: Path) -> Listing:
+        """The sequences, of all 20 classes. Raises InputError that counts missing files."""
+        root = root.resolve()
+        files = _skeletons(root)
+        ids = required(self._wanted(root), files, root, self.present_only)
+        return Listing(
+            ACTIONS,
+            by_id(Video(id, {"skeleton": files[id]}, (int(id[1:3]) - 1,), id.split("_")[1]) for id in ids),
+        )
+
+    def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
+        """One fold across subjects, or one for each training subject. Raises InputError where a half is empty."""
+        trained = [f"s{subject:02d}" for subject in sorted(self.train_subjects)]
+        if self.protocol == "cross_subject":
+            name = "cross-subject"
+            return (divided(name, listing.videos, lambda video: "train" if video.subject in trained else "test"),)
+        videos = [video for video in listing.videos if video.subject in trained]
+        return tuple(_held_out(subject, videos) for subject in trained)
+
+    def _wanted(self, root: Path) -> tuple[str, ...]:
+        if self.sequences == "all":
+            return RECORDED
+        if not (root / CVPR12_LIST).exists():
+            return tuple(id for id in RECORDED if id not in EXCLUDED)
+        wanted: dict[str, None] = {}
+        for place, id in lines(root / CVPR12_LIST):
+            if id not in RECORDED or id in wanted:
+                fault = (
+                    "is listed a second time" if id in wanted else "is none of the 567 sequences, such as a01_s01_e01"
+                )
+                raise InputError(f"{place}: {id!r} {fault}")
+            wanted[id] = None
+        return tuple(wanted)
+
+
+def _held_out(subject: str, videos: list[Video]) -> Fold:
+    return divided(f"without-{subject}", videos, lambda video: "test" if video.subject == subject else "train")
+
+
+def _skeletons(root: Path) -> dict[str, Path]:
+    """Files by id. Raises InputError where metres and screen coordinates are mixed."""
+    matches = [(match, path) for name, path in files_in(root, ".") if (match := _FILE.fullmatch(name))]
+    if len({match["kind"] for match, _ in matches}) > 1:
+        raise InputError(f"{root} holds both _skeleton.txt and _skeleton3D.txt files; keep one kind in a folder")
+    return {match["id"]: path for match, path in matches}

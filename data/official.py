@@ -1,0 +1,165 @@
+"""What data sets with official lists share: reading the lists, and finding the files that they name."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+from data.base import Dataset, Fold, Listing, Video, by_id, contained
+from data.protocols import Side, divided
+from pipeline.errors import InputError
+
+VIDEO_EXTENSIONS = frozenset(
+    (".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mts", ".ts")
+)
+
+
+class Entry(NamedTuple):
+    """One line of a list. place: "file, line n"; id: "class/stem"; side: which half of the split it belongs to."""
+
+    place: str
+    id: str
+    side: Side
+
+
+class ThreeSplits(Dataset):
+    """Videos in one folder a class, and three official splits of lists that each name every video.
+
+    The videos lie in the first of ``video_folders`` that has a class's folder, the lists in the first of
+    ``list_folders`` that has any. Lists say .avi; a video is found by its stem, with any video extension. The root,
+    and the folder of videos in it, may be symbolic links; what the lists name must not leave that folder.
+    """
+
+    protocol_fields: ClassVar[frozenset[str]] = frozenset({"split"})
+    video_folders: ClassVar[tuple[str, ...]]
+    list_folders: ClassVar[tuple[str, ...]]
+    list_pattern: ClassVar[str]
+
+    split: Literal[1, 2, 3, "all"] = 1
+    present_only: bool = False
+
+    @abstractmethod
+    def class_names(self, lists: Path) -> tuple[str, ...]:
+        """All classes, in the official order. Raises InputError where their list is malformed."""
+
+    @abstractmethod
+    def entries(self, lists: Path, classes: Sequence[str], split: int) -> Iterator[Entry]:
+        """The lines of one split's lists. Raises InputError that names file and line where one is malformed."""
+
+    @abstractmethod
+    def source(self, video_id: str) -> str:
+        """What the video was cut from: the official splits never part videos of one source."""
+
+    def listing(self, root: Path) -> Listing:
+        """All videos, or those that are there and their classes. Raises InputError that counts missing ones."""
+        root = root.resolve()
+        lists = self._lists(root)
+        classes = self.class_names(lists)
+        folder = self._videos(root, classes)
+        files = _by_stem(folder, classes)
+        ids = required(self._division(lists, classes, 1), files, folder, self.present_only)
+        there = {video_id.split("/")[0] for video_id in ids}
+        kept = tuple(name for name in classes if name in there)
+        labels = {name: (label,) for label, name in enumerate(kept)}
+        return Listing(
+            kept,
+            by_id(Video(id, {"video": files[id]}, labels[id.split("/")[0]], self.source(id)) for id in ids),
+        )
+
+    def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
+        """The official split, or all three. Raises InputError where a half is empty or the lists disagree."""
+        lists = self._lists(root.resolve())
+        classes = self.class_names(lists)
+        return tuple(
+            self._fold(self._division(lists, classes, split), listing, f"split-{split}")
+            for split in ((1, 2, 3) if self.split == "all" else (self.split,))
+        )
+
+    def _fold(self, division: dict[str, Side], listing: Listing, name: str) -> Fold:
+        ids = {video.id for video in listing.videos}
+        disputed = ids - division.keys() if self.present_only else ids ^ division.keys()
+        if disputed:
+            raise InputError(f"{min(disputed)} is not in the lists of all splits; each split must list every video")
+        return divided(name, listing.videos, lambda video: division[video.id])
+
+    def _division(self, lists: Path, classes: Sequence[str], split: int) -> dict[str, Side]:
+        known, division = frozenset(classes), dict[str, Side]()
+        for place, id, side in self.entries(lists, classes, split):
+            if id.split("/")[0] not in known:
+                raise InputError(f"{place}: {id.split('/')[0]!r} is none of the {len(known)} classes")
+            if id in division:
+                raise InputError(f"{place}: {id} is listed a second time; a split lists a video once")
+            division[id] = side
+        return division
+
+    def _lists(self, root: Path) -> Path:
+        return _first(root, self.list_folders, (self.list_pattern,), "official lists")
+
+    def _videos(self, root: Path, classes: Sequence[str]) -> Path:
+        return _first(root, self.video_folders, [f"{name}/" for name in classes], "folders of videos").resolve()
+
+
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a list that are not blank, stripped, each after its place: "file, line n".
+
+    Raises InputError where the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; this official list is needed") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: this is no text; the official list is needed") from None
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line.strip()
+
+
+def files_in(root: Path, folder: str) -> Iterator[tuple[str, Path]]:
+    """Name and absolute path of each file in a folder below a resolved root; none where there is no such folder.
+
+    Raises InputError where the folder, or a file in it, is a symbolic link out of the root.
+    """
+    inside = contained(root, folder)
+    if not inside.is_dir():
+        return
+    with os.scandir(inside) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                contained(root, f"{folder}/{entry.name}")
+            if entry.is_file():
+                yield entry.name, inside / entry.name
+
+
+def required(wanted: Collection[str], present: Collection[str], root: Path, present_only: bool) -> list[str]:
+    """Those wanted ids that are present. Raises InputError that counts missing ones, unless ``present_only``."""
+    there = [id for id in wanted if id in present]
+    if not wanted:
+        raise InputError(f"the official lists for {root} are empty")
+    if not there or (len(there) < len(wanted) and not present_only):
+        missing = [id for id in wanted if id not in present]
+        hint = "; present_only = true makes do with those that are there" if there else ""
+        raise InputError(f"{len(missing)} of {len(wanted)} files are missing in {root}, one is {missing[0]}{hint}")
+    return there
+
+
+def _by_stem(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for name in classes:
+        for file, path in files_in(folder, name):
+            stem, extension = os.path.splitext(file)
+            if extension.lower() not in VIDEO_EXTENSIONS:
+                continue
+            if found.setdefault(f"{name}/{stem}", path) is not path:
+                raise InputError(f"{path} and {found[f'{name}/{stem}'].name} are the same video: keep one of them")
+    return found
+
+
+def _first(root: Path, folders: Sequence[str], patterns: Sequence[str], what: str) -> Path:
+    """The first folder below the root in which a pattern matches."""
+    for folder in folders:
+        if any(any((root / folder).glob(pattern)) for pattern in patterns):
+            return root / folder
+    places = ", ".join(str(root / folder) for folder in folders)
+    raise InputError(f"no {what} ({patterns[0]} …) in any of {places}")

@@ -1,0 +1,179 @@
+"""The embedded data set: videos of articulated figures doing KTH's six actions, with the matching skeletons."""
+
+from itertools import product
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+
+from data.base import Dataset, Fold, Listing, Video, by_id
+from data.protocols import subject_trials
+from data.stick_body import Array, Person, in_picture
+from data.stick_motion import ACTIONS, FPS, Performance, perform
+from pipeline.atomic import write_text
+from pipeline.errors import InputError
+from pipeline.fingerprint import short_digest
+
+Scenario = Literal["d1", "d2", "d3", "d4"]
+
+_SEGMENTS = "sequences.txt"
+_CRF = 23
+_KTH_TEST_FRACTION = 9 / 25
+# What a stream of random numbers decides; the streams are independent of each other.
+_PERSON, _OUTFIT, _MOTION, _SCENE, _CAMERA = range(5)
+
+
+class Take(NamedTuple):
+    """One file: a subject (counted from 1) doing an action in a scenario."""
+
+    subject: int
+    action: str
+    scenario: Scenario
+
+    @property
+    def stem(self) -> str:
+        return f"person{self.subject:02d}_{self.action}_{self.scenario}"
+
+
+class StickFigures(Dataset):
+    """Generated videos in the form of KTH (Schüldt, Laptev and Caputo 2004), skeletons in that of MSR Action3D.
+
+    Each subject does each action in each scenario: d1 outdoors, d2 outdoors with changing scale, d3 outdoors in
+    other clothes, d4 indoors with a shadow on the wall. Videos are 160 × 120 at 25 frames a second. In jogging,
+    running and walking the figure crosses the picture and leaves it between repetitions; the skeleton of an absent
+    figure is zero, as where a sensor tracks nobody. The same configuration gives the same bytes on the same versions
+    of the libraries.
+
+    Folds are trials with training subjects drawn at random, in the ratio of 16 to 9 of KTH's protocol.
+    """
+
+    name: Literal["stick_figures"] = "stick_figures"
+    protocol_fields: ClassVar[frozenset[str]] = frozenset({"trials", "train_subjects", "protocol_seed"})
+    generated: ClassVar[bool] = True
+
+    form: Literal["kth1", "kth2"] = Field("kth1", description="whole files, or a listed video for each repetition")
+    subjects: int = Field(9, ge=2, le=99)
+    scenarios: tuple[Scenario, ...] = Field(("d1", "d4"), min_length=1)
+    repetitions: PositiveInt = Field(2, description="of the action in each file; KTH has 4")
+    noise: NonNegativeFloat = Field(2.0, description="standard deviation of the camera's noise in grey levels")
+    clutter: float = Field(0.2, ge=0, le=1, description="how much stands about in the background")
+    occlusion: float = Field(0.0, ge=0, le=1, description="share of videos with a post or a hedge before the figure")
+    seed: NonNegativeInt = 0
+    trials: PositiveInt = 1
+    train_subjects: PositiveInt | None = Field(None, description="None: 16 of 25 of the subjects")
+    protocol_seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.scenarios)) < len(self.scenarios):
+            raise ValueError("scenarios must differ from each other")
+        if self.train_subjects is not None and self.train_subjects >= self.subjects:
+            raise ValueError(f"train_subjects must be below subjects ({self.subjects}), to leave some for the test")
+        return self
+
+    @property
+    def store_name(self) -> str:
+        return f"{self.name}-{self._digest(self.protocol_fields)}"
+
+    def folder(self, root: Path) -> Path:
+        """Where the files lie below ``root``: one folder for both forms of the same videos."""
+        return root.resolve() / self._digest(self.protocol_fields | {"form"})
+
+    def generate(self, root: Path) -> None:
+        """Make what is not there yet; a video that is there with its skeleton is kept. Deterministic."""
+        from tqdm import tqdm
+
+        folder = self.folder(root)
+        if not (folder / _SEGMENTS).exists():
+            write_text(folder / _SEGMENTS, self._segments_text())
+        missing = [take for take in self._takes() if not all(file.exists() for file in _files(folder, take).values())]
+        for take in tqdm(missing, desc=f"drawing {self.name}", unit="video", disable=None):
+            self._make(folder, take)
+
+    def listing(self, root: Path) -> Listing:
+        """All videos, or all repetitions in form "kth2". Raises InputError where files are missing."""
+        folder = self.folder(root)
+        wanted = [folder / _SEGMENTS, *(file for take in self._takes() for file in _files(folder, take).values())]
+        missing = [file for file in wanted if not file.exists()]
+        if missing:
+            raise InputError(f"{len(missing)} of {len(wanted)} generated files are missing, the first is {missing[0]}: "
+                             "let generate() make them")  # fmt: skip
+        segments = _read_segments(folder / _SEGMENTS) if self.form == "kth2" else {}
+        videos = []
+        for take in self._takes():
+            subject, labels, files = take.stem.split("_")[0], (ACTIONS.index(take.action),), _files(folder, take)
+            if self.form == "kth1":
+                videos.append(Video(take.stem, files, labels, subject))
+            else:
+                ranges = segments[take.stem]
+                videos += [Video(f"{take.stem}/{n}", files, labels, subject, r) for n, r in enumerate(ranges, start=1)]
+        return Listing(ACTIONS, by_id(videos))
+
+    def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
+        """One fold a trial; trial n is the same whatever the number of trials."""
+        chosen = self.train_subjects
+        test_fraction = _KTH_TEST_FRACTION if chosen is None else 1 - chosen / self.subjects
+        return subject_trials(listing, test_fraction, self.trials, self.protocol_seed)
+
+    def _digest(self, without: frozenset[str]) -> str:
+        return short_digest({"version": self.version, **self.model_dump(mode="json", exclude=set(without))})
+
+    def _takes(self) -> list[Take]:
+        return [Take(*take) for take in product(range(1, self.subjects + 1), ACTIONS, self.scenarios)]
+
+    def _rng(self, purpose: int, subject: int, action: int = 0, scenario: int = 0) -> np.random.Generator:
+        return np.random.default_rng([self.seed, purpose, subject, action, scenario])
+
+    def _person(self, subject: int) -> Person:
+        return Person.draw(self._rng(_PERSON, subject))
+
+    def _performance(self, take: Take) -> Performance:
+        rng = self._rng(_MOTION, *_numbers(take))
+        return perform(take.action, self._person(take.subject), take.scenario, self.repetitions, rng)
+
+    def _segments_text(self) -> str:
+        """One line a file in the form of KTH's 00sequences.txt: ranges counted from 1, the last frame included."""
+        lines = []
+        for take in self._takes():
+            ranges = ", ".join(f"{start + 1}-{end}" for start, end in self._performance(take).segments)
+            lines.append(f"{take.stem}\tframes\t{ranges}\n")
+        return "".join(lines)
+
+    def _make(self, folder: Path, take: Take) -> None:
+        from data.stick_rendering import Outfit, render
+        from data.stick_scenes import Scene
+        from pipeline.video import write
+
+        person, performance = self._person(take.subject), self._performance(take)
+        files = _files(folder, take)
+        write_text(files["skeleton"], _skeleton_text(performance))
+        outfit = Outfit.draw(self._rng(_OUTFIT, take.subject, scenario=int(take.scenario == "d3")))
+        scene = Scene.draw(take.scenario, self.clutter, self.occlusion, self._rng(_SCENE, *_numbers(take)))
+        frames = render(performance, person, outfit, scene, self.noise, self._rng(_CAMERA, *_numbers(take)))
+        write(files["video"], frames, FPS, crf=_CRF)
+
+
+def _numbers(take: Take) -> tuple[int, int, int]:
+    return take.subject, ACTIONS.index(take.action), int(take.scenario[1:])
+
+
+def _files(folder: Path, take: Take) -> dict[str, Path]:
+    return {"video": folder / f"{take.stem}.mp4", "skeleton": folder / f"{take.stem}_skeleton3D.txt"}
+
+
+def _skeleton_text(performance: Performance) -> str:
+    """20 rows a frame of x y z confidence; 0 confidence for a joint outside the picture, all 0 for nobody there."""
+    seen = in_picture(performance.joints)[..., None]
+    rows: Array = np.concatenate([performance.joints, seen], axis=-1) * performance.present[:, None, None]
+    return "".join("{:.6f} {:.6f} {:.6f} {:.6f}\n".format(*row) for row in rows.reshape(-1, 4) + 0.0)
+
+
+def _read_segments(path: Path) -> dict[str, list[tuple[int, int]]]:
+    """Half-open ranges counted from 0, by the file's stem."""
+    segments = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        stem, _, ranges = line.split("\t")
+        bounds = [span.split("-") for span in ranges.split(", ")]
+        segments[stem] = [(int(first) - 1, int(last)) for first, last in bounds]
+    return segments

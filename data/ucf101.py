@@ -1,0 +1,82 @@
+"""UCF-101: 13,320 videos of 101 actions."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from data.official import Entry, ThreeSplits, lines
+from data.protocols import Side
+from pipeline.errors import InputError
+
+_CLASS = re.compile(r"(?P<index>\d+)\s+(?P<name>\w+)")
+_VIDEO = re.compile(r"(?P<id>(?P<name>\w+)/v_\w+_g\d+_c\d+)\.\w+(?:\s+(?P<index>\d+))?")
+_LISTS: tuple[tuple[str, Side], ...] = (("trainlist", "train"), ("testlist", "test"))
+
+
+class UCF101(ThreeSplits):
+    """Soomro, Zamir and Shah, "UCF101: A Dataset of 101 Human Actions Classes From Videos in The Wild", 2012.
+
+    Below the root: class folders in UCF-101/, videos/ or the root itself; classInd.txt, trainlist01.txt,
+    testlist01.txt and so on in ucfTrainTestlist/, splits/ or the root itself. Subjects are a class's 25 groups.
+    """
+
+    name: Literal["ucf101"] = "ucf101"
+    video_folders: ClassVar[tuple[str, ...]] = ("UCF-101", "videos", ".")
+    list_folders: ClassVar[tuple[str, ...]] = ("ucfTrainTestlist", "splits", ".")
+    list_pattern: ClassVar[str] = "classInd.txt"
+
+    def class_names(self, lists: Path) -> tuple[str, ...]:
+        names: list[str] = []
+        for place, line in lines(lists / "classInd.txt"):
+            match = _CLASS.fullmatch(line)
+            if not match or int(match["index"]) != len(names) + 1 or match["name"] in names:
+                raise InputError(f"{place}: {line!r}; '{len(names) + 1} <new class>' should be here")
+            names.append(match["name"])
+        return tuple(names)
+
+    def entries(self, lists: Path, classes: Sequence[str], split: int) -> Iterator[Entry]:
+        numbers = {name: number for number, name in enumerate(classes, start=1)}
+        for kind, side in _LISTS:
+            for place, line in lines(lists / f"{kind}{split:02d}.txt"):
+                match = _VIDEO.fullmatch(line)
+                if not match:
+                    raise InputError(f"{place}: {line!r}; a line is <class>/v_<class>_g<group>_c<clip>.avi [index]")
+                if match["index"] and int(match["index"]) != numbers.get(match["name"]):
+                    raise InputError(f"{place}: {line!r}; classInd.txt has {numbers.get(match['name'])} for the class")
+                yield Entry(place, match["id"], side)
+
+    def source(self, video_id: str) -> str:
+        name, stem = video_id.split("/")
+        return f"{name}/{stem.split('_')[-2]}"
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The five types of actions that the paper tells apart."""
+        return {group: tuple(names.split()) for group, names in _GROUPS.items()}
+
+
+_GROUPS = {
+    "human-object interaction": (
+        "ApplyEyeMakeup ApplyLipstick BlowDryHair BrushingTeeth CuttingInKitchen Hammering HulaHoop JugglingBalls "
+        "JumpRope Knitting Mixing MoppingFloor Nunchucks PizzaTossing ShavingBeard SkateBoarding SoccerJuggling Typing "
+        "WritingOnBoard YoYo"
+    ),
+    "body motion": (
+        "BabyCrawling BlowingCandles BodyWeightSquats HandstandPushups HandstandWalking JumpingJack Lunges PullUps "
+        "PushUps RockClimbingIndoor RopeClimbing Swing TaiChi TrampolineJumping WalkingWithDog WallPushups"
+    ),
+    "human-human interaction": "BandMarching Haircut HeadMassage MilitaryParade SalsaSpin",
+    "musical instruments": (
+        "Drumming PlayingCello PlayingDaf PlayingDhol PlayingFlute PlayingGuitar PlayingPiano PlayingSitar "
+        "PlayingTabla PlayingViolin"
+    ),
+    "sports": (
+        "Archery BalanceBeam BaseballPitch Basketball BasketballDunk BenchPress Biking Billiards Bowling "
+        "BoxingPunchingBag BoxingSpeedBag BreastStroke CleanAndJerk CliffDiving CricketBowling CricketShot Diving "
+        "Fencing FieldHockeyPenalty FloorGymnastics FrisbeeCatch FrontCrawl GolfSwing HammerThrow HighJump HorseRace "
+        "HorseRiding IceDancing JavelinThrow Kayaking LongJump ParallelBars PoleVault PommelHorse Punch Rafting Rowing "
+        "Shotput Skiing Skijet SkyDiving SoccerPenalty StillRings SumoWrestling Surfing TableTennisShot TennisSwing "
+        "ThrowDiscus UnevenBars VolleyballSpiking"
+    ),
+}

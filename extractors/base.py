@@ -1,0 +1,84 @@
+"""What an extractor promises."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from pipeline.config import Config
+from pipeline.row import Row
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.fit import Curves
+
+__all__ = ["Clip", "Extraction", "Extractor", "FittedNetwork", "Labelled", "Row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What an extractor that reads a file is given: the file, and the half-open range of its frames (None: all)."""
+
+    path: Path
+    frames: tuple[int, int] | None = None
+
+
+class Extraction(Protocol):
+    """A built extractor: one clip, or the upstream rows of one video (one a variant), to one row a variant.
+
+    Deterministic: rows depend on their input alone, not on what was extracted before.
+    Raises UnusableVideo where the video is at fault.
+    """
+
+    def __call__(self, source: "Clip | Sequence[Row]") -> Iterator[Row]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The training material of a fitted extractor: upstream rows on demand, and their class indices.
+
+    rows: every variant of every training video; reading one opens the store lazily.
+    """
+
+    rows: Sequence[Row]
+    labels: Sequence[int]
+    classes: int
+
+
+class FittedNetwork(Config):
+    """The part of an extractor that is trained on the training videos of a split, with a fingerprint of its own."""
+
+    seed: int = 0
+
+    @abstractmethod
+    def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
+        """The trained state dict and its curves; continues from ``checkpoint`` where that exists."""
+
+
+class Extractor(Config):
+    """A configuration that can be built into an ``Extraction``."""
+
+    name: str
+    reads: ClassVar[str] = "video"
+    """The modality of the file it is computed from: "video" or "skeleton"."""
+
+    @property
+    def variants(self) -> int:
+        """Rows a video: 1 + the number of augmented copies."""
+        return 1
+
+    @property
+    def upstream(self) -> "Extractor | None":
+        """The extractor whose rows this one reads; None where it reads the file itself."""
+        return None
+
+    @property
+    def fitted(self) -> FittedNetwork | None:
+        """What must be trained on the split's training videos first; None where nothing is."""
+        return None
+
+    @abstractmethod
+    def build(self, device: str, state: Path | None = None) -> Extraction:
+        """Import what is needed and make it ready on ``device``; ``state``: the fitted network's safetensors file."""

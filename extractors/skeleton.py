@@ -1,0 +1,90 @@
+"""Skeleton features: positions, angles, offsets, velocities and distances of 20 joints, one vector a frame."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from extractors.base import Clip, Extraction, Extractor, Row
+from pipeline.config import Config
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Augmentation(Config):
+    """Copies of each sequence, perturbed within these bounds; y is the vertical axis, coordinates are metres."""
+
+    copies: PositiveInt = 8
+    speed_factor: float = Field(1.25, ge=1, description="copies are up to so many times faster or slower")
+    yaw_degrees: NonNegativeFloat = Field(20, description="turn to either side about the vertical axis")
+    pitch_degrees: NonNegativeFloat = Field(9, description="tilt up or down about the horizontal axis")
+    axis_scale: float = Field(0.15, ge=0, lt=1, description="stretch or shrink of each axis, as a share")
+    joint_offset_metres: NonNegativeFloat = Field(
+        0.02, description="deviation of each joint's constant shift, per axis"
+    )
+    seed: NonNegativeInt = 0
+
+
+class Skeleton(Extractor):
+    """The five blocks of Veeriah, Zhuang, Qi, "Differential Recurrent Neural Networks for Action Recognition",
+    ICCV 2015: position 60, angle 136, offset 54, velocity 162, pairwise 171.
+
+    Rows: ``features (time, 583 or 472)`` float32, ``start_frames (time,)``; attribute ``frames``. The files say
+    nothing of a frame rate.
+    """
+
+    name: Literal["skeleton"] = "skeleton"
+    reads: ClassVar[str] = "skeleton"
+
+    variant: Literal["583", "472"] = Field("583", description="472: the last block is positions to the hip centre, 60")
+    normalise: bool = Field(True, description="hip centre at the origin, mean bone length of the clip 1")
+    sampled_frames: PositiveInt | None = Field(
+        None, description="sequences are interpolated to so many frames before anything else, which evens out speed"
+    )
+    velocity_window_frames: PositiveInt = 5
+    velocity_threshold_bone_lengths: PositiveFloat = Field(
+        0.02, description="a coordinate that moves no more in a frame is still; in mean bone lengths of the clip"
+    )
+    augment: Augmentation | None = None
+
+    @property
+    def variants(self) -> int:
+        return 1 + (self.augment.copies if self.augment else 0)
+
+    def build(self, device: str, state: Path | None = None) -> Extraction:
+        from extractors.skeleton_file import read
+
+        def extract(source: Clip | Sequence[Row]) -> Iterator[Row]:
+            if not isinstance(source, Clip):
+                raise TypeError("skeleton features are computed from files, not from rows")
+            joints = read(source.path, source.frames)
+            for copy in range(self.variants):
+                yield self._row(joints, copy)
+
+        return extract
+
+    def _row(self, joints: "np.ndarray", copy: int) -> Row:
+        import numpy as np
+
+        from extractors.skeleton_augment import Perturbation, generator
+        from extractors.skeleton_blocks import features
+        from extractors.skeleton_file import bone_length, interpolated, normalised
+
+        frames, speed = len(joints), 1.0
+        if self.augment and copy:
+            perturbation = Perturbation.draw(self.augment, generator(joints, self.augment.seed, copy))
+            joints, speed = perturbation.moved(joints), perturbation.speed
+        times = np.linspace(0, frames - 1, self.sampled_frames or max(1, round(frames / speed)))
+        joints = interpolated(joints, times)
+        if self.normalise:
+            joints = normalised(joints)
+        blocks = features(
+            joints,
+            self.velocity_window_frames,
+            self.velocity_threshold_bone_lengths * bone_length(joints),
+            distances=self.variant == "583",
+        )
+        starts = np.rint(times).astype(np.int64)
+        return Row({"features": blocks.astype(np.float32), "start_frames": starts}, {"frames": frames})

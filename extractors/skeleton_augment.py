@@ -1,0 +1,48 @@
+"""Augmented copies of a skeleton sequence, drawn from its own content."""
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+
+from extractors.skeleton_file import HIP_CENTRE, JOINTS
+
+if TYPE_CHECKING:
+    from extractors.skeleton import Augmentation
+
+
+class Perturbation(NamedTuple):
+    """One draw: how fast, and joints -> ``matrix`` · (joints − centre) + centre + ``shifts``."""
+
+    speed: float
+    matrix: np.ndarray  # (3, 3)
+    shifts: np.ndarray  # (20, 3), metres
+
+    @classmethod
+    def draw(cls, within: "Augmentation", rng: np.random.Generator) -> Self:
+        """Speed log-uniform, angles and scales uniform, shifts normal."""
+        speed = within.speed_factor ** rng.uniform(-1, 1)
+        yaw, pitch = np.radians(rng.uniform(-1, 1, 2) * (within.yaw_degrees, within.pitch_degrees))
+        scales = 1 + within.axis_scale * rng.uniform(-1, 1, 3)
+        shifts = within.joint_offset_metres * rng.standard_normal((JOINTS, 3))
+        return cls(speed, rotation(0, pitch) @ rotation(1, yaw) @ np.diag(scales), shifts)
+
+    def moved(self, joints: np.ndarray) -> np.ndarray:
+        """Joints (time, 20, 3), turned and stretched about the clip's mean hip centre; time stays as it is."""
+        centre = joints[:, HIP_CENTRE].mean(axis=0)
+        return np.asarray((joints - centre) @ self.matrix.T + centre + self.shifts)
+
+
+def rotation(axis: int, angle: float) -> np.ndarray:
+    """The right-handed turn by ``angle`` radians about x (0), y (1) or z (2), a matrix (3, 3) for columns."""
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.eye(3)
+    matrix[[first, second], [first, second]] = np.cos(angle)
+    matrix[second, first], matrix[first, second] = np.sin(angle), -np.sin(angle)
+    return matrix
+
+
+def generator(joints: np.ndarray, seed: int, variant: int) -> np.random.Generator:
+    """Random numbers that depend on the joints' values, the seed and the number of the copy, and on nothing else."""
+    digest = hashlib.blake2b(joints.astype("<f8").tobytes(), digest_size=16).digest()
+    return np.random.default_rng((int.from_bytes(digest), seed, variant))

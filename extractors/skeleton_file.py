@@ -1,0 +1,116 @@
+"""Skeleton files of MSR Action3D: the body's layout, parsing, repair, normalisation.
+
+Li, Zhang, Liu, "Action Recognition Based on a Bag of 3D Points", CVPR4HB 2010. Joints are counted from 0 here.
+"""
+
+from array import array
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UnusableVideo
+
+JOINTS = 20
+COLUMNS = 4  # x, y, z, confidence
+HIP_CENTRE = 6
+FEET = (17, 18)
+BONES = np.array(
+    [
+        (19, 0, 1, 0, 7, 9, 1, 8, 10, 2, 3, 6, 6, 4, 5, 13, 14, 15, 16),
+        (2, 2, 2, 7, 9, 11, 8, 10, 12, 3, 6, 4, 5, 13, 14, 15, 16, 17, 18),
+    ]
+).T  # (19, 2)
+"""Each bone's two joints; it points from the first to the second."""
+
+LARGEST_BYTES = 64 * 2**20
+"""Some 80,000 frames; larger files are no skeletons of one clip."""
+FARTHEST = 1e6
+"""No coordinate is larger, whether in metres, millimetres or pixels; squares stay finite."""
+
+
+def read(path: Path, frames: tuple[int, int] | None = None) -> np.ndarray:
+    """The joints of a clip, (time, 20, 3) float64: x, y and z as in the file; wholly zero frames interpolated.
+
+    frames: half-open range of the file's frames; None for all of them.
+    Raises UnusableVideo where the file is malformed anywhere, ends before the range does, or holds no body in it.
+    """
+    with open(path, "rb") as file:
+        content = file.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise UnusableVideo(f"over {LARGEST_BYTES} bytes; a skeleton file is smaller")
+    joints = parse(content)
+    start, stop = frames or (0, len(joints))
+    if not 0 <= start < stop <= len(joints):
+        raise UnusableVideo(f"{len(joints)} frames; there is no range {start} to {stop} in them", len(joints))
+    return repaired(joints[start:stop])
+
+
+def parse(content: bytes) -> np.ndarray:
+    """Lines of ``x y z confidence``, 20 a frame -> joints (time, 20, 3) float64.
+
+    Raises UnusableVideo that names the first line that is wrong, with the number of whole frames before it.
+    """
+    numbers = array("d")
+    for line, text in enumerate(content.rstrip().splitlines()):
+        try:
+            numbers.extend(_row(text))
+        except ValueError as error:
+            raise UnusableVideo(f"line {line + 1}: {error}", line // JOINTS) from None
+    rows = len(numbers) // COLUMNS
+    if not rows:
+        raise UnusableVideo("the file is empty; 20 lines a frame are needed")
+    if rows % JOINTS:
+        raise UnusableVideo(f"{rows} lines are no multiple of {JOINTS}: the last frame is cut off", rows // JOINTS)
+    return np.frombuffer(numbers).reshape(-1, JOINTS, COLUMNS)[..., :3].copy()
+
+
+def _row(text: bytes) -> list[float]:
+    """Raises ValueError that says what is wrong."""
+    words = text.split()
+    if len(words) != COLUMNS:
+        raise ValueError(f"{len(words)} columns; x y z confidence are needed")
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        raise ValueError(f"{bytes(text[:60])!r} holds something other than numbers") from None
+    if not all(map(isfinite, values)):
+        raise ValueError("NaN or infinity")
+    if max(map(abs, values)) > FARTHEST:
+        raise ValueError(f"{max(values, key=abs):g} is no coordinate: over {FARTHEST:g}")
+    return values
+
+
+def repaired(joints: np.ndarray) -> np.ndarray:
+    """Wholly zero frames replaced: linearly between the nearest others, at the ends by the nearest one.
+
+    Raises UnusableVideo where all frames are zero.
+    """
+    seen = np.flatnonzero(joints.any(axis=(1, 2)))
+    if not len(seen):
+        raise UnusableVideo(f"all {len(joints)} frames are zero: no body was tracked", len(joints))
+    return interpolated(joints[seen], np.interp(np.arange(len(joints)), seen, np.arange(len(seen))))
+
+
+def interpolated(joints: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Joints (time, 20, 3) at fractional frames within 0 and time - 1; whole ones keep every bit."""
+    before = np.floor(times).astype(int)
+    after = np.minimum(before + 1, len(joints) - 1)
+    return np.asarray(joints[before] + (times - before)[:, None, None] * (joints[after] - joints[before]))
+
+
+def bone_length(joints: np.ndarray) -> float:
+    """The body's size: the median over frames of the mean length of its 19 bones.
+
+    Raises UnusableVideo where it is zero.
+    """
+    lengths = np.linalg.norm(joints[:, BONES[:, 1]] - joints[:, BONES[:, 0]], axis=2)  # (time, bone)
+    size = float(np.median(lengths.mean(axis=1)))
+    if not size:
+        raise UnusableVideo("the joints coincide: the body has no size", len(joints))
+    return size
+
+
+def normalised(joints: np.ndarray) -> np.ndarray:
+    """Relative to the hip centre of each frame, in units of the clip's mean bone length."""
+    return np.asarray((joints - joints[:, HIP_CENTRE, None]) / bone_length(joints))

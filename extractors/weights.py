@@ -1,0 +1,163 @@
+"""Pretrained weights: name or path -> file -> state dict -> the keys of our networks."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pipeline.config import unknown
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Source(NamedTuple):
+    """Where weights come from, and the names of files that hold them."""
+
+    url: str
+    files: tuple[str, ...]
+
+
+SOURCES = {
+    "imagenet-resnet50": Source(
+        "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+        ("resnet50-0676ba61.pth", "resnet50-imagenet.safetensors"),
+    ),
+    "imagenet-squeezenet1_0": Source(
+        "https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
+        ("squeezenet1_0-b66bff10.pth", "squeezenet1_0-imagenet.safetensors"),
+    ),
+}
+"""Weights known by name; all take RGB in [0, 1], normalised by ImageNet's mean and deviation."""
+
+WRAPPERS = re.compile(r"^(module\.|backbone\.|base_model\.)+")
+"""Prefixes that data-parallel training and other projects put before every key of the network itself."""
+
+
+class Loadable(Protocol):
+    """A network that foreign weights can be adapted to.
+
+    head: what its classifier's keys begin with; renames: regular expressions and what replaces them, applied in turn to
+    each key of other projects' layouts.
+    """
+
+    @property
+    def head(self) -> str: ...
+    @property
+    def renames(self) -> tuple[tuple[str, str], ...]: ...
+    def state_dict(self) -> "Mapping[str, Tensor]": ...
+
+
+def locate(name_or_path: str, folder: Path) -> Path:
+    """The absolute path of weights given by a path, by the name of a file in ``folder``, or by a name of ``SOURCES``.
+
+    Raises InputError that says which URL to put where, or which name was perhaps meant.
+    """
+    for path in (Path(name_or_path).expanduser(), folder / name_or_path):
+        if path.is_file():
+            return path.resolve()
+    if name_or_path in SOURCES:
+        source = SOURCES[name_or_path]
+        for file in source.files:
+            if (folder / file).is_file():
+                return (folder / file).resolve()
+        raise InputError(f"weights {name_or_path!r} are not there: download {source.url} into {folder.resolve()}")
+    if Path(name_or_path).suffix or "/" in name_or_path:
+        raise InputError(f"{name_or_path}: no such file, nor is it in {folder.resolve()}; a file of weights is needed")
+    raise InputError(unknown("weights", name_or_path, SOURCES))
+
+
+def load(path: Path) -> "dict[str, Tensor]":
+    """The state dict in a safetensors file or a torch file, on the CPU; no code in the file is ever run.
+
+    A torch file may hold the state dict itself or a training checkpoint with one under "state_dict" or "model".
+    Raises InputError where it is neither.
+    """
+    content = _content(path)
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(hasattr(value, "shape") for value in content.values())
+    ):
+        raise InputError(f"{path} holds no state dict; a mapping of names to tensors is needed")
+    return dict(content)
+
+
+def adapt(state: "Mapping[str, Tensor]", network: Loadable) -> "dict[str, Tensor]":
+    """``state`` under the network's own keys, complete and of the right shapes: ready for ``load_state_dict``.
+
+    Wrappers' prefixes are taken off, batch normalisation's tensors of shape (1, C) become (C,), and a classifier is
+    left out where the network has none. Raises InputError that names the first keys which are missing, left over or of
+    another shape: these weights are another network's.
+    """
+    expected = network.state_dict()
+    has_head = any(key.startswith(network.head) for key in expected)
+    renamed = {_renamed(key, network.renames): tensor for key, tensor in state.items()}
+    if len(renamed) < len(state):
+        raise InputError(f"{len(state)} tensors have only {len(renamed)} names: the file holds more than one network")
+    given = {
+        key: tensor.reshape(tensor.shape[1:]) if _is_squeezable(tensor, expected.get(key)) else tensor
+        for key, tensor in renamed.items()
+        if has_head or not key.startswith(network.head)
+    }
+    for key in expected:
+        if key.endswith("num_batches_tracked"):  # counts training steps: older files lack it, and nothing here reads it
+            given.setdefault(key, expected[key])
+    _check(given, expected, type(network).__name__)
+    return {key: given[key] for key in expected}
+
+
+def _content(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise InputError(f"{path} is no whole safetensors file ({error}); download it again") from None
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # bytes that are no pickle may end the reading of one in any way
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"{path} does not load as plain tensors ({reason}); a safetensors file, or a torch file that holds nothing"
+            " but a state dict, is needed"
+        ) from None
+
+
+def _renamed(key: str, renames: tuple[tuple[str, str], ...]) -> str:
+    key = WRAPPERS.sub("", key)
+    for pattern, replacement in renames:
+        key = re.sub(pattern, replacement, key)
+    return key
+
+
+def _is_squeezable(tensor: "Tensor", expected: "Tensor | None") -> bool:
+    return expected is not None and expected.ndim == 1 and tuple(tensor.shape) == (1, *expected.shape)
+
+
+def _check(given: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]", network: str) -> None:
+    shapes = (
+        f"{key} {tuple(given[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected
+        if key in given and given[key].shape != expected[key].shape
+    )
+    faults = {
+        "missing": [key for key in expected if key not in given],
+        "left over": [key for key in given if key not in expected],
+        "of another shape": list(shapes),
+    }
+    named = [
+        f"{len(keys)} {what} ({', '.join(keys[:3])}{', …' * (len(keys) > 3)})" for what, keys in faults.items() if keys
+    ]
+    if named:
+        raise InputError(f"these are not weights of {network}: of its {len(expected)} tensors {'; '.join(named)}")

@@ -1,0 +1,1 @@
+"""The machinery: configurations, fingerprints, video, clips, stores, training, scores and reports."""

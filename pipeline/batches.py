@@ -1,0 +1,74 @@
+"""Examples of any length, in padded batches of similar lengths."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.errors import InputError
+
+IGNORED = -100
+"""The label of padded steps, which ``torch.nn.functional.cross_entropy`` leaves out by default."""
+
+
+class Examples(Protocol):
+    """Training material, read on demand.
+
+    An item is ``inputs (time, ...)`` float32 and its target: a class index; class indices (time,) where frames are
+    labelled; or float32 (class,), 1 for each label, where a video has several. Items that vary at random
+    (augmentation) draw from torch's global generator, which is seeded for every epoch: resuming repeats them.
+    """
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """The number of time steps of every item."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Any]: ...
+
+
+def batches(lengths: Sequence[int], batch: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """One epoch: indices of examples, each once, of similar lengths in a batch, in random order.
+
+    Lengths are jittered by up to a quarter before sorting, so that batches are never the same twice; the one that
+    is not full is at a random place among them, so that no length is favoured.
+    """
+    order = np.argsort(np.asarray(lengths) * rng.uniform(1, 1.25, len(lengths)), kind="stable")
+    sizes = [batch] * (len(order) // batch) + [len(order) % batch] * (len(order) % batch > 0)
+    parts = np.split(order, np.cumsum(rng.permutation(sizes))[:-1])
+    return [parts[place] for place in rng.permutation(len(parts))]
+
+
+def collate(examples: Examples, indices: np.ndarray, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs (batch, time, ...) padded with zeros to the longest, lengths (batch,), targets; on ``device``."""
+    items = [examples[int(index)] for index in indices]
+    shape = items[0][0].shape[1:]
+    for index, (inputs, _) in zip(indices, items, strict=True):
+        if not len(inputs) or inputs.shape[1:] != shape:
+            raise InputError(f"example {index} has shape {inputs.shape}; at least one step of shape {shape} is needed")
+    padded = torch.from_numpy(_pad([inputs for inputs, _ in items], 0, np.float32))
+    lengths = torch.tensor([len(inputs) for inputs, _ in items])
+    labels = torch.from_numpy(_targets([np.asarray(target) for _, target in items]))
+    if torch.device(device).type != "cuda":
+        return padded.to(device), lengths.to(device), labels.to(device)
+    # Copies from pinned memory do not wait for the GPU: the next batch is read while it computes.
+    pinned = (padded.pin_memory(), lengths.pin_memory(), labels.pin_memory())
+    return tuple(tensor.to(device, non_blocking=True) for tensor in pinned)  # type: ignore[return-value]
+
+
+def _targets(targets: list[np.ndarray]) -> np.ndarray:
+    """(batch,) int64; (batch, time) int64 padded with ``IGNORED``; or (batch, class) float32."""
+    if np.issubdtype(targets[0].dtype, np.floating):
+        return np.stack(targets).astype(np.float32)
+    return _pad(targets, IGNORED, np.int64) if targets[0].ndim else np.stack(targets).astype(np.int64)
+
+
+def _pad(arrays: list[np.ndarray], value: int, dtype: type) -> np.ndarray:
+    """Stack arrays (time, ...) with ``value`` beyond the end of each."""
+    padded = np.full((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), value, dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return padded

@@ -1,0 +1,145 @@
+"""Frozen, validated configurations, and their canonical JSON."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from pipeline.errors import InputError
+
+C = TypeVar("C", bound="Config")
+
+
+class ByContent:
+    """Marks a field that names a file: its content is significant, not where it lies."""
+
+
+File = Annotated[str, ByContent]
+
+
+class Config(BaseModel):
+    """A frozen set of named parameters: whatever may change a number in a store, and nothing else.
+
+    An unknown field, a wrong type, NaN or infinity is an error that says what would be right.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    version: ClassVar[int] = 1
+    """Bumped when the numbers that this configuration leads to change."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields_only(cls, table: Any) -> Any:
+        if isinstance(table, Mapping):
+            for field in table:
+                if field not in cls.model_fields:
+                    raise ValueError(unknown(f"field of {cls.__name__}", str(field), cls.model_fields))
+        return table
+
+    def canonical(self) -> str:
+        """The one JSON text of this configuration: sorted keys, no spaces, every default spelt out."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
+        """What enters a fingerprint: all fields and versions, files by ``digest(file)`` instead of by name."""
+        return {"version": self.version, **self._mapped(lambda config: config.significant(digest), digest)}
+
+    def files(self) -> tuple[str, ...]:
+        """Every file that this configuration names, nested ones too."""
+        named: list[str] = []
+        self.significant(lambda file: named.append(file) or file)  # type: ignore[func-returns-value]
+        return tuple(dict.fromkeys(named))
+
+    def located(self, locate: Callable[[str], str]) -> Self:
+        """The same configuration with every file it names replaced by ``locate(file)``."""
+        return self.model_copy(update=self._mapped(lambda config: config.located(locate), locate))
+
+    def _mapped(self, of_config: "Callable[[Config], Any]", of_file: Callable[[str], str]) -> dict[str, Any]:
+        """All fields, nested configurations and names of files mapped, tuples item by item."""
+
+        def mapped(value: Any, names_file: bool) -> Any:
+            if isinstance(value, Config):
+                return of_config(value)
+            if isinstance(value, tuple):
+                return tuple(mapped(item, names_file) for item in value)
+            return of_file(value) if names_file and value is not None else value
+
+        fields = type(self).model_fields
+        return {name: mapped(getattr(self, name), _names_file(field)) for name, field in fields.items()}
+
+
+def parse(kind: Any, table: Any) -> Any:
+    """Validate a plain table as ``kind``: a configuration class, or what ``one_of`` returns.
+
+    Raises InputError with one sentence for each wrong field.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(table)
+    except ValidationError as error:
+        raise InputError("; ".join(_sentences(error))) from None
+
+
+def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
+    """The type of a field that holds any of the registered configurations, told apart by ``name``."""
+
+    def choose(value: Any) -> Any:
+        if isinstance(value, tuple(registry.values())):
+            return value
+        if not isinstance(value, Mapping) or "name" not in value:
+            raise ValueError(f"a table with a name is needed, such as {{ name = {next(iter(registry))!r} }}")
+        if value["name"] not in registry:
+            raise ValueError(unknown(what, str(value["name"]), registry))
+        return registry[value["name"]].model_validate(value)
+
+    return Annotated[SerializeAsAny[Config], BeforeValidator(choose)]
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> str:
+    """One sentence for a name that is not known, with the nearest that is.
+
+    >>> unknown("model", "dnn", ["drnn", "lstm"])
+    "unknown model 'dnn': did you mean 'drnn'? (drnn, lstm)"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(given, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "there are"
+    return f"unknown {what} {given!r}: {hint} ({', '.join(names)})"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a table. Raises InputError where it is missing or malformed."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; the path of an experiment's TOML file is needed") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no valid TOML: {error}") from None
+
+
+def _names_file(field: FieldInfo) -> bool:
+    def mentions(annotation: Any) -> bool:
+        return annotation is ByContent or any(mentions(part) for part in get_args(annotation))
+
+    return ByContent in field.metadata or mentions(field.annotation)
+
+
+def _sentences(error: ValidationError) -> Iterable[str]:
+    for detail in error.errors(include_url=False):
+        place = ".".join(str(part) for part in detail["loc"])
+        message = detail["msg"].removeprefix("Value error, ")
+        given = "" if detail["type"] in ("value_error", "missing") else f", not {detail['input']!r}"
+        yield f"{place}: {message}{given}" if place else f"{message}{given}"

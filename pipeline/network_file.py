@@ -1,0 +1,31 @@
+"""Trained weights in a file: safetensors, with provenance and training curves in its metadata."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pipeline.atomic import whole
+from pipeline.fit import Curves
+
+
+def save_network(path: Path, state: Mapping[str, Tensor], curves: Curves, provenance: Mapping[str, Any]) -> None:
+    """Write a state dict atomically."""
+    metadata = {"provenance": json.dumps(provenance, sort_keys=True), "curves": curves.to_json()}
+    with whole(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata)
+
+
+def load_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:
+    """The state dict."""
+    return dict(load_file(path, device=device))
+
+
+def load_curves(path: Path) -> Curves:
+    """How the training went."""
+    with safe_open(path, "pt") as file:
+        return Curves.from_json(file.metadata()["curves"])

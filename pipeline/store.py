@@ -1,0 +1,301 @@
+"""Stores of rows in HDF5: journal each finished video, seal whole shards, read by video id.
+
+Layout of a journal file, a shard and an index alike::
+
+    /videos/<video id>/variant-<n>/<array>      attributes of the group: key, source_digest, fps, frames, …
+    /failures/<video id>/reason                 a string; attributes: key, frames_decoded
+
+An index holds external links to the shards' variants and reasons. Plain HDF5 1.10 format; every array is chunked and
+carries Fletcher-32 checksums, nothing is compressed.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import h5py
+import numpy as np
+
+from pipeline.atomic import whole
+from pipeline.errors import DamagedStore, UnusableVideo
+from pipeline.keys import Keys
+from pipeline.row import Failure, Row
+
+CHUNK_BYTES = 1 << 20
+RESERVED_NAME = re.compile(r"variant-\d+|reason")
+"""No part of a video's id may look like this."""
+_FORMAT = {"libver": ("v108", "v110")}
+_DAMAGE = (OSError, KeyError, RuntimeError)
+"""What h5py raises where a file is truncated or altered."""
+
+
+class Journal:
+    """Finished videos of one stage that no shard holds yet: one small file each, which appears atomically."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __contains__(self, keys: Keys) -> bool:
+        return self.path(keys).exists()
+
+    def path(self, keys: Keys) -> Path:
+        """Where the video's file is, or will be."""
+        return self.folder / f"{keys.name}.h5"
+
+    def write(self, keys: Keys, rows: Iterable[Row]) -> None:
+        """Keep one row a variant. Raises UnusableVideo where a number is not finite, having kept nothing."""
+        rows = list(rows)
+        if len(rows) != len(keys.variants):
+            raise ValueError(f"{keys.id}: {len(rows)} rows for {len(keys.variants)} variants")
+        with whole(self.path(keys)) as temporary, h5py.File(temporary, "w", **_FORMAT) as file:
+            for variant, (key, row) in enumerate(zip(keys.variants, rows, strict=True)):
+                _write_row(file.create_group(_row_path(keys.id, variant)), key, keys.source_digest, row)
+
+    def fail(self, keys: Keys, failure: Failure) -> None:
+        """Keep the reason why there is no row."""
+        with whole(self.path(keys)) as temporary, h5py.File(temporary, "w", **_FORMAT) as file:
+            reason = file.create_dataset(_failure_path(keys.id), data=failure.reason)
+            reason.attrs.update(key=keys.name, frames_decoded=failure.frames_decoded)
+
+    def discard(self, videos: Iterable[Keys]) -> None:
+        """Forget what a sealed shard holds now."""
+        for keys in videos:
+            self.path(keys).unlink(missing_ok=True)
+
+
+def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], provenance: Mapping[str, Any]) -> None:
+    """Assemble a shard from whole files that hold its videos' rows, check it, and only then give it its name.
+
+    sources: by the video's key name, the journal file or earlier shard that holds it.
+    Raises DamagedStore, naming the file set aside, where a source cannot be read.
+    """
+    with whole(shard) as temporary:
+        with h5py.File(temporary, "w", **_FORMAT) as file:
+            for keys in videos:
+                _copy_video(sources[keys.name], keys, file)
+            file.attrs["provenance"] = _json(provenance)
+        held = dict(_keys_of(temporary))
+        missing = [keys.id for keys in videos if keys.name not in held]
+        if missing:
+            raise ValueError(f"{shard}: nothing was sealed for {', '.join(missing)}")
+        _read_everything(temporary)
+
+
+def holders(shards: Iterable[Path]) -> dict[str, Path]:
+    """By key, the sealed shard that holds the row or failure. A damaged shard is set aside, and skipped."""
+    found: dict[str, Path] = {}
+    for shard in shards:
+        try:
+            found.update((key, shard) for key, _ in _keys_of(shard))
+        except DamagedStore:
+            continue
+    return found
+
+
+def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, Any]) -> None:
+    """One file beside the shards that links every row and failure of all of them."""
+    with whole(index) as temporary, h5py.File(temporary, "w", **_FORMAT) as file:
+        file.create_group("videos")
+        file.create_group("failures")
+        for shard in shards:
+            for _, place in _keys_of(shard):
+                file[place] = h5py.ExternalLink(shard.name, place)
+        file.attrs["provenance"] = _json(provenance)
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """What a sealed file says of its origin."""
+    with _open(path) as file:
+        return dict(json.loads(file.attrs["provenance"]))
+
+
+class Store:
+    """Rows of one stage, read by video id from its index (or from one shard).
+
+    Files open at first use, and anew in every process.
+    """
+
+    def __init__(self, index: Path) -> None:
+        self.index = index
+        self._files: dict[Path, h5py.File] = {}
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"index": self.index, "_files": {}, "_process": -1}
+
+    def read(self, video: str, variant: int = 0, arrays: Sequence[str] | None = None) -> Row:
+        """One row, all its arrays or the named ones, in memory.
+
+        Raises KeyError where the store has no such row or array, DamagedStore where its shard is not whole.
+        """
+        place = _row_path(video, variant)
+        shard = self._shard(place)
+        try:
+            group = self._file(shard)[place]
+            held = list(group)
+            read = {name: group[name][()] for name in held if arrays is None or name in arrays}
+            attributes = _attributes(group)
+        except _DAMAGE as error:
+            self._set_aside(shard, error)
+        if arrays is not None and (missing := set(arrays) - set(held)):
+            raise KeyError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(held)}")
+        return Row(read, attributes)
+
+    def rows(self, video: str, arrays: Sequence[str] | None = None) -> list[Row]:
+        """All variants of a video, in order."""
+        return [self.read(video, variant, arrays) for variant in range(self.variants(video))]
+
+    def variants(self, video: str) -> int:
+        """How many rows the video has."""
+        group = self._file(self.index).get(f"videos/{video}")
+        return 0 if group is None else sum(name.startswith("variant-") for name in group)
+
+    def failures(self) -> dict[str, Failure]:
+        """By video id, why it has no row."""
+        found: dict[str, Failure] = {}
+        for video in self._ids("failures"):
+            shard = self._shard(_failure_path(video))
+            try:
+                found[video] = _failure(self._file(shard)[_failure_path(video)])
+            except _DAMAGE as error:
+                self._set_aside(shard, error)
+        return found
+
+    def ids(self) -> list[str]:
+        """All videos that have rows, sorted."""
+        return self._ids("videos")
+
+    def _ids(self, kind: str) -> list[str]:
+        found: set[str] = set()
+
+        def note(place: str, _: object) -> None:
+            video, _, name = place.rpartition("/")
+            if RESERVED_NAME.fullmatch(name):
+                found.add(video)
+
+        if kind in self._file(self.index):
+            self._file(self.index)[kind].visititems_links(note)
+        return sorted(found)
+
+    def _shard(self, place: str) -> Path:
+        link = self._file(self.index).get(place, getlink=True)
+        if link is None:
+            raise KeyError(f"{self.index} has no {place}")
+        return self.index.parent / link.filename if isinstance(link, h5py.ExternalLink) else self.index
+
+    def _file(self, path: Path) -> h5py.File:
+        if self._process != os.getpid():
+            # Handles must not be shared over a fork, and closing them here would flush the parent's.
+            self._files, self._process = {}, os.getpid()
+        if path not in self._files:
+            self._files[path] = _open(path)
+        return self._files[path]
+
+    def _set_aside(self, shard: Path, error: Exception) -> NoReturn:
+        file = self._files.pop(shard, None)
+        if file is not None:
+            file.close()
+        _set_aside(shard, error)
+
+
+def verify(path: Path) -> None:
+    """Read every array of a sealed file. Raises DamagedStore, having set the file aside, where one is not whole."""
+    try:
+        _read_everything(path)
+    except _DAMAGE as error:
+        _set_aside(path, error)
+
+
+def _row_path(video: str, variant: int) -> str:
+    return f"videos/{video}/variant-{variant}"
+
+
+def _failure_path(video: str) -> str:
+    return f"failures/{video}/reason"
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _write_row(group: h5py.Group, key: str, source_digest: str, row: Row) -> None:
+    for name, array in row.arrays.items():
+        array = np.asarray(array)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UnusableVideo(f"{name} came out as NaN or infinity, or too large for {array.dtype}")
+        if array.size:
+            rows = max(1, CHUNK_BYTES * len(array) // array.nbytes)
+            group.create_dataset(name, data=array, chunks=(min(rows, len(array)), *array.shape[1:]), fletcher32=True)
+        else:
+            group.create_dataset(name, data=array)
+    group.attrs.update({**row.attributes, "key": key, "source_digest": source_digest})
+
+
+def _attributes(group: h5py.Group) -> dict[str, float | int | str]:
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+
+
+def _failure(reason: h5py.Dataset) -> Failure:
+    return Failure(reason[()].decode(), int(reason.attrs["frames_decoded"]))
+
+
+def _copy_video(source: Path, keys: Keys, target: h5py.File) -> None:
+    """Copy a video's rows, or its failure, from a file that may know it under another id."""
+    with _open(source) as file:
+        places = dict(_places(file))
+        for variant, key in enumerate(keys.variants):
+            if key in places:
+                failed = places[key].startswith("failures/")
+                place = _failure_path(keys.id) if failed else _row_path(keys.id, variant)
+                target.require_group(place.rpartition("/")[0])
+                file.copy(places[key], target, name=place)
+
+
+def _keys_of(path: Path) -> list[tuple[str, str]]:
+    """Key and place of everything that a sealed file holds; copies of one file under two ids share their keys."""
+    try:
+        with _open(path) as file:
+            return _places(file)
+    except _DAMAGE as error:
+        _set_aside(path, error)
+
+
+def _places(file: h5py.File) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+
+    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if "key" in item.attrs:
+            found.append((item.attrs["key"], name))
+
+    file.visititems(note)
+    return found
+
+
+def _read_everything(path: Path) -> None:
+    def read(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            item[()]
+
+    with h5py.File(path, "r", locking=False) as file:
+        file.visititems(read)
+
+
+def _open(path: Path) -> h5py.File:
+    """Open a sealed file. A file that is there but not whole is set aside."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        _set_aside(path, error)
+
+
+def _set_aside(path: Path, error: Exception) -> NoReturn:
+    if getattr(error, "errno", None) is not None:
+        raise error  # the operating system's trouble (no such file, too many open ones), not the file's
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    os.replace(path, aside)
+    raise DamagedStore(f"{path} is damaged ({error}); it was set aside as {aside.name}: run again to make it anew")

@@ -1,0 +1,220 @@
+"""Video files to frames with their times, and back. The only module that knows PyAV.
+
+Frames are decoded in order, in one thread, without seeking: headers lie about counts, and seeking is by time only.
+A file is read through Python's own file object, so what the disk does raises its OSError, and whatever libav complains
+of is the video's own fault.
+
+Colours: swscale converts by the frame's own matrix (BT.601, BT.709, BT.2020, SMPTE 240M, FCC) and range (limited or
+full); a frame that names no matrix is taken as BT.601, no range as limited. 8-bit 4:2:0 takes swscale's fast path,
+within three levels of the exact value, as OpenCV's VideoCapture does; other formats are within one.
+Grey is OpenCV's RGB2GRAY of the RGB frame, 0.299 R + 0.587 G + 0.114 B. Rotation noted in the file is applied, to the
+nearest multiple of 90 degrees.
+"""
+
+import errno
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from pipeline.atomic import whole
+from pipeline.errors import InputError, UnusableVideo
+
+Image = NDArray[np.uint8]
+Colour = Literal["rgb", "grey"]
+
+# Without these swscale halves the chroma's width, which costs 4:2:0 nothing, and rounds by table.
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_SMPTE170M = 6
+_UNNAMED_RATE = 25
+_BLOCK_BYTES = 64 * 2**20
+_SHORTEST_S = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive frames of a clip.
+
+    frames: uint8, (time, height, width, 3) RGB or (time, height, width) grey.
+    start: index of the first of them within the clip.
+    times: (time,) float64 seconds, strictly increasing: the presentation times in the file, which need not begin at 0.
+        A time that is missing or runs backwards (AVI notes none) becomes the one before plus 1 / fps.
+    fps: the stream's average frame rate; where the header has none libav's guess, and else 25.
+    """
+
+    frames: Image
+    start: int
+    times: NDArray[np.float64]
+    fps: float
+
+
+def decode(
+    path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None = None, block_frames: int = 32
+) -> Iterator[Block]:
+    """Stream the clip in blocks of at most ``block_frames`` frames and 64 MiB (but one frame at the least).
+
+    frames: half-open range of the file's frames, counted from 0; None for all. Decoding ends where the range does.
+
+    Every frame that decodes is delivered before anything is raised. Raises UnusableVideo, its ``frames_decoded`` the
+    number of the clip's frames delivered, where the file holds no frame, fails in the middle, changes its size, or
+    ends before the range does; OSError where the file cannot be read.
+    """
+    first, end = frames or (0, None)
+    if first < 0 or (end is not None and end <= first) or block_frames < 1:
+        raise InputError(
+            f"frames {frames} in blocks of {block_frames}: wanted 0 <= first < end, and blocks of 1 or more"
+        )
+    seen, blocks, fault = 0, _Blocks(colour, block_frames), ""
+    try:
+        with closing(_decoded(path)) as source:
+            for frame, time, fps in source:
+                seen += 1
+                if seen > first:
+                    if blocks.full:
+                        yield blocks.take()
+                    blocks.add(frame, time, fps, seen - 1)
+                if seen == end:
+                    break
+    except MemoryError:  # libav's own is an FFmpegError, too
+        raise
+    except FFmpegError as error:
+        fault = f"decoding fails after {seen} frames: {error.strerror}"
+    except UnusableVideo as error:
+        fault = error.reason
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # which is what the file answers to a place before its beginning
+            raise
+        fault = f"decoding fails after {seen} frames: it refers to places that the file does not have"
+    if blocks.count:
+        yield blocks.take()
+    if not fault and end is not None and seen < end:
+        fault = f"there are {seen} frames, and the range {first}-{end} ends beyond them"
+    if fault or not seen:
+        raise UnusableVideo(f"{path.name}: {fault or 'no frame in it decodes'}", blocks.start)
+
+
+def read(path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None = None) -> Block:
+    """The whole clip in memory, as one block. Raises as ``decode`` does."""
+    blocks = list(decode(path, colour=colour, frames=frames))
+    return Block(
+        np.concatenate([block.frames for block in blocks]),
+        0,
+        np.concatenate([block.times for block in blocks]),
+        blocks[0].fps,
+    )
+
+
+def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: float = 18) -> None:
+    """Encode RGB frames, (height, width, 3) uint8 of even sizes, as H.264 4:2:0 in an MP4 file, atomically.
+
+    One thread, nothing random: the same frames give the same bytes with the same x264. ``crf``: x264's constant rate
+    factor, 0-51, lower is better. Raises InputError where there is no frame, or one does not fit.
+    """
+    pictures = iter(frames)
+    first = next(pictures, None)
+    if first is None:
+        raise InputError(f"{path}: no frames to write; at least one is needed")
+    rate = Fraction(fps).limit_denominator(1001)
+    shape = (first.shape[0] // 2 * 2, first.shape[1] // 2 * 2, 3)
+    reformatter = VideoReformatter()
+    # ``bitexact`` keeps libav's version out of the file
+    with whole(path) as temporary, av.open(temporary, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate, options={"crf": str(crf), "threads": "1"})
+        stream.height, stream.width, stream.pix_fmt = *shape[:2], "yuv420p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = _SMPTE170M, ColorRange.MPEG
+        for index, picture in enumerate(chain([first], pictures)):
+            if picture.shape != shape or picture.dtype != np.uint8:
+                raise InputError(f"{path}: frame {index} is {picture.dtype} {picture.shape}; wanted uint8 {shape}")
+            frame = reformatter.reformat(
+                av.VideoFrame.from_ndarray(picture, format="rgb24"),
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU601,
+                dst_color_range=ColorRange.MPEG,
+                interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND,
+                threads=1,
+            )
+            frame.pts, frame.time_base = index, 1 / rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
+    """Every frame that decodes, its time and the frame rate. Raises OSError of the file, FFmpegError of its content."""
+    try:
+        file = path.open("rb")
+    except IsADirectoryError:
+        raise UnusableVideo("a folder, not a video file") from None
+    with file, av.open(file, "r") as container:
+        if not container.streams.video:
+            raise UnusableVideo("no video stream in it")
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise UnusableVideo("libav has no decoder for its codec")
+        stream.codec_context.thread_count = 1
+        fps = float(stream.average_rate or stream.guessed_rate or _UNNAMED_RATE)
+        time: float | None = None
+        for frame in container.decode(stream):  # flushes the decoder at the end
+            if time is None:
+                time = frame.time or 0.0
+            elif frame.time is None or frame.time < time + _SHORTEST_S:
+                time += 1 / fps
+            else:
+                time = frame.time
+            yield frame, time, fps
+
+
+@dataclass
+class _Blocks:
+    """Gathers converted frames until a block is full."""
+
+    colour: Colour
+    block_frames: int
+    start: int = 0
+    count: int = 0
+    shape: tuple[int, ...] = ()
+    fps: float = 0.0
+    frames: Image = field(init=False)
+    times: NDArray[np.float64] = field(init=False)
+    reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+
+    @property
+    def full(self) -> bool:
+        return self.count > 0 and self.count == len(self.frames)
+
+    def add(self, frame: av.VideoFrame, time: float, fps: float, index: int) -> None:
+        """Convert one frame, the file's ``index``-th. Raises UnusableVideo where its size is another."""
+        picture = self._picture(frame)
+        if picture.shape != self.shape:
+            if self.shape:
+                sizes = [f"{width}x{height}" for height, width, *_ in (self.shape, picture.shape)]
+                raise UnusableVideo(f"the frame size changes from {sizes[0]} to {sizes[1]} after {index} frames")
+            self.shape, self.fps = picture.shape, fps
+        if not self.count:
+            size = min(self.block_frames, max(1, _BLOCK_BYTES // picture.nbytes))
+            self.frames, self.times = np.empty((size, *self.shape), np.uint8), np.empty(size)
+        self.frames[self.count] = picture
+        self.times[self.count] = time
+        self.count += 1
+
+    def take(self) -> Block:
+        """What is gathered so far, as a block of its own."""
+        block = Block(self.frames[: self.count], self.start, self.times[: self.count], self.fps)
+        self.start, self.count = self.start + self.count, 0
+        return block
+
+    def _picture(self, frame: av.VideoFrame) -> Image:
+        flags = None if frame.format.name in ("yuv420p", "yuvj420p") else _EXACT
+        rgb = self.reformatter.reformat(frame, format="rgb24", interpolation=flags, threads=1).to_ndarray()
+        picture: Image = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if self.colour == "grey" else rgb  # type: ignore[assignment]
+        turns = round(frame.rotation / 90)  # anticlockwise
+        return np.rot90(picture, turns) if turns else picture

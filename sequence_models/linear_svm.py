@@ -1,0 +1,36 @@
+"""The baseline: a linear support vector machine on the mean over time."""
+
+from typing import TYPE_CHECKING, Literal, cast
+
+from pydantic import PositiveFloat
+
+from sequence_models.base import Model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.batches import Examples
+    from pipeline.fit import Curves, Network
+    from sequence_models.networks.linear_svm import PooledLinear
+
+
+class LinearSVM(Model):
+    """scikit-learn's LinearSVC, one against the rest, on each sequence's mean of standardised features."""
+
+    name: Literal["linear_svm"] = "linear_svm"
+    C: PositiveFloat = 1.0
+
+    def build(self, features: int, classes: int) -> "PooledLinear":
+        from sequence_models.networks.linear_svm import PooledLinear
+
+        return PooledLinear(features, classes)
+
+    def train(
+        self, network: "Network", examples: "Examples", *, seed: int, device: str, checkpoint: "Path"
+    ) -> "Curves":
+        """Fit at once; there is no checkpoint to continue from, and no curve."""
+        from pipeline.fit import Curves
+        from sequence_models.networks.linear_svm import fit_svm
+
+        fit_svm(cast("PooledLinear", network), examples, self.C, seed)
+        return Curves()

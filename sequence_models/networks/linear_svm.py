@@ -1,0 +1,61 @@
+"""A linear classifier of the mean over time, and its fit by scikit-learn."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from torch import Tensor, nn
+
+from pipeline.errors import InputError
+from sequence_models.networks.steps import SequenceClassifier, mean_over_steps
+
+if TYPE_CHECKING:
+    from pipeline.batches import Examples
+
+
+class PooledLinear(SequenceClassifier):
+    """(batch, time, feature), (batch,) -> (batch, class) margins; features are scaled after pooling."""
+
+    shift: Tensor
+    scale: Tensor
+    seen: Tensor
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(features, dtype=torch.float64))
+        self.register_buffer("seen", torch.ones(classes, dtype=torch.bool))
+        self.margins = nn.Linear(features, classes)
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        # Features far from 0 would lose their digits in float32 before the shift.
+        pooled = (mean_over_steps(inputs.double(), lengths) - self.shift) * self.scale
+        margins: Tensor = self.margins(pooled.to(self.margins.weight.dtype))
+        lowest = margins.masked_fill(~self.seen, torch.inf).amin(dim=1, keepdim=True)
+        return torch.where(self.seen, margins, lowest - 1)
+
+
+def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: int) -> None:
+    """Put scikit-learn's scaler and one-against-rest LinearSVC into the network.
+
+    A class without examples gets a margin of 1 below the lowest of the others. Raises InputError where fewer than two
+    classes have examples.
+    """
+    targets = np.array([examples[index][1] for index in range(len(examples))], np.int64)
+    classes = np.unique(targets)
+    if len(classes) < 2:
+        raise InputError(f"an SVM needs two at least: the training examples are of {len(classes)} classes")
+    pooled = np.stack([examples[index][0].mean(axis=0, dtype=np.float64) for index in range(len(examples))])
+    scaler = StandardScaler().fit(pooled)
+    machine = LinearSVC(C=penalty, random_state=seed, max_iter=50_000).fit(scaler.transform(pooled), targets)
+    weights, biases = machine.coef_, machine.intercept_
+    if len(classes) == 2:
+        weights, biases = np.concatenate([-weights, weights]), np.concatenate([-biases, biases])
+    state = network.state_dict()
+    state["shift"].copy_(torch.from_numpy(scaler.mean_))
+    state["scale"].copy_(torch.from_numpy(1 / scaler.scale_))
+    state["seen"].fill_(False)[classes] = True
+    state["margins.weight"].zero_()[classes] = torch.from_numpy(weights).float()
+    state["margins.bias"].zero_()[classes] = torch.from_numpy(biases).float()

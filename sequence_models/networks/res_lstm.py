@@ -1,0 +1,28 @@
+"""The residual stacked LSTM (Lakhal et al., ECCVW 2018), and the same stack without residuals."""
+
+from torch import Tensor, nn
+
+from sequence_models.networks.lstm import GatedLayer
+from sequence_models.networks.steps import SequenceClassifier, blank_padding, last_step
+
+
+class ResLSTM(SequenceClassifier):
+    """Equations 1 and 2: m^l = LSTM_l(x^{l-1}), x^l = m^l + x^{l-1}; the classes are read off the last layer's m_T.
+
+    classify "x" reads them off x_T instead. Without ``residual``, x^l = m^l.
+    """
+
+    def __init__(self, features: int, classes: int, *, hidden: int, layers: int, residual: bool, classify: str) -> None:
+        super().__init__()
+        self.residual, self.reads = residual, classify
+        self.layers = nn.ModuleList(GatedLayer(width, hidden) for width in [features] + [hidden] * (layers - 1))
+        self.classify = nn.Linear(hidden, classes)
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, time, feature), (batch,) -> (batch, class) logits."""
+        m = x = blank_padding(inputs, lengths)
+        for layer in self.layers:
+            m, _ = layer(x)
+            x = m + x if self.residual else m
+        logits: Tensor = self.classify(last_step(m if self.reads == "m" else x, lengths))
+        return logits

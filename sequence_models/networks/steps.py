@@ -1,0 +1,91 @@
+"""From what a network says at every step to the scores of the sequence, and the loss of either."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.batches import IGNORED
+
+
+def valid_steps(lengths: Tensor, time: int) -> Tensor:
+    """(batch,) -> (batch, time): whether a step lies within its sequence."""
+    return torch.arange(time, device=lengths.device) < lengths[:, None]
+
+
+def blank_padding(values: Tensor, lengths: Tensor) -> Tensor:
+    """(batch, time, ...) with zeros at and beyond each length, whatever stood there, NaN included."""
+    padding = ~valid_steps(lengths, values.shape[1])
+    return values.masked_fill(padding.reshape(*padding.shape, *[1] * (values.ndim - 2)), 0)
+
+
+def last_step(values: Tensor, lengths: Tensor) -> Tensor:
+    """(batch, time, class) -> (batch, class): the last valid step's."""
+    return values[torch.arange(len(lengths), device=lengths.device), lengths - 1]
+
+
+def mean_over_steps(values: Tensor, lengths: Tensor) -> Tensor:
+    """(batch, time, ...) -> (batch, ...): the mean of the valid steps."""
+    total = blank_padding(values, lengths).sum(dim=1)
+    return total / lengths.reshape(-1, *[1] * (total.ndim - 1))
+
+
+def log_mean_softmax(logits: Tensor, lengths: Tensor) -> Tensor:
+    """(batch, time, class) -> (batch, class): the logarithm of the mean probability, whose softmax is that mean."""
+    padding = ~valid_steps(lengths, logits.shape[1])
+    logs = logits.log_softmax(dim=2).masked_fill(padding[..., None], -torch.inf)
+    return logs.logsumexp(dim=1) - lengths[:, None].log()
+
+
+class SequenceClassifier(nn.Module):
+    """A network whose loss is the cross-entropy of its scores."""
+
+    def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Scalar mean over the batch, and the scores (batch, class); targets (batch,) int64."""
+        scores = self(inputs, lengths)
+        return F.cross_entropy(scores, targets), scores
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a sequence is scored by its steps' logits.
+
+    scores: (batch, time, class), (batch,) -> (batch, class) logits.
+    trains_every_step: whether each step's output is trained towards the label, or the scores alone.
+    """
+
+    scores: Callable[[Tensor, Tensor], Tensor]
+    trains_every_step: bool = False
+
+
+class StepClassifier(SequenceClassifier):
+    """A causal network that has logits at every step: ``outputs``, which a subclass gives, and a decision on them."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__()
+        self.decision = decision
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """(batch, time, feature) -> logits (batch, time, class); no step sees a later one."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        return self.decision.scores(self.outputs(blank_padding(inputs, lengths)), lengths)
+
+    def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Scalar mean over the batch, and the scores (batch, class).
+
+        targets: (batch,) int64; or (batch, time) int64 where frames are labelled, ``IGNORED`` beyond the lengths: then
+        the loss of a sequence is the sum of its frames'. A sequence's label is the target of its scores; if every step
+        is trained, the loss is the mean of the steps'.
+        """
+        outputs = self.outputs(blank_padding(inputs, lengths))
+        scores = self.decision.scores(outputs, lengths)
+        if targets.ndim == 1 and not self.decision.trains_every_step:
+            return F.cross_entropy(scores, targets), scores
+        steps = targets if targets.ndim == 2 else targets[:, None].expand(outputs.shape[:2])
+        losses = F.cross_entropy(outputs.mT, steps, ignore_index=IGNORED, reduction="none")  # (batch, time)
+        mean = mean_over_steps(losses, lengths)
+        return (mean * lengths if targets.ndim == 2 else mean).mean(), scores

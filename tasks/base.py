@@ -1,0 +1,133 @@
+"""What all tasks share: parameters that are whole configurations, and outputs named by fingerprints."""
+
+import json
+import logging
+import os
+import platform
+import subprocess
+from abc import abstractmethod
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import luigi
+from pydantic import TypeAdapter
+
+from pipeline.config import parse
+from pipeline.errors import DamagedStore, InputError
+from tasks import settings
+
+T = TypeVar("T")
+
+VERSIONS_OF = ("torch", "torchvision", "opencv-contrib-python-headless", "h5py", "av", "scikit-learn", "numpy")
+
+
+class ConfigParameter(luigi.Parameter[T]):
+    """A configuration, whole, of the type ``kind``; on the command line it is JSON."""
+
+    def __init__(self, kind: Any, **named: Any) -> None:
+        super().__init__(**named)
+        self._kind = kind
+
+    def parse(self, text: str) -> T:
+        """Raises InputError that says what would be right."""
+        try:
+            parsed: T = parse(self._kind, json.loads(text))
+        except json.JSONDecodeError as error:
+            raise InputError(f"a configuration in JSON is needed, not {text!r}: {error}") from None
+        return parsed
+
+    def serialize(self, config: Any) -> str:
+        return json.dumps(TypeAdapter(self._kind).dump_python(config, mode="json"), sort_keys=True)
+
+
+class Stage(luigi.Task):
+    """One step whose output's path carries the fingerprint of all that may change it."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """12 hexadecimal digits."""
+
+    @abstractmethod
+    def path(self) -> Path:
+        """The file whose existence means that the stage is complete."""
+
+    @abstractmethod
+    def compute(self) -> None:
+        """Make the file."""
+
+    def output(self) -> luigi.LocalTarget:
+        return luigi.LocalTarget(str(self.path()))
+
+    @property
+    def resources(self) -> dict[str, int]:  # type: ignore[override]
+        """Tasks that lead to the same file (one split, reached by two protocols) take turns."""
+        return {f"{self.task_family}-{self.fingerprint}": 1}
+
+    def run(self) -> Iterator[Any]:
+        """Compute, and where a file that is read turns out damaged have it made again first."""
+        while not self.complete():
+            try:
+                self.compute()
+            except DamagedStore as error:
+                logging.getLogger("luigi-interface").warning(str(error))
+                yield self.requires()
+
+    def __str__(self) -> str:
+        return f"{self.task_family} {self.path().relative_to(settings.store())}"
+
+
+class GpuStage(Stage):
+    """A stage that uses the GPU where there is one; luigi's resource ``gpu`` says how many may at a time."""
+
+    @property
+    def resources(self) -> dict[str, int]:  # type: ignore[override]
+        return super().resources | ({"gpu": 1} if settings.wants_gpu() else {})
+
+
+def origin(stage: Stage, components: Any, upstream: Any, **more: Any) -> dict[str, Any]:
+    """The provenance of a sealed file."""
+    return {
+        "stage": stage.task_family,
+        "fingerprint": stage.fingerprint,
+        "components": components,
+        "upstream": upstream,
+        "versions": _versions(),
+        "commit": _commit(),
+        **more,
+    }
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in VERSIONS_OF}
+
+
+@lru_cache
+def _commit() -> str:
+    """The git commit of this code, "unknown" outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+class OneSentence(logging.Filter):
+    """A user's mistake is logged as its one sentence, without the traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, InputError):
+            record.msg, record.args, record.exc_info, record.exc_text = str(error), (), None, None
+        return True

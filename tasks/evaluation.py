@@ -1,0 +1,179 @@
+"""From an experiment to its report: trials, splits and seeds, fused and measured."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from data.base import Dataset
+from pipeline.atomic import write_text
+from pipeline.errors import InputError
+from pipeline.fingerprint import fingerprint, short_digest
+from pipeline.row import Failure
+from pipeline.scores import Fusion
+from tasks import settings
+from tasks.base import ConfigParameter, Stage
+from tasks.experiment import DEFAULT, Experiment, Stream, load_experiment
+from tasks.index import AnyDataset, Index, folds
+from tasks.training import Predict
+
+Streams = tuple[Stream, ...]
+
+
+class Fuse(Stage):
+    """The scores of all streams of one split and seed, joined by video id."""
+
+    dataset = ConfigParameter[Dataset](AnyDataset)
+    streams = ConfigParameter[Streams](Streams)
+    fusion = ConfigParameter[Fusion](Fusion)
+    fold = luigi.IntParameter()
+    seed = luigi.IntParameter()
+
+    def requires(self) -> list[Predict]:
+        return [predict(self.dataset, stream, self.fold, self.seed) for stream in self.streams]
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint("Fuse", self.fusion.significant(str), [stage.fingerprint for stage in self.requires()])
+
+    def path(self) -> Path:
+        return settings.store() / self.dataset.store_name / f"fused-{self.fingerprint}" / "scores.npz"
+
+    def compute(self) -> None:
+        from pipeline.scores import Scores, fuse
+
+        fuse([Scores.load(stage.path()) for stage in self.requires()], self.fusion).save(self.path())
+
+
+class Evaluate(luigi.Task):
+    """One experiment: every fold and seed of it, and a report of the figures beside the paper's."""
+
+    experiment = luigi.Parameter(default=DEFAULT, description="a bundled experiment's name, or a TOML file's path")
+
+    @cached_property
+    def recipe(self) -> Experiment:
+        """What the experiment's file says."""
+        return load_experiment(self.experiment)
+
+    @property
+    def index(self) -> Index:
+        """What must be known before any other path is."""
+        return Index(dataset=self.recipe.dataset.without_protocol())
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """Fold and seed of every run."""
+        return [(fold, seed) for fold in range(len(folds(self.recipe.dataset))) for seed in self.recipe.seeds]
+
+    def predictions(self, fold: int, seed: int) -> list[Predict]:
+        """The scores of each stream."""
+        return [predict(self.recipe.dataset, stream, fold, seed) for stream in self.recipe.streams]
+
+    def results(self, fold: int, seed: int) -> list[Stage]:
+        """What one run needs: the streams' scores, or their fusion, which requires them."""
+        if self.recipe.fusion is None:
+            return list(self.predictions(fold, seed))
+        recipe = self.recipe
+        return [Fuse(dataset=recipe.dataset, streams=recipe.streams, fusion=recipe.fusion, fold=fold, seed=seed)]
+
+    @property
+    def fingerprint(self) -> str:
+        inputs = [stage.fingerprint for run in self.runs for stage in self.results(*run)]
+        return fingerprint("Evaluate", json.loads(self.recipe.canonical()), inputs)
+
+    def folder(self) -> Path:
+        """The folder of the report."""
+        return settings.store() / self.recipe.dataset.store_name / f"evaluate-{self.fingerprint}"
+
+    def output(self) -> luigi.LocalTarget:
+        return luigi.LocalTarget(str(self.folder() / "report.html"))
+
+    def complete(self) -> bool:
+        """Whether the report is there for the files as they are, with no more failures than are allowed."""
+        if not self.index.complete() or not (self.folder() / "report.html").exists():
+            return False
+        measured = json.loads((self.folder() / "metrics.json").read_text())
+        return len(measured["failures"]) <= settings.kinescope().max_failed_videos
+
+    def run(self) -> Iterator[Any]:
+        from pipeline import report
+        from tasks.results import gather
+
+        yield self.index
+        yield [stage for run in self.runs for stage in self.results(*run)]
+        result = gather(self)
+        report.write(result, self.folder())
+        self._allow(result.failures)
+
+    def summary(self) -> str:
+        """The table for the terminal, and where the report is."""
+        return f"{(self.folder() / 'table.txt').read_text()}\nreport: {self.folder() / 'report.html'}"
+
+    def _allow(self, failures: Mapping[str, Failure]) -> None:
+        """Raises InputError with the list of failed videos where there are more than the settings allow."""
+        allowed = settings.kinescope().max_failed_videos
+        if len(failures) > allowed:
+            listed = "".join(f"\n  {video}: {failure.reason}" for video, failure in failures.items())
+            raise InputError(
+                f"{len(failures)} videos could not be used, and max_failed_videos in [kinescope] allows {allowed}; "
+                f"they count as wrong in {self.folder() / 'report.html'}:{listed}"
+            )
+
+
+class EvaluateAll(luigi.Task):
+    """Several experiments, and one table of what was measured beside what was reported."""
+
+    experiments = luigi.ListParameter(description="names of bundled experiments, or paths of TOML files")
+
+    @property
+    def evaluations(self) -> list[Evaluate]:
+        """One task an experiment."""
+        return [Evaluate(experiment=name) for name in self.experiments]
+
+    def complete(self) -> bool:
+        return all(task.complete() for task in self.evaluations) and super().complete()
+
+    def output(self) -> luigi.LocalTarget:
+        name = short_digest([task.fingerprint for task in self.evaluations])
+        return luigi.LocalTarget(str(settings.store() / "tables" / f"{name}.md"))
+
+    def run(self) -> Iterator[Any]:
+        yield self.evaluations
+        lines = ["| experiment | table | metric | measured [%] | reported [%] |", "| --- | --- | --- | ---: | ---: |"]
+        for task in self.evaluations:
+            lines += _table_rows(task)
+        write_text(Path(self.output().path), "\n".join(lines) + "\n")
+
+    def summary(self) -> str:
+        """The table, and where it is."""
+        return f"{Path(self.output().path).read_text()}\ntable: {self.output().path}"
+
+
+def predict(dataset: Dataset, stream: Stream, fold: int, seed: int) -> Predict:
+    """The scores of one stream; a model that is not trained knows no seed."""
+    return Predict(dataset=dataset, stream=stream, fold=fold, seed=seed if stream.model.trained else 0)
+
+
+def _table_rows(task: Evaluate) -> Iterator[str]:
+    measured = json.loads((task.folder() / "metrics.json").read_text())
+    for row in measured["rows"]:
+        mean, deviation, count = row["summary"][measured["metric"]].values()
+        figure = f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f} ({count} runs)")
+        reported = "" if row["reported"] is None else f"{row['reported']:.2f}"
+        title = f"{measured['title']}: {row['name']}"
+        yield f"| {title} | {measured['table']} | {measured['metric']} | {figure} | {reported} |"
+
+
+@Evaluate.event_handler(luigi.Event.SUCCESS)
+@EvaluateAll.event_handler(luigi.Event.SUCCESS)
+def _say_what_came_out(task: Evaluate | EvaluateAll) -> None:
+    print(f"\n{task.summary()}", flush=True)
+
+
+@Evaluate.event_handler(luigi.Event.DEPENDENCY_PRESENT)
+@EvaluateAll.event_handler(luigi.Event.DEPENDENCY_PRESENT)
+def _say_that_it_was_there(task: Evaluate | EvaluateAll) -> None:
+    print(f"nothing had to be done\n\n{task.summary()}", flush=True)

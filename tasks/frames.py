@@ -1,0 +1,36 @@
+"""The frames store: decoded frames for random access."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import luigi
+
+from data.base import Dataset
+from extractors.frames import Frames
+from tasks.base import ConfigParameter
+from tasks.features import Extract, extract
+from tasks.index import AnyDataset, Index
+
+
+class Decode(luigi.WrapperTask):
+    """All videos of a data set as rows of encoded frames."""
+
+    dataset = ConfigParameter[Dataset](AnyDataset)
+    frames = ConfigParameter[Frames](Frames, default=Frames())
+
+    @property
+    def index(self) -> Index:
+        """What must be known before any path is."""
+        return Index(dataset=self.dataset.without_protocol())
+
+    @property
+    def stage(self) -> Extract:
+        """The extraction of the frames."""
+        return extract(self.dataset, self.frames, None)
+
+    def complete(self) -> bool:
+        return self.index.complete() and self.stage.complete()
+
+    def run(self) -> Iterator[Any]:
+        yield self.index
+        yield self.stage

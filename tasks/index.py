@@ -1,0 +1,152 @@
+"""What a data set consists of: its videos and the digests of their files. Everything else depends on it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import luigi
+
+from data import DATASETS
+from data.base import Dataset, Fold, Listing, Video
+from pipeline.atomic import write_text
+from pipeline.config import one_of
+from pipeline.content import Digests
+from pipeline.errors import InputError
+from tasks import settings
+from tasks.base import ConfigParameter
+
+if TYPE_CHECKING:
+    AnyDataset = Dataset
+else:
+    AnyDataset = one_of(DATASETS, "data set")
+OVERFULL = 4
+"""Shards are dealt anew only when they hold, on the mean, more than so many times the shard size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """An indexed data set: what there is, what is in the files, and how it is dealt to shards."""
+
+    listing: Listing
+    digests: Digests
+    shards: int
+
+    @classmethod
+    def load(cls, manifest: Path) -> Self:
+        """Read what ``save`` wrote."""
+        table = json.loads(manifest.read_text())
+        videos = tuple(_video(entry) for entry in table["videos"])
+        return cls(Listing(tuple(table["classes"]), videos), Digests.of(table["files"]), table["shards"])
+
+    def save(self, manifest: Path) -> None:
+        """Write the manifest atomically."""
+        videos = [{**asdict(video), "files": _names(video)} for video in self.listing.videos]
+        known = {"classes": self.listing.classes, "videos": videos, "files": self.digests.entries}
+        write_text(manifest, json.dumps({**known, "shards": self.shards}))
+
+    def shard(self, video_id: str) -> int:
+        """The shard a video is dealt to: by a hash of its id, so that an insertion moves no other."""
+        return int.from_bytes(hashlib.blake2b(video_id.encode(), digest_size=8).digest()) % self.shards
+
+
+def _names(video: Video) -> dict[str, str]:
+    return {modality: str(path) for modality, path in video.files.items()}
+
+
+def _video(entry: dict[str, Any]) -> Video:
+    files = {modality: Path(path) for modality, path in entry["files"].items()}
+    frames = tuple(entry["frames"]) if entry["frames"] else None
+    return Video(entry["id"], files, tuple(entry["labels"]), entry["subject"], frames)
+
+
+class Generate(luigi.Task):
+    """Make the files of a generated data set."""
+
+    dataset = ConfigParameter[Dataset](AnyDataset)
+
+    def output(self) -> luigi.LocalTarget:
+        return luigi.LocalTarget(str(settings.data_root(self.dataset) / "complete"))
+
+    def run(self) -> None:
+        root = settings.data_root(self.dataset)
+        self.dataset.generate(root)
+        write_text(root / "complete", self.dataset.canonical())
+
+
+class Index(luigi.Task):
+    """The manifest of a data set: complete while the same files are there, of the same sizes and times.
+
+    With ``verify`` every file is hashed again.
+    """
+
+    dataset = ConfigParameter[Dataset](AnyDataset)
+    verify = luigi.BoolParameter(default=False)
+    _verified = False
+
+    def requires(self) -> list[luigi.Task]:
+        return [Generate(dataset=self.dataset)] if self.dataset.generated else []
+
+    def output(self) -> luigi.LocalTarget:
+        return luigi.LocalTarget(str(_manifest(self.dataset)))
+
+    def complete(self) -> bool:
+        if not all(task.complete() for task in self.requires()) or not _manifest(self.dataset).exists():
+            return False
+        known = library(self.dataset)
+        listed = self.dataset.listing(settings.data_root(self.dataset))
+        current = known.listing == listed and known.digests.current(_files(listed))
+        return current and (self._verified or not self.verify)
+
+    def run(self) -> None:
+        listing = self.dataset.listing(settings.data_root(self.dataset))
+        known = Library.load(_manifest(self.dataset)) if _manifest(self.dataset).exists() else None
+        digests = (known.digests if known else Digests({})).refreshed(_files(listing), rehash=self.verify)
+        Library(listing, digests, _shards(len(listing.videos), known)).save(_manifest(self.dataset))
+        self._verified = True
+
+
+def library(dataset: Dataset) -> Library:
+    """The indexed data set, read once a process and again when its manifest is replaced."""
+    manifest = _manifest(dataset)
+    try:
+        return _loaded(manifest, manifest.stat().st_mtime_ns)
+    except FileNotFoundError:
+        raise InputError(f"{dataset.name} is not indexed yet: run Index, or Evaluate, which does it first") from None
+
+
+def fold(dataset: Dataset, number: int) -> Fold:
+    """One division of the indexed videos by the data set's protocol."""
+    return _folds(dataset, library(dataset))[number]
+
+
+def folds(dataset: Dataset) -> tuple[Fold, ...]:
+    """All divisions of the indexed videos by the data set's protocol."""
+    return _folds(dataset, library(dataset))
+
+
+@lru_cache
+def _folds(dataset: Dataset, indexed: Library) -> tuple[Fold, ...]:
+    return dataset.folds(settings.data_root(dataset), indexed.listing)
+
+
+@lru_cache
+def _loaded(manifest: Path, mtime_ns: int) -> Library:
+    return Library.load(manifest)
+
+
+def _manifest(dataset: Dataset) -> Path:
+    return settings.store() / dataset.store_name / "index.json"
+
+
+def _files(listing: Listing) -> list[Path]:
+    return sorted({path for video in listing.videos for path in video.files.values()})
+
+
+def _shards(videos: int, known: Library | None) -> int:
+    size = settings.kinescope().shard_size
+    if known is not None and videos <= OVERFULL * size * known.shards:
+        return known.shards
+    return -(-videos // size)

@@ -1,0 +1,62 @@
+"""Where and how: what changes only place or speed. The section [kinescope] of luigi.cfg."""
+
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from data.base import Dataset
+from pipeline.errors import InputError
+
+
+class kinescope(luigi.Config):
+    """The settings and their defaults; luigi names the section after the class."""
+
+    store = luigi.Parameter(default="store", description="the folder of everything that is computed")
+    data_roots: luigi.DictParameter[Any] = luigi.DictParameter(
+        default={}, description="data set name -> folder of its files"
+    )
+    weights = luigi.Parameter(default="weights", description="the folder of pretrained networks known by name")
+    device = luigi.ChoiceParameter(default="auto", choices=["auto", "cpu", "cuda"])
+    workers = luigi.IntParameter(default=1, description="CPU threads inside one task")
+    shard_size = luigi.IntParameter(default=64, description="videos a task handles, when a data set is first indexed")
+    max_failed_videos = luigi.IntParameter(default=0, description="unusable videos that a run may end well with")
+
+
+def store() -> Path:
+    """The absolute path of the store."""
+    return Path(kinescope().store).expanduser().resolve()
+
+
+def data_root(dataset: Dataset) -> Path:
+    """The absolute folder of a data set's files. Raises InputError where no setting names it, or it is not there."""
+    if dataset.generated:
+        return store() / dataset.store_name / "files"
+    root = dataset.location or kinescope().data_roots.get(dataset.name)
+    if root is None:
+        raise InputError(
+            f'no data root for {dataset.name!r}: set data_roots = {{"{dataset.name}": "/path/to/it"}} '
+            "in section [kinescope] of luigi.cfg"
+        )
+    folder = Path(root).expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"the data root of {dataset.name!r} is no folder: {folder}")
+    return folder
+
+
+def wants_gpu() -> bool:
+    """Whether tasks that can use a GPU will: decided without loading torch, as luigi asks in its main process."""
+    return kinescope().device == "cuda" or (kinescope().device == "auto" and Path("/proc/driver/nvidia/gpus").exists())
+
+
+def device() -> str:
+    """The torch device, after limiting this process to its share of threads.
+
+    Raises InputError where CUDA is asked for and absent.
+    """
+    import torch
+
+    torch.set_num_threads(kinescope().workers)
+    if kinescope().device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device = cuda, but torch sees no CUDA device: set device = cpu (or auto) in [kinescope]")
+    return "cuda" if wants_gpu() and torch.cuda.is_available() else "cpu"

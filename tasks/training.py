@@ -1,0 +1,167 @@
+"""Stage two: sequence models trained on stored rows, and their scores of the test videos."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from data.base import Dataset
+from pipeline.fingerprint import fingerprint
+from pipeline.reducer import PCA
+from tasks import settings
+from tasks.base import ConfigParameter, GpuStage, Stage, origin
+from tasks.experiment import Stream
+from tasks.features import Extract, extract, labels, rows_digest, weights_digest
+from tasks.index import AnyDataset, fold, library
+
+PREDICTION_BATCH = 64
+
+
+class StreamStage(GpuStage):
+    """A step of one stream on one split."""
+
+    dataset = ConfigParameter[Dataset](AnyDataset)
+    stream = ConfigParameter[Stream](Stream)
+    fold = luigi.IntParameter()
+
+    @property
+    def features(self) -> Extract:
+        """The rows that the stream reads."""
+        return extract(self.dataset, self.stream.extractor, self.fold)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.task_family, *self.components())
+
+    def components(self) -> tuple[Any, list[str]]:
+        """What enters the fingerprint: significant configuration, and what it is computed from."""
+        raise NotImplementedError
+
+    def rows_digest(self, half: str) -> list[str]:
+        """The features' fingerprint, and the digest of the split's "train" or "test" rows and labels."""
+        rows, ids = self.features.keyed, getattr(fold(self.dataset, self.fold), half)
+        return [rows.fingerprint, rows_digest(rows, library(self.dataset), ids)]
+
+    def folder(self, stage: str) -> Path:
+        """The folder of this step."""
+        return settings.store() / self.dataset.store_name / f"{stage}-{self.fingerprint}"
+
+    def reduction(self) -> "list[FitReducer]":
+        """What fits the stream's reducer, where it has one."""
+        if self.stream.reducer is None:
+            return []
+        return [FitReducer(dataset=self.dataset, stream=self.stream, fold=self.fold)]
+
+    def sequences(self, half: str, *, variants: int | None = None) -> Any:
+        """The split's "train" or "test" sequences, reduced and sampled as the model reads them, and their rows."""
+        from pipeline.reducer import load_reducer, project
+        from pipeline.store import Store
+        from pipeline.stored import StoredRows, sequences
+
+        model = self.stream.model
+        rows = StoredRows(Store(self.features.path()), getattr(fold(self.dataset, self.fold), half), variants=variants)
+        fitted = [load_reducer(stage.path()) for stage in self.reduction()]
+        reduce = partial(project, fitted[0]) if fitted else lambda features: features
+        known = labels(library(self.dataset))
+        return sequences(rows, known, model.reads, steps=model.steps, reduce=reduce), rows.usable
+
+
+class FitReducer(StreamStage):
+    """PCA of the training rows."""
+
+    @property
+    def reducer(self) -> PCA:
+        """What is fitted."""
+        assert self.stream.reducer is not None
+        return self.stream.reducer
+
+    def requires(self) -> Extract:
+        return self.features
+
+    def components(self) -> tuple[Any, list[str]]:
+        return [self.reducer.significant(weights_digest), self.stream.model.reads], self.rows_digest("train")
+
+    def path(self) -> Path:
+        return self.folder("pca") / "reducer.safetensors"
+
+    def compute(self) -> None:
+        from pipeline.reducer import fit_pca, save_reducer
+        from pipeline.store import Store
+        from pipeline.stored import StoredRows
+
+        rows = StoredRows(Store(self.features.path()), fold(self.dataset, self.fold).train)
+        array = self.stream.model.reads
+        state = fit_pca((row.arrays[array] for row in rows), self.reducer)
+        save_reducer(self.path(), state, origin(self, *self.components()))
+
+
+class Train(StreamStage):
+    """One model, on the training videos of one split, from one seed."""
+
+    seed = luigi.IntParameter()
+
+    def requires(self) -> list[Stage]:
+        return [self.features, *self.reduction()]
+
+    def components(self) -> tuple[Any, list[str]]:
+        fitted = [stage.fingerprint for stage in self.reduction()]
+        return [self.stream.model.significant(weights_digest), self.seed], [*self.rows_digest("train"), *fitted]
+
+    def path(self) -> Path:
+        return self.folder(self.stream.model.name) / "network.safetensors"
+
+    def compute(self) -> None:
+        from pipeline.fit import seeded
+        from pipeline.network_file import save_network
+
+        device, model = settings.device(), self.stream.model
+        examples, _ = self.sequences("train")
+        with seeded(self.seed):
+            network = model.build(examples.inputs[0].shape[1], len(library(self.dataset).listing.classes))
+        checkpoint = self.path().with_name("checkpoint.pt")
+        curves = model.train(network, examples, seed=self.seed, device=device, checkpoint=checkpoint)
+        save_network(self.path(), network.state_dict(), curves, origin(self, *self.components(), device=device))
+        checkpoint.unlink(missing_ok=True)
+
+
+class Predict(StreamStage):
+    """The model's scores of the split's test videos, as they are (variant 0)."""
+
+    seed = luigi.IntParameter()
+
+    def training(self) -> list[Train]:
+        """What trains the model, where it has anything to train."""
+        if not self.stream.model.trained:
+            return []
+        return [Train(dataset=self.dataset, stream=self.stream, fold=self.fold, seed=self.seed)]
+
+    def requires(self) -> list[Stage]:
+        return [self.features, *self.reduction(), *self.training()]
+
+    def components(self) -> tuple[Any, list[str]]:
+        trained = [stage.fingerprint for stage in [*self.reduction(), *self.training()]]
+        return self.stream.model.significant(weights_digest), [*self.rows_digest("test"), *trained]
+
+    def path(self) -> Path:
+        return self.folder("scores") / "scores.npz"
+
+    def compute(self) -> None:
+        from pipeline.fit import predict
+        from pipeline.scores import Scores
+
+        listing, tested = library(self.dataset).listing, fold(self.dataset, self.fold).test
+        examples, usable = self.sequences("test", variants=1)
+        network = self._network(examples.inputs[0].shape[1], len(listing.classes))
+        values = predict(network, examples, batch=PREDICTION_BATCH, device=settings.device())
+        failed = tuple(sorted(set(tested) - set(usable)))
+        scores = Scores(tuple(usable), values, "logits", listing.classes, failed)
+        scores.save(self.path())
+
+    def _network(self, features: int, classes: int) -> Any:
+        from pipeline.network_file import load_state
+
+        network = self.stream.model.build(features, classes)
+        for stage in self.training():
+            network.load_state_dict(load_state(stage.path()))
+        return network

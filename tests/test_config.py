@@ -1,0 +1,118 @@
+"""Configurations say what would be right; fingerprints change with what is significant, and with nothing else."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import Config, File, one_of, parse, read_toml
+from pipeline.errors import InputError
+from pipeline.fingerprint import fingerprint, row_key, short_digest
+from pipeline.hyperparameters import Fit
+
+
+class Net(Config):
+    name: Literal["net"] = "net"
+    weights: File | None = None
+    layers: int = 2
+
+
+class Other(Config):
+    name: Literal["other"] = "other"
+    width: float = 1.5
+
+
+class Whole(Config):
+    part: one_of({"net": Net, "other": Other}, "part")  # type: ignore[valid-type]
+    parts: tuple[Net, ...] = ()
+
+
+def test_canonical_json_is_parsed_back_to_the_same() -> None:
+    whole = parse(Whole, {"part": {"name": "other", "width": 2}, "parts": [{"layers": 3}]})
+    assert isinstance(whole.part, Other)
+    assert parse(Whole, json.loads(whole.canonical())) == whole
+    assert whole.canonical() == (
+        '{"part":{"name":"other","width":2.0},"parts":[{"layers":3,"name":"net","weights":null}]}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ({"part": {"name": "nett"}}, "part: unknown part 'nett': did you mean 'net'? (net, other)"),
+        ({"part": {"name": "net", "layer": 1}}, "part: unknown field of Net 'layer': did you mean 'layers'?"),
+        ({"part": {"name": "net", "layers": "x"}}, "not 'x'"),
+        ({"part": {"name": "other", "width": float("nan")}}, "finite number"),
+        ({"part": 3}, "part: a table with a name is needed, such as { name = 'net' }"),
+        ({}, "part: Field required"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_says_what_would_be_right(table: dict[str, object], sentence: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse(Whole, table)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_training_is_bounded_once() -> None:
+    for wrong in ({}, {"epochs": 1, "iterations": 1}):
+        with pytest.raises(InputError, match="either epochs or iterations"):
+            parse(Fit, wrong)
+    with pytest.raises(InputError, match="milestones must rise"):
+        parse(Fit, {"epochs": 9, "milestones": [5, 3]})
+
+
+def test_files_count_by_content_not_by_name() -> None:
+    one, moved = Net(weights="here.pt"), Net(weights="there.pt")
+    assert one.significant(lambda _: "digest") == moved.significant(lambda _: "digest")
+    assert one.significant(lambda _: "digest") != one.significant(lambda _: "other")
+    assert Whole(part=one, parts=(moved, one)).files() == ("here.pt", "there.pt")
+    assert Whole(part=one, parts=(moved,)).located(str.upper).files() == ("HERE.PT", "THERE.PT")
+    assert Net().files() == ()
+
+
+def test_versions_are_significant_at_any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Whole(part=Other(), parts=(Net(),))
+    before = fingerprint("x", whole.significant(str))
+    monkeypatch.setattr(Net, "version", 2)
+    assert fingerprint("x", whole.significant(str)) != before
+
+
+def test_fingerprints_are_pinned() -> None:
+    """A change here would leave every store in the world behind: it must be meant."""
+    assert fingerprint("extract", Net().significant(str), ["a", "b"]) == "ac49c6e3af4c"
+    assert row_key("s", ["u"], "d", (0, 9), 1) == row_key("s", ["u"], "d", (0, 9), 1)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(),
+            st.lists(st.text()),
+            st.text(),
+            st.none() | st.tuples(st.integers(), st.integers()),
+            st.integers(),
+        ),
+        unique_by=repr,
+    )
+)
+def test_different_rows_have_different_keys(
+    parts: list[tuple[str, list[str], str, tuple[int, int] | None, int]],
+) -> None:
+    assert len({row_key(*part) for part in parts}) == len(parts)
+
+
+def test_order_of_fields_is_nothing_order_of_inputs_is_something() -> None:
+    assert short_digest({"a": 1, "b": 2}) == short_digest({"b": 2, "a": 1})
+    assert fingerprint("f", {}, ["a", "b"]) != fingerprint("f", {}, ["b", "a"])
+
+
+def test_toml_that_is_not_there_or_malformed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        read_toml(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("a = = 1")
+    with pytest.raises(InputError, match="no valid TOML"):
+        read_toml(tmp_path / "bad.toml")

@@ -1,0 +1,90 @@
+"""Digests: hashed once, again when size or time changed, and only then."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline import content
+from pipeline.atomic import whole, write_text
+from pipeline.content import Digests
+from pipeline.errors import InputError
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{name}.avi" for name in "abc"]
+    for path in paths:
+        path.write_text(path.name)
+    return paths
+
+
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    seen: list[str] = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(
+        content.hashlib, "file_digest", lambda file, kind: (seen.append(Path(file.name).name), digest(file, kind))[1]
+    )
+    return seen
+
+
+def test_only_what_changed_is_hashed(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = hashed(monkeypatch)
+    known = Digests({}).refreshed(files)
+    assert seen == ["a.avi", "b.avi", "c.avi"]
+    assert known[files[0]] == hashlib.sha256(b"a.avi").hexdigest()
+    known.save(tmp_path / "digests.json")
+    known = Digests.load(tmp_path / "digests.json")
+    assert known.current(files)
+    files[1].write_text("other")
+    os.utime(files[1], ns=(1, 1))
+    assert not known.current(files)
+    seen.clear()
+    fresh = known.refreshed(files)
+    assert seen == ["b.avi"]
+    assert fresh[files[0]] == known[files[0]]
+    assert fresh[files[1]] != known[files[1]]
+    seen.clear()
+    assert fresh.refreshed(files, rehash=True) == fresh
+    assert len(seen) == 3
+
+
+def test_a_touched_file_keeps_its_digest(files: list[Path]) -> None:
+    known = Digests({}).refreshed(files)
+    os.utime(files[0], ns=(5, 5))
+    assert not known.current(files)
+    assert known.refreshed(files)[files[0]] == known[files[0]]
+
+
+def test_a_change_during_a_run_and_a_missing_file_are_named(files: list[Path]) -> None:
+    known = Digests({}).refreshed(files)
+    known.check(files[0])
+    files[0].write_text("changed")
+    with pytest.raises(InputError, match=r"a\.avi has changed since it was indexed"):
+        known.check(files[0])
+    files[0].unlink()
+    assert not known.current(files)
+    with pytest.raises(InputError, match=r"a\.avi: No such file"):
+        known.refreshed(files)
+
+
+def test_a_damaged_record_is_no_record(tmp_path: Path) -> None:
+    for text in ("", "{", "[]", '{"a": 1}', '{"a": [1]}'):
+        (tmp_path / "digests.json").write_text(text)
+        assert Digests.load(tmp_path / "digests.json") == Digests({})
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.txt"
+    write_text(path, "first")
+
+    def interrupted() -> None:
+        with whole(path) as temporary:
+            temporary.write_text("sec")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "first"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]

@@ -1,0 +1,211 @@
+"""What changed, and only that, is computed again: on real runs of small data sets."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import luigi
+import numpy as np
+import pytest
+from luigi.configuration import get_config
+
+import tasks
+from extractors.skeleton import Skeleton
+from pipeline.store import Store
+
+RECIPE = """
+title = "small"
+[dataset]
+name = "folder"
+root = "{root}"
+protocol = "split_column"
+[[streams]]
+extractor = {{ name = "skeleton", {extractor} }}
+model = {{ name = "drnn", order = {order}, state = 4, fit = {{ epochs = 2, batch = 4 }} }}
+"""
+
+
+class Runs:
+    """An experiment on a folder of skeleton files that can be changed and run again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "files"
+        self.ran: list[str] = []
+        self.extracted: list[str] = []
+        self.extractor, self.order = 'variant = "472"', 1
+        for number in range(12):
+            self.add(f"video{number:02d}", "ab"[number % 2], "train" if number < 8 else "test", seed=number)
+
+    def add(self, name: str, label: str, half: str, seed: int, frames: str = ",") -> None:
+        """Write a skeleton file (a walk of 20 joints at random), and a line of the manifest."""
+        self.write(name, seed)
+        manifest = self.root / "manifest.csv"
+        if not manifest.exists():
+            manifest.write_text("path,label,split,start_frame,end_frame\n")
+        with manifest.open("a") as file:
+            file.write(f"{name}.txt,{label},{half},{frames}\n")
+
+    def write(self, name: str, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        joints = rng.normal(size=(1, 20, 3)) + rng.normal(scale=0.05, size=(16, 20, 3)).cumsum(0)
+        rows = np.concatenate([joints, np.ones((16, 20, 1))], axis=2).reshape(-1, 4)
+        self.root.mkdir(exist_ok=True)
+        np.savetxt(self.root / f"{name}.txt", rows, fmt="%.6f")
+
+    def experiment(self) -> tasks.Evaluate:
+        path = self.folder / "experiment.toml"
+        path.write_text(RECIPE.format(root=self.root, extractor=self.extractor, order=self.order))
+        luigi.task_register.Register.clear_instance_cache()
+        return tasks.Evaluate(experiment=str(path))
+
+    def __call__(self) -> list[str]:
+        """Run, and say which tasks did."""
+        self.ran.clear()
+        self.extracted.clear()
+        assert luigi.build([self.experiment()], local_scheduler=True, workers=1, log_level="ERROR")
+        assert self.experiment().complete()
+        return sorted(set(self.ran) - {"Evaluate"})
+
+    def store(self) -> Store:
+        """The features of the experiment as it is now."""
+        return Store(self.experiment().predictions(0, 0)[0].features.path())
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
+    made = Runs(tmp_path)
+    for key, value in {"store": tmp_path / "store", "shard_size": 2, "device": "cpu"}.items():
+        get_config().set("kinescope", key, str(value))
+    build = Skeleton.build
+
+    def counting(self: Skeleton, *args: object) -> Callable[..., object]:
+        extract = build(self, *args)  # type: ignore[arg-type]
+        return lambda clip: (made.extracted.append(clip.path.stem), extract(clip))[1]
+
+    monkeypatch.setattr(Skeleton, "build", counting)
+
+    @luigi.Task.event_handler(luigi.Event.START)
+    def note(task: luigi.Task) -> None:
+        made.ran.append(task.task_family)
+
+    yield made
+    luigi.Task.remove_event_handler(luigi.Event.START, note)
+    get_config().remove_section("kinescope")
+
+
+EVERYTHING = ["Extract", "ExtractShard", "Index", "Predict", "Train"]
+
+
+def test_an_untouched_rerun_runs_nothing_and_opens_no_file(runs: Runs) -> None:
+    assert runs() == EVERYTHING
+    assert len(runs.extracted) == 12
+    before = {path: path.stat().st_mtime_ns for path in (runs.folder / "store").rglob("*")}
+    assert runs() == []
+    assert runs.extracted == []
+    assert {path: path.stat().st_mtime_ns for path in (runs.folder / "store").rglob("*")} == before
+
+
+def test_a_changed_field_reruns_exactly_its_downstream(runs: Runs) -> None:
+    runs()
+    runs.order = 2
+    assert runs() == ["Predict", "Train"]
+    runs.extractor = 'variant = "583"'
+    assert runs() == ["Extract", "ExtractShard", "Predict", "Train"]
+
+
+def test_switching_back_is_instant(runs: Runs) -> None:
+    runs()
+    runs.order, runs.extractor = 2, 'variant = "583"'
+    runs()
+    runs.order, runs.extractor = 1, 'variant = "472"'
+    assert runs() == []
+
+
+def test_a_changed_speed_setting_reruns_nothing(runs: Runs) -> None:
+    runs()
+    for key, value in {"shard_size": "5", "workers": "2"}.items():
+        get_config().set("kinescope", key, value)
+    assert runs() == []
+
+
+def test_one_changed_video_recomputes_one_row(runs: Runs) -> None:
+    runs()
+    rows = {video: runs.store().read(video).arrays["features"] for video in runs.store().ids()}
+    runs.write("video03", seed=99)
+    runs()
+    assert runs.extracted == ["video03"]
+    assert runs.ran.count("ExtractShard") == 1
+    changed = [video for video in rows if not np.array_equal(rows[video], runs.store().read(video).arrays["features"])]
+    assert [video.rpartition("/")[2] for video in changed] == ["video03"]
+    runs.write("video03", seed=3)
+    assert runs() == ["Index"]
+    assert runs.extracted == []
+
+
+def test_a_changed_test_video_retrains_nothing(runs: Runs) -> None:
+    runs()
+    runs.write("video10", seed=99)
+    assert runs() == ["Extract", "ExtractShard", "Index", "Predict"]
+
+
+def test_a_touched_video_is_hashed_and_nothing_else(runs: Runs) -> None:
+    runs()
+    os.utime(runs.root / "video05.txt", ns=(1, 1))
+    assert runs() == ["Index"]
+
+
+def test_an_inserted_video_moves_no_other(runs: Runs) -> None:
+    runs()
+    shards = {path.name.split("-")[0]: path for path in runs.store().index.parent.glob("0*.h5")}
+    runs.add("video005", "a", "train", seed=50)
+    runs()
+    assert runs.extracted == ["video005"]
+    assert runs.ran.count("ExtractShard") == 1
+    assert all(path.exists() for path in shards.values())
+
+
+def test_a_moved_data_root_recomputes_nothing_but_digests(runs: Runs) -> None:
+    runs()
+    rows = runs.store().read("video00").attributes
+    moved = runs.folder / "moved"
+    shutil.move(runs.root, moved)
+    runs.root = moved
+    runs()
+    assert runs.store().read("video00").attributes == rows
+
+
+def test_two_segments_of_one_file_keep_their_own_rows(runs: Runs) -> None:
+    with (runs.root / "manifest.csv").open("a") as file:
+        file.write("video00.txt,a,train,0,6\nvideo00.txt,b,train,6,16\n")
+    runs()
+    of_file = [video for video in runs.store().ids() if "video00" in video]
+    rows = [runs.store().read(video) for video in of_file]
+    assert sorted(len(row.arrays["features"]) for row in rows) == [6, 10, 16]
+    assert len({row.attributes["key"] for row in rows}) == 3
+
+
+def test_a_bumped_version_recomputes(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs()
+    monkeypatch.setattr(Skeleton, "version", Skeleton.version + 1)
+    assert runs() == ["Extract", "ExtractShard", "Predict", "Train"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "deleted"])
+def test_a_damaged_shard_is_set_aside_and_made_again(runs: Runs, damage: str) -> None:
+    runs()
+    index = runs.store().index
+    shard = next(path for path in sorted(index.parent.glob("0*.h5")) if "video" in str(Store(path).ids()))
+    content = shard.read_bytes()
+    features = Store(shard).read(Store(shard).ids()[0]).arrays["features"].tobytes()
+    if damage == "deleted":
+        shard.unlink()
+    else:
+        shard.write_bytes(content[:-50] if damage == "truncated" else content.replace(features[:64], bytes(64)))
+    runs.order = 3
+    runs()
+    assert runs.ran.count("ExtractShard") == 1
+    assert shard.with_name(f"{shard.name}.damaged-1").exists() == (damage != "deleted")
+    assert shard.stat().st_size == len(content)
+    assert all(len(Store(shard).read(video).arrays["features"]) == 16 for video in Store(shard).ids())

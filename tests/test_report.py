@@ -1,0 +1,253 @@
+"""Reports: the figures are the metrics', pages are self-contained, and nothing in a name is believed."""
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import metrics
+from pipeline.errors import InputError
+from pipeline.fit import Curves
+from pipeline.report import Result, Run, Stream, markdown_table, rows, text_table, write
+from pipeline.row import Failure
+from pipeline.scores import Fusion, Scores, fuse
+
+HOSTILE = '<script>alert("x")</script>&amp;$_{2'
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that elements nest, and keeps the text and every attribute."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.text: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def classes_of(count: int) -> tuple[str, ...]:
+    return (HOSTILE, "$x$ & y", *(f"class {number}" for number in range(2, count)))
+
+
+def make(
+    classes: int = 3, streams: int = 2, runs: int = 2, failed: Sequence[str] = (), several: bool = False, **more: Any
+) -> Result:
+    rng = np.random.default_rng(0)
+    names = classes_of(classes)
+    ids = [f"{HOSTILE}/{number}" for number in range(3 * classes)]
+    labels: dict[str, tuple[int, ...]] = {id: (number % classes,) for number, id in enumerate(ids)}
+    if several:
+        labels = {id: (first, (first + 1) % classes) for id, (first,) in labels.items()}
+    made = []
+    for number in range(runs):
+        scored = [id for id in ids if id not in failed]
+        values = [rng.normal(size=(len(scored), classes)) for _ in range(streams)]
+        for array in values:
+            array[np.arange(len(scored)), [labels[id][0] for id in scored]] += 1.5
+        scores = tuple(Scores(tuple(scored), array, "logits", names, tuple(failed)) for array in values)
+        curves = Curves((1.5, 0.5, 0.2), (0.3, 0.6, 0.9), (0.1, 0.1, 0.01))
+        fused = fuse(scores, Fusion()) if streams > 1 else None
+        made.append(Run(f"split {number}", 7 + number, scores, fused, (curves,) * (streams - 1) + (None,)))
+    return Result(
+        title=f"Title {HOSTILE}",
+        streams=tuple(Stream(f"stream {HOSTILE} {number}") for number in range(streams)),
+        runs=tuple(made),
+        labels=labels,
+        **{"reported": 92.5, "table": "Some table 4", **more},
+    )
+
+
+PROVENANCE = {
+    "stage": "evaluate",
+    "fingerprint": "0123456789ab",
+    "configuration": {"rule": "product", "note": HOSTILE, "weights": None, "empty": []},
+    "upstream": [{"stage": "train", "fingerprint": "ba9876543210", "versions": {"torch": "2.13.0"}}],
+    "inputs": {f"{HOSTILE}.avi": "d1g3st"},
+}
+
+
+@pytest.mark.parametrize(("classes", "streams", "runs"), [(2, 1, 1), (2, 3, 5), (6, 2, 12), (101, 2, 2), (101, 1, 1)])
+def test_a_page_is_whole_and_self_contained(classes: int, streams: int, runs: int, tmp_path: Path) -> None:
+    result = make(
+        classes,
+        streams,
+        runs,
+        failed=[f"{HOSTILE}/1"],
+        failures={f"{HOSTILE}/1": Failure(f"broken {HOSTILE}", 3)},
+        notes=(HOSTILE,),
+        groups={HOSTILE: classes_of(classes)[:2]},
+        provenance=PROVENANCE,
+    )
+    write(result, tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert {"script", "link", "iframe", "object", "embed", "form", "base"}.isdisjoint(page.tags)
+    references = [value for name, value in page.attributes if name in ("src", "href", "xlink:href", "action", "srcset")]
+    assert all(value and value.startswith(("#", "data:image/png;base64,")) for value in references)
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    assert "svg" in page.tags
+    shown = "".join(page.text)
+    for part in (f"Title {HOSTILE}", f"{HOSTILE}/1", f"broken {HOSTILE}", "0123456789ab", "d1g3st", "92.5", "2.13.0"):
+        assert part in shown
+    identifiers = [value for name, value in page.attributes if name == "id"]
+    assert len(identifiers) == len(set(identifiers))
+    assert {file.name for file in tmp_path.iterdir()} == {"report.html", "metrics.json", "predictions.csv", "table.txt"}
+
+
+def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write(make(provenance=PROVENANCE), tmp_path / name)
+    for file in ("report.html", "metrics.json", "predictions.csv", "table.txt"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+
+def test_figures_are_those_of_metrics(tmp_path: Path) -> None:
+    lost = f"{HOSTILE}/1"
+    result = make(7, 2, 3, failed=[lost], failures={lost: Failure("cut short", 12)})
+    write(result, tmp_path)
+    numbers = json.loads((tmp_path / "metrics.json").read_text())
+    assert [row["name"] for row in numbers["rows"]] == [*(stream.name for stream in result.streams), "fusion"]
+    assert [row["reported"] for row in numbers["rows"]] == [None, None, 92.5]
+    accuracies = []
+    for run, written in zip(result.runs, numbers["rows"][-1]["runs"], strict=True):
+        assert run.fused is not None
+        labels = [result.labels[id] for id in run.fused.ids]
+        accuracies.append(100 * metrics.accuracy(run.fused.values, labels, [result.labels[lost]]))
+        assert written["accuracy"] == pytest.approx(accuracies[-1])
+        assert written["top5"] == pytest.approx(100 * metrics.top_k(run.fused.values, labels, 5, [result.labels[lost]]))
+        assert (written["fold"], written["seed"]) == (run.fold, run.seed)
+    summary = numbers["rows"][-1]["summary"]["accuracy"]
+    assert summary["mean"] == pytest.approx(np.mean(accuracies))
+    assert summary["deviation"] == pytest.approx(np.std(accuracies, ddof=1))
+    counts = np.array(numbers["rows"][-1]["confusion"])
+    assert counts.shape == (7, 8)
+    assert counts.sum() == 3 * 21
+    assert counts[:, -1].tolist() == [0, 3, 0, 0, 0, 0, 0]
+    assert np.trace(counts) / counts.sum() == pytest.approx(np.mean(accuracies) / 100)
+    recall = numbers["rows"][-1]["class_accuracy"]
+    np.testing.assert_allclose(recall, 100 * counts.diagonal() / counts.sum(axis=1), atol=1e-5)
+    assert numbers["failures"][lost] == {"reason": "cut short", "frames_decoded": 12}
+
+
+def test_groups_count_their_videos(tmp_path: Path) -> None:
+    result = make(4, 1, 2, groups={"pair": classes_of(4)[:2], "absent": ("nowhere",)})
+    write(result, tmp_path)
+    row = json.loads((tmp_path / "metrics.json").read_text())["rows"][0]
+    counts = np.array(row["confusion"])
+    assert row["groups"]["pair"] == pytest.approx(100 * (counts[0, 0] + counts[1, 1]) / counts[:2].sum())
+    assert row["groups"]["absent"] is None
+
+
+def test_predictions_tell_every_video_of_every_run(tmp_path: Path) -> None:
+    lost = f"{HOSTILE}/1"
+    result = make(3, 2, 2, failed=[lost])
+    write(result, tmp_path)
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 2 * 3 * 9
+    fused = [line for line in lines if line["stream"] == "fusion" and line["fold"] == "split 1"]
+    assert sum(int(line["correct"]) for line in fused) / len(fused) == rows(result)[-1].figures[1]["accuracy"]
+    scores = result.runs[1].fused
+    assert scores is not None
+    for line in fused:
+        if line["video"] == lost:
+            assert (line["predicted"], line["probability"], line["correct"]) == ("", "", "0")
+            continue
+        row = scores.values[scores.ids.index(line["video"])]
+        assert line["predicted"] == result.classes[int(row.argmax())]
+        assert float(line["probability"]) == pytest.approx(row.max(), abs=1e-6)
+        assert line["labels"] == result.classes[result.labels[line["video"]][0]]
+
+
+def test_several_labels_are_ranked(tmp_path: Path) -> None:
+    result = make(4, 2, 2, several=True, metric="mAP", provenance=PROVENANCE)
+    write(result, tmp_path)
+    Page((tmp_path / "report.html").read_text())
+    row = json.loads((tmp_path / "metrics.json").read_text())["rows"][0]
+    assert row["confusion"] is None
+    assert row["class_accuracy"] is None
+    labels = [result.labels[id] for id in result.runs[0].scores[0].ids]
+    expected = [100 * metrics.mean_average_precision(run.scores[0].values, labels) for run in result.runs]
+    assert row["summary"]["mAP"]["mean"] == pytest.approx(np.mean(expected))
+    assert "mAP [%]" in text_table(result)
+
+
+def test_classes_without_test_videos_have_no_figure(tmp_path: Path) -> None:
+    labels = {"a": (0,), "b": (0,)}
+    scores = Scores(("a", "b"), np.eye(2), "probabilities", ("x", "y"))
+    result = Result("t", (Stream("s"),), (Run("f", 0, (scores,), None, (None,)),), labels, metric="mAP")
+    write(result, tmp_path)
+    row = json.loads((tmp_path / "metrics.json").read_text())["rows"][0]
+    assert row["class_accuracy"] == [50.0, None]
+    assert row["average_precision"] == [100.0, None]
+    assert row["summary"]["mean_class_accuracy"]["mean"] == 50
+    assert "are left out of means" in (tmp_path / "report.html").read_text()
+
+
+def test_tables() -> None:
+    scores = Scores(("a", "b", "c", "d"), np.eye(2)[[0, 0, 1, 0]], "probabilities", ("x", "y"))
+    labels = {"a": (0,), "b": (0,), "c": (1,), "d": (1,)}
+    run = Run("f", 0, (scores, scores), scores, (None, None))
+    result = Result("My | title", (Stream("rgb", 70.0), Stream("a|flow")), (run,), labels, table="T 1", reported=80)
+    assert text_table(result).splitlines() == [
+        "My | title",
+        "stream  accuracy [%]  reported (T 1)  difference",
+        "──────  ────────────  ──────────────  ──────────",
+        "rgb            75.00              70       +5.00",
+        "a|flow         75.00                            ",
+        "fusion         75.00              80       -5.00",
+    ]
+    assert markdown_table(result).splitlines()[:3] == [
+        "| stream | accuracy [%] | reported (T 1) | difference |".replace("[", r"\["),
+        "| --- | ---: | ---: | ---: |",
+        "| rgb | 75.00 | 70 | +5.00 |",
+    ]
+    assert r"| a\|flow | 75.00 |  |  |" in markdown_table(result)
+    half = Scores(scores.ids, np.eye(2)[[0, 1, 1, 0]], "probabilities", ("x", "y"))
+    two = Result(
+        "t", (Stream("s"),), (Run("f", 0, (scores,), None, (None,)), Run("f", 1, (half,), None, (None,))), labels
+    )
+    assert "62.50 ± 17.68" in text_table(two)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    good = make(2, 2, 1)
+    run = good.runs[0]
+    cases = [
+        ((Stream("only"),), (run,), good.labels, "scores and curves of all 1 streams"),
+        (good.streams, (Run("f", 0, run.scores, None, run.curves),), good.labels, "need a fusion"),
+        (good.streams, (), good.labels, "nothing to report"),
+        (good.streams, (run,), {}, "has scores but no label"),
+        (good.streams, (run, make(3, 2, 1).runs[0]), good.labels, "classes differ"),
+    ]
+    for streams, runs, labels, message in cases:
+        with pytest.raises(InputError, match=message):
+            Result("t", streams, runs, labels)
