@@ -73,7 +73,7 @@ def compare(name: str, paths: list[Path], rounds: int) -> dict[str, Any]:
         "ratio": round(rates[0] / rates[1], 3),
         "unit": "frames/s",
         "sizes": f"{len(paths)} clips, {frames[0]} frames, 320x240",
-        "threads": "1 each" if threads == 1 else "ours 1, peer its default",
+        "threads": "ours 2 (one decodes, one converts), peer " + ("its default" if threads is None else str(threads)),
     }
 
 

@@ -1,6 +1,6 @@
 """Video files to frames with their times, and back. The only module that knows PyAV.
 
-Frames are decoded in order, in one thread, without seeking: headers lie about counts, and seeking is by time only.
+Frames are decoded in order, in a thread of their own, without seeking: headers lie about counts, seeking is by time.
 A file is read through Python's own file object, so what the disk does raises its OSError, and whatever libav complains
 of is the video's own fault.
 
@@ -13,12 +13,13 @@ nearest multiple of 90 degrees.
 
 import errno
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import av
 import cv2
@@ -32,6 +33,7 @@ from pipeline.errors import InputError, UnusableVideo
 
 Image = NDArray[np.uint8]
 Colour = Literal["rgb", "grey"]
+T = TypeVar("T")
 
 # Without these swscale halves the chroma's width, which costs 4:2:0 nothing, and rounds by table.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -39,6 +41,7 @@ _SMPTE170M = 6
 _UNNAMED_RATE = 25
 _BLOCK_BYTES = 64 * 2**20
 _SHORTEST_S = 1e-6
+_AHEAD_FRAMES = 8  # decoded while as many are converted: libav and OpenCV let go of the interpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,8 @@ def decode(
         )
     seen, blocks, fault = 0, _Blocks(colour, block_frames), ""
     try:
-        with closing(_decoded(path)) as source:
-            for frame, time, fps in source:
+        with closing(_decoded(path)) as source, closing(_ahead(source)) as decoded:
+            for frame, time, fps in decoded:
                 seen += 1
                 if seen > first:
                     if blocks.full:
@@ -129,7 +132,7 @@ def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: fl
     reformatter = VideoReformatter()
     # ``bitexact`` keeps libav's version out of the file
     with whole(path) as temporary, av.open(temporary, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate, options={"crf": str(crf), "threads": "1"})
+        stream = container.add_stream("libx264", rate, options={"crf": str(crf), "preset": "veryfast", "threads": "1"})
         stream.height, stream.width, stream.pix_fmt = *shape[:2], "yuv420p"
         stream.codec_context.colorspace, stream.codec_context.color_range = _SMPTE170M, ColorRange.MPEG
         for index, picture in enumerate(chain([first], pictures)):
@@ -173,6 +176,32 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
             yield frame, time, fps
 
 
+def _ahead(source: Iterator[T]) -> Generator[T]:
+    """The items of ``source``, the next few already on their way in another thread while the last few are used."""
+
+    def some() -> tuple[list[T], Exception | None]:
+        items: list[T] = []
+        try:
+            for item in islice(source, _AHEAD_FRAMES):
+                items.append(item)  # one by one, so that what came before an error is kept
+        except Exception as error:
+            return items, error
+        return items, None
+
+    with ThreadPoolExecutor(1, "decode") as pool:
+        coming = pool.submit(some)
+        while True:
+            items, error = coming.result()
+            more = error is None and len(items) == _AHEAD_FRAMES
+            if more:
+                coming = pool.submit(some)
+            yield from items
+            if error is not None:
+                raise error
+            if not more:
+                return
+
+
 @dataclass
 class _Blocks:
     """Gathers converted frames until a block is full."""
@@ -214,7 +243,9 @@ class _Blocks:
 
     def _picture(self, frame: av.VideoFrame) -> Image:
         flags = None if frame.format.name in ("yuv420p", "yuvj420p") else _EXACT
-        rgb = self.reformatter.reformat(frame, format="rgb24", interpolation=flags, threads=1).to_ndarray()
+        (plane,) = self.reformatter.reformat(frame, format="rgb24", interpolation=flags, threads=1).planes
+        lines = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        rgb = lines[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)  # no copy yet: the block takes one
         picture: Image = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if self.colour == "grey" else rgb  # type: ignore[assignment]
         turns = round(frame.rotation / 90)  # anticlockwise
         return np.rot90(picture, turns) if turns else picture

@@ -43,6 +43,12 @@ class ConfigParameter(luigi.Parameter[T]):
         return json.dumps(TypeAdapter(self._kind).dump_python(config, mode="json"), sort_keys=True)
 
 
+class Root(luigi.Task):
+    """A task that decides what there is to do. It fails by the user's mistakes alone: trying again would not help."""
+
+    retry_count = 1
+
+
 class Stage(luigi.Task):
     """One step whose output's path carries the fingerprint of all that may change it."""
 

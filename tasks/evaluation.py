@@ -15,7 +15,7 @@ from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.row import Failure
 from pipeline.scores import Fusion
 from tasks import settings
-from tasks.base import ConfigParameter, Stage
+from tasks.base import ConfigParameter, Root, Stage
 from tasks.experiment import DEFAULT, Experiment, Stream, load_experiment
 from tasks.index import AnyDataset, Index, folds
 from tasks.training import Predict
@@ -48,7 +48,7 @@ class Fuse(Stage):
         fuse([Scores.load(stage.path()) for stage in self.requires()], self.fusion).save(self.path())
 
 
-class Evaluate(luigi.Task):
+class Evaluate(Root):
     """One experiment: every fold and seed of it, and a report of the figures beside the paper's."""
 
     experiment = luigi.Parameter(default=DEFAULT, description="a bundled experiment's name, or a TOML file's path")
@@ -123,7 +123,7 @@ class Evaluate(luigi.Task):
             )
 
 
-class EvaluateAll(luigi.Task):
+class EvaluateAll(Root):
     """Several experiments, and one table of what was measured beside what was reported."""
 
     experiments = luigi.ListParameter(description="names of bundled experiments, or paths of TOML files")

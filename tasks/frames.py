@@ -3,16 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-import luigi
-
 from data.base import Dataset
 from extractors.frames import Frames
-from tasks.base import ConfigParameter
+from tasks.base import ConfigParameter, Root
 from tasks.features import Extract, extract
 from tasks.index import AnyDataset, Index
 
 
-class Decode(luigi.WrapperTask):
+class Decode(Root):
     """All videos of a data set as rows of encoded frames."""
 
     dataset = ConfigParameter[Dataset](AnyDataset)

@@ -16,7 +16,7 @@ from pipeline.config import one_of
 from pipeline.content import Digests
 from pipeline.errors import InputError
 from tasks import settings
-from tasks.base import ConfigParameter
+from tasks.base import ConfigParameter, Root
 
 if TYPE_CHECKING:
     AnyDataset = Dataset
@@ -62,7 +62,7 @@ def _video(entry: dict[str, Any]) -> Video:
     return Video(entry["id"], files, tuple(entry["labels"]), entry["subject"], frames)
 
 
-class Generate(luigi.Task):
+class Generate(Root):
     """Make the files of a generated data set."""
 
     dataset = ConfigParameter[Dataset](AnyDataset)
@@ -76,7 +76,7 @@ class Generate(luigi.Task):
         write_text(root / "complete", self.dataset.canonical())
 
 
-class Index(luigi.Task):
+class Index(Root):
     """The manifest of a data set: complete while the same files are there, of the same sizes and times.
 
     With ``verify`` every file is hashed again.

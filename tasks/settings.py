@@ -13,9 +13,7 @@ class kinescope(luigi.Config):
     """The settings and their defaults; luigi names the section after the class."""
 
     store = luigi.Parameter(default="store", description="the folder of everything that is computed")
-    data_roots: luigi.DictParameter[Any] = luigi.DictParameter(
-        default={}, description="data set name -> folder of its files"
-    )
+    data_roots: luigi.DictParameter[Any] = luigi.DictParameter(default={}, description="folder of files by data set")
     weights = luigi.Parameter(default="weights", description="the folder of pretrained networks known by name")
     device = luigi.ChoiceParameter(default="auto", choices=["auto", "cpu", "cuda"])
     workers = luigi.IntParameter(default=1, description="CPU threads inside one task")

@@ -1,0 +1,204 @@
+"""The three kinds of systems from files to a report, what their users do wrong, and what importing costs."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import luigi
+import numpy as np
+import pytest
+from luigi.configuration import get_config
+
+import tasks
+from pipeline import video
+from pipeline.errors import InputError
+from pipeline.store import Store
+from tasks.experiment import bundled, load_experiment
+
+ROOT = Path(__file__).parent.parent
+Run = Callable[[str], tuple[tasks.Evaluate, list[str]]]
+
+VIDEO_STREAMS = """
+title = "video"
+seeds = [0, 1]
+[dataset]
+name = "stick_figures"
+subjects = 2
+scenarios = ["d1"]
+train_subjects = 1
+[[streams]]
+label = "vote"
+extractor = {{ name = "convnet3d", stride_frames = {stride}, network = {{ stride_frames = 8, fit = {{ epochs = {epochs}, lr = 0.001 }} }} }}
+model = {{ name = "consensus", rule = "vote" }}
+[[streams]]
+label = "recurrent"
+extractor = {{ name = "convnet3d", stride_frames = {stride}, network = {{ stride_frames = 8, fit = {{ epochs = {epochs}, lr = 0.001 }} }} }}
+reducer = {{ dims = 20 }}
+model = {{ name = "res_lstm", steps = 5, fit = {{ epochs = 2 }} }}
+[fusion]
+rule = "weighted"
+weights = [1.0, 1.5]
+"""  # noqa: E501
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Runs a recipe with a store of its own; returns its task, and the families that ran, once a run of a task."""
+    for key, value in {"store": tmp_path / "store", "shard_size": 8, "device": "cpu"}.items():
+        get_config().set("kinescope", key, str(value))
+    ran: list[str] = []
+
+    @luigi.Task.event_handler(luigi.Event.START)
+    def note(task: luigi.Task) -> None:
+        ran.append(task.task_family)
+
+    def evaluate(recipe: str) -> tuple[tasks.Evaluate, list[str]]:
+        path = tmp_path / "recipe.toml"
+        path.write_text(recipe)
+        ran.clear()
+        luigi.task_register.Register.clear_instance_cache()
+        luigi.build([tasks.Evaluate(experiment=str(path))], local_scheduler=True, workers=1, log_level="ERROR")
+        return tasks.Evaluate(experiment=str(path)), [family for family in ran if family != "Evaluate"]
+
+    yield evaluate
+    luigi.Task.remove_event_handler(luigi.Event.START, note)
+    get_config().remove_section("kinescope")
+
+
+def test_a_trained_extractor_from_files_to_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, ran = run(VIDEO_STREAMS.format(stride=4, epochs=1))
+    assert task.complete()
+    assert ran.count("FitExtractor") == 1
+    assert ran.count("Train") == 2
+    assert ran.count("Predict") == 3  # the vote knows no seed
+    measured = json.loads((task.folder() / "metrics.json").read_text())
+    assert [row["name"] for row in measured["rows"]] == ["vote", "recurrent", "fusion"]
+    assert {row["summary"]["accuracy"]["runs"] for row in measured["rows"]} == {2}
+    assert (task.folder() / "report.html").read_text().startswith("<!")
+    features = Store(task.predictions(0, 0)[0].features.path())
+    row = features.read(features.ids()[0])
+    assert row.arrays["features"].shape[1] == 120
+    assert row.arrays["scores"].shape[1] == 6
+    assert features.variants(features.ids()[0]) == 2
+
+    def no_video(*_: object, **__: object) -> None:
+        raise AssertionError("a video was opened")
+
+    monkeypatch.setattr(video, "decode", no_video)
+    _, ran = run(VIDEO_STREAMS.format(stride=4, epochs=1))
+    assert ran == []
+    _, ran = run(VIDEO_STREAMS.format(stride=6, epochs=1))
+    assert set(ran) == {"Extract", "ExtractShard", "FitReducer", "Train", "Predict", "Fuse"}
+    _, ran = run(VIDEO_STREAMS.format(stride=6, epochs=2))
+    assert ran.count("FitExtractor") == 1
+    assert "Index" not in ran
+
+
+def test_a_corrupt_video_is_listed_and_counts_as_wrong(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        for number in range(4):
+            frames = rng.integers(0, 255, (12, 32, 48, 3)).astype(np.uint8)
+            path = tmp_path / "files" / label / f"{number}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            video.write(path, frames, 25)
+    bad = tmp_path / "files" / "a" / "1.mp4"
+    bad.write_bytes(b"no video at all")
+    recipe = f"""
+title = "corrupt"
+[dataset]
+name = "folder"
+root = "{tmp_path / "files"}"
+test_fraction = 0.5
+[[streams]]
+extractor = {{ name = "convnet3d", network = {{ fit = {{ epochs = 1 }} }} }}
+model = {{ name = "consensus" }}
+"""
+    task, _ = run(recipe)
+    assert not task.complete()
+    said = caplog.text
+    assert said.count("could not be used") == 1
+    assert "videos could not be used, and max_failed_videos in [kinescope] allows 0" in said
+    assert "a/1" in said
+    assert "Traceback" not in said
+    measured = json.loads((task.folder() / "metrics.json").read_text())
+    assert "a/1" in measured["failures"]
+    get_config().set("kinescope", "max_failed_videos", "8")
+    task, ran = run(recipe)
+    assert ran == []
+    assert task.complete()
+
+
+def test_frames_are_decoded_for_random_access(run: Run, tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        for number in range(2):
+            path = tmp_path / "files" / label / f"{number}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            video.write(path, np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
+    task = tasks.Decode(dataset=load(tmp_path / "files"))
+    assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
+    row = Store(task.stage.path()).read("b/1")
+    assert len(row.arrays["offsets"]) == 6
+    assert row.attributes["frames"] == 5
+
+
+def load(root: Path) -> object:
+    from data.folder import Folder
+
+    return Folder(root=str(root))
+
+
+def test_importing_tasks_loads_nothing_heavy() -> None:
+    heavy = ["torch", "cv2", "av", "h5py", "sklearn", "matplotlib"]
+    code = f"import sys, tasks; print([name for name in {heavy} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert answer.stdout.strip() == "[]"
+
+
+def kinescope(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from tasks.command import app; app()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def test_every_bundled_experiment_is_valid_and_listed() -> None:
+    listed = kinescope("list").stdout
+    for name in bundled():
+        assert name in listed
+        assert load_experiment(name).title in listed
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        (None, "unknown experiment 'stick-figure': did you mean 'stick-figures'?"),
+        ("title = 3", "streams: Field required"),
+        ('title = "x"\nseed = 1', "unknown field of Experiment 'seed': did you mean 'seeds'?"),
+        ('title = "x"\n[dataset]\nname = "ucf"', "unknown data set 'ucf': did you mean 'ucf101'?"),
+    ],
+)
+def test_a_wrong_recipe_is_one_sentence(recipe: str | None, sentence: str, tmp_path: Path) -> None:
+    name = "stick-figure"
+    if recipe is not None:
+        (tmp_path / "mine.toml").write_text(recipe)
+        name = str(tmp_path / "mine.toml")
+    with pytest.raises(InputError, match=sentence.replace("?", r"\?").replace("[", r"\[")):
+        load_experiment(name)
+    answer = kinescope("run", name)
+    assert answer.returncode == 2
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_missing_root_ends_with_a_sentence_and_a_code(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'title = "x"\n[dataset]\nname = "folder"\nroot = "/nowhere"\n'
+        '[[streams]]\nextractor = { name = "skeleton" }\nmodel = { name = "drnn" }\n'
+    )
+    answer = kinescope("run", str(tmp_path / "mine.toml"))
+    assert answer.returncode != 0
+    assert "the data root of 'folder' is no folder: /nowhere" in answer.stderr
+    assert "Traceback" not in answer.stderr
