@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -68,7 +68,7 @@ class Folder(Dataset):
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """The split of the manifest's column, or trials drawn at random. Raises InputError where a half is empty."""
-        sides = {example.id: example.split for example in self._examples(root.resolve()) if example.split}
+        sides = self._sides(root.resolve())
         protocol = self.protocol or _natural(listing, bool(sides))
         if protocol in _DRAWN:
             return _DRAWN[protocol](listing, self.test_fraction, self.trials, self.protocol_seed)
@@ -79,11 +79,21 @@ class Folder(Dataset):
             raise InputError(f"{root}: no split is given for {undecided[0]}; a manifest with a column split is needed")
         return (divided("split", listing.videos, lambda video: sides[video.id]),)
 
+    def _sides(self, root: Path) -> dict[str, str]:
+        """By id, what the manifest's column split says. Folders of classes say nothing."""
+        manifest = self._manifest(root)
+        return {example.id: example.split for example in read(manifest, root) if example.split} if manifest else {}
+
+    def _manifest(self, root: Path) -> Path | None:
+        path = root / (self.manifest or "manifest.csv")
+        return path if self.manifest or path.exists() else None
+
     def _examples(self, root: Path) -> list[Example]:
-        manifest = root / (self.manifest or "manifest.csv")
-        if self.manifest or manifest.exists():
+        manifest = self._manifest(root)
+        if manifest:
             return read(manifest, root)
-        return [example for folder in _visible(root) if folder.is_dir() for example in _labelled_by_folder(folder)]
+        folders = [Path(entry.path) for entry in _visible(root) if entry.is_dir()]
+        return [example for folder in folders for example in _labelled_by_folder(folder)]
 
 
 def _natural(listing: Listing, has_splits: bool) -> Protocol:
@@ -94,8 +104,9 @@ def _natural(listing: Listing, has_splits: bool) -> Protocol:
 
 def _labelled_by_folder(folder: Path) -> list[Example]:
     examples = []
-    for path in _visible(folder):
-        if path.is_dir():
+    for entry in _visible(folder):
+        path = Path(entry.path)
+        if entry.is_dir():
             raise InputError(f"{path}: a folder in a class's folder; the files must lie in it directly, or a manifest "
                              f"with the columns {', '.join(COLUMNS)} must list them")  # fmt: skip
         if kind := modality(path):
@@ -105,9 +116,10 @@ def _labelled_by_folder(folder: Path) -> list[Example]:
     return examples
 
 
-def _visible(folder: Path) -> Sequence[Path]:
+def _visible(folder: Path) -> "list[os.DirEntry[str]]":
     try:
-        return sorted(Path(entry.path) for entry in os.scandir(folder) if not entry.name.startswith("."))
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}; a readable folder is needed") from None
 

@@ -142,7 +142,9 @@ def _manifest(dataset: Dataset) -> Path:
 
 
 def _files(listing: Listing) -> list[Path]:
-    return sorted({path for video in listing.videos for path in video.files.values()})
+    return [
+        Path(path) for path in dict.fromkeys(str(path) for video in listing.videos for path in video.files.values())
+    ]
 
 
 def _shards(videos: int, known: Library | None) -> int:
