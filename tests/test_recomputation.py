@@ -156,6 +156,19 @@ def test_a_touched_video_is_hashed_and_nothing_else(runs: Runs) -> None:
     assert runs() == ["Index"]
 
 
+def test_verification_finds_what_size_and_time_hide(runs: Runs) -> None:
+    runs()
+    path = runs.root / "video05.txt"
+    before, content = path.stat(), path.read_text()
+    path.write_text(content.replace("1.000000", "0.900000", 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert runs() == []
+    verify = tasks.Index(dataset=runs.experiment().recipe.dataset.without_protocol(), verify=True)
+    assert luigi.build([verify], local_scheduler=True, workers=1, log_level="ERROR")
+    runs()
+    assert runs.extracted == ["video05"]
+
+
 def test_an_inserted_video_moves_no_other(runs: Runs) -> None:
     runs()
     shards = {path.name.split("-")[0]: path for path in runs.store().index.parent.glob("0*.h5")}

@@ -1,6 +1,7 @@
 """The three kinds of systems from files to a report, what their users do wrong, and what importing costs."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -191,6 +192,48 @@ def test_a_wrong_recipe_is_one_sentence(recipe: str | None, sentence: str, tmp_p
     assert answer.returncode == 2
     assert sentence in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def configured(folder: Path) -> dict[str, str]:
+    """An environment in which luigi's settings are the project's own, with a store of its own."""
+    text = (ROOT / "luigi.cfg").read_text().replace("store = store", f"store = {folder / 'store'}")
+    (folder / "luigi.cfg").write_text(text)
+    return {**os.environ, "LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"), "OMP_NUM_THREADS": "1"}
+
+
+def test_the_command_line_with_spawned_workers_and_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (tmp_path / "files" / label).mkdir(parents=True)
+        for number in range(6):
+            rows = np.column_stack([rng.normal(size=(12 * 20, 3)), np.ones(12 * 20)])
+            np.savetxt(tmp_path / "files" / label / f"{number}.txt", rows)
+    (tmp_path / "mine.toml").write_text(
+        f'title = "x"\n[dataset]\nname = "folder"\nroot = "{tmp_path / "files"}"\n'
+        '[[streams]]\nextractor = { name = "skeleton" }\nmodel = { name = "drnn", state = 4, fit = { epochs = 1 } }\n'
+    )
+    code = "from luigi.cmdline import luigi_run; luigi_run()"
+    arguments = ["--module", "tasks", "Evaluate", "--experiment", str(tmp_path / "mine.toml"), "--workers", "2"]
+    command = [sys.executable, "-c", code, *arguments]
+    for expected in ("skeleton + drnn", "nothing had to be done"):
+        answer = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=ROOT, env=configured(tmp_path)
+        )
+        assert answer.returncode == 0, answer.stderr
+        assert expected in answer.stdout
+        assert "report: " in answer.stdout
+
+
+@pytest.mark.slow
+def test_the_default_experiment_beats_chance_by_far(tmp_path: Path) -> None:
+    code = "from luigi.cmdline import luigi_run; luigi_run()"
+    command = [sys.executable, "-c", code, "--module", "tasks", "Evaluate"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=configured(tmp_path))
+    assert answer.returncode == 0, answer.stderr
+    (path,) = (tmp_path / "store").glob("*/evaluate-*/metrics.json")
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["name"] for row in rows] == ["3D-ConvNet + LSTM", "skeleton + dRNN-2", "fusion"]
+    assert all(row["summary"]["accuracy"]["mean"] > 50 for row in rows)
 
 
 def test_a_missing_root_ends_with_a_sentence_and_a_code(tmp_path: Path) -> None:
