@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from data.base import Dataset, Fold, Listing, Video, by_id
 from data.manifest import COLUMNS, Example, modality, read
-from data.protocols import divided, stratified_trials, subject_trials
+from data.protocols import Side, divided, stratified_trials, subject_trials
 from pipeline.errors import InputError
 from pipeline.fingerprint import short_digest
 
@@ -79,7 +79,7 @@ class Folder(Dataset):
             raise InputError(f"{root}: no split is given for {undecided[0]}; a manifest with a column split is needed")
         return (divided("split", listing.videos, lambda video: sides[video.id]),)
 
-    def _sides(self, root: Path) -> dict[str, str]:
+    def _sides(self, root: Path) -> dict[str, Side]:
         """By id, what the manifest's column split says. Folders of classes say nothing."""
         manifest = self._manifest(root)
         return {example.id: example.split for example in read(manifest, root) if example.split} if manifest else {}

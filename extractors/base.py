@@ -64,6 +64,9 @@ class Extractor(Config):
     reads: ClassVar[str] = "video"
     """The modality of the file it is computed from: "video" or "skeleton"."""
 
+    uses_gpu: ClassVar[bool] = False
+    """Whether a GPU makes it faster."""
+
     @property
     def variants(self) -> int:
         """Rows a video: 1 + the number of augmented copies."""

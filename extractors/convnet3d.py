@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
@@ -56,6 +56,8 @@ class ConvNet3D(Extractor):
     """
 
     name: Literal["convnet3d"] = "convnet3d"
+    uses_gpu: ClassVar[bool] = True
+
     boxes: PersonBoxes = PersonBoxes()
     network: ConvNet3DNetwork
     stride_frames: PositiveInt = 1

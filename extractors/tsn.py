@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import PositiveInt, model_validator
@@ -40,6 +40,8 @@ class TSN(Extractor):
     """
 
     name: Literal["tsn"] = "tsn"
+    uses_gpu: ClassVar[bool] = True
+
     modality: Literal["rgb"] = "rgb"
     network: Backbone
     snippets: PositiveInt | None = 25

@@ -1,20 +1,24 @@
-"""A file exists only when it is whole: temporary name, fsync, rename."""
+"""A file exists only when it is whole: temporary name, fsync, rename; what is damaged loses its name."""
 
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
+
+from pipeline.errors import DamagedStore
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it is synced and takes the name ``path``.
 
-    When the block raises, the temporary file is removed and ``path`` stays as it was. The temporary name carries the
-    process id, so that two writers never share one.
+    When the block raises, the temporary file is removed and ``path`` stays as it was. The temporary name carries
+    host and process, so that two writers never share one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{socket.gethostname()}-{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
         _sync(temporary)
@@ -28,6 +32,22 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def set_aside(path: Path, error: Exception) -> NoReturn:
+    """Give a damaged file another name, and raise DamagedStore that says so.
+
+    An ``error`` of the operating system's (no such file, too many open ones) is raised as it is: the file is not at
+    fault.
+    """
+    if getattr(error, "errno", None) is not None:
+        raise error
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    with suppress(FileNotFoundError):  # another reader was faster
+        os.replace(path, aside)
+    raise DamagedStore(f"{path} is damaged ({error}); it was set aside as {aside.name}: run again to make it anew")
 
 
 def _sync(path: Path) -> None:

@@ -111,7 +111,7 @@ def predict(network: Network, examples: Examples, *, batch: int, device: str) ->
     order = np.argsort(np.asarray(examples.lengths), kind="stable")
     scores: list[Tensor] = []
     with torch.inference_mode():
-        for start in range(0, len(order), batch):
+        for start in tqdm(range(0, len(order), batch), desc="scores", unit="batch", disable=None, leave=False):
             inputs, lengths, _ = collate(examples, order[start : start + batch], device)
             scores.append(network(inputs, lengths).float().cpu())
     return torch.cat(scores).numpy()[np.argsort(order)]

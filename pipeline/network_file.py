@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pipeline.atomic import whole
+from pipeline.atomic import set_aside, whole
 from pipeline.fit import Curves
 
 
@@ -21,8 +21,11 @@ def save_network(path: Path, state: Mapping[str, Tensor], curves: Curves, proven
 
 
 def load_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:
-    """The state dict."""
-    return dict(load_file(path, device=device))
+    """The state dict. Raises DamagedStore, having set the file aside, where it is not whole."""
+    try:
+        return dict(load_file(path, device=device))
+    except SafetensorError as error:
+        set_aside(path, error)
 
 
 def load_curves(path: Path) -> Curves:

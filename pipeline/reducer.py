@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
-from pipeline.atomic import whole
+from pipeline.atomic import set_aside, whole
 from pipeline.config import Config
 from pipeline.errors import InputError
 
@@ -163,7 +163,11 @@ def save_reducer(path: Path, state: Mapping[str, np.ndarray], provenance: Mappin
 
 
 def load_reducer(path: Path) -> dict[str, np.ndarray]:
-    """Read what ``save_reducer`` wrote."""
+    """Read what ``save_reducer`` wrote. Raises DamagedStore, having set the file aside, where it is not whole."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    return dict(load_file(path))
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        set_aside(path, error)

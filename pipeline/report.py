@@ -254,13 +254,14 @@ def _verdicts(result: Result, scores: Scores) -> Iterator[list[str]]:
 
 
 def _groups(result: Result, row: Row) -> Iterator[tuple[str, float, int]]:
-    """Name of each coarse group of classes, the share of its test videos that are recognised, their number."""
+    """Name of each coarse group with test videos, the share of them that is recognised, their number."""
     if row.counts is None:
         return
     for name, members in result.groups.items():
         places = [result.classes.index(member) for member in members if member in result.classes]
         number = int(row.counts[places].sum())
-        yield name, float(row.counts[places, places].sum() / number) if number else math.nan, number
+        if number:
+            yield name, float(row.counts[places, places].sum() / number), number
 
 
 def _page(result: Result, table: Sequence[Row]) -> str:

@@ -12,15 +12,17 @@ carries Fletcher-32 checksums, nothing is compressed.
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import h5py
 import numpy as np
 
-from pipeline.atomic import whole
-from pipeline.errors import DamagedStore, UnusableVideo
+from pipeline.atomic import set_aside, whole
+from pipeline.errors import DamagedStore, InputError, UnusableVideo
 from pipeline.keys import Keys
 from pipeline.row import Failure, Row
 
@@ -73,15 +75,20 @@ def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], prove
     Raises DamagedStore, naming the file set aside, where a source cannot be read.
     """
     with whole(shard) as temporary:
-        with h5py.File(temporary, "w", **_FORMAT) as file:
-            for keys in videos:
-                _copy_video(sources[keys.name], keys, file)
-            file.attrs["provenance"] = _json(provenance)
+        try:
+            with h5py.File(temporary, "w", **_FORMAT) as file:
+                for keys in videos:
+                    _copy_video(sources[keys.name], keys, file)
+                file.attrs["provenance"] = _json(provenance)
+            _read_everything(temporary)
+        except _DAMAGE:
+            for source in set(sources.values()):  # copying does not check what it copies
+                verify(source)
+            raise
         held = dict(_keys_of(temporary))
         missing = [keys.id for keys in videos if keys.name not in held]
         if missing:
             raise ValueError(f"{shard}: nothing was sealed for {', '.join(missing)}")
-        _read_everything(temporary)
 
 
 def holders(shards: Iterable[Path]) -> dict[str, Path]:
@@ -90,8 +97,8 @@ def holders(shards: Iterable[Path]) -> dict[str, Path]:
     for shard in shards:
         try:
             found.update((key, shard) for key, _ in _keys_of(shard))
-        except DamagedStore:
-            continue
+        except DamagedStore as error:
+            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
     return found
 
 
@@ -108,19 +115,23 @@ def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, An
 
 def provenance(path: Path) -> dict[str, Any]:
     """What a sealed file says of its origin."""
-    with _open(path) as file:
-        return dict(json.loads(file.attrs["provenance"]))
+    try:
+        with _open(path) as file:
+            return dict(json.loads(file.attrs["provenance"]))
+    except _DAMAGE as error:
+        set_aside(path, error)
 
 
 class Store:
     """Rows of one stage, read by video id from its index (or from one shard).
 
-    Files open at first use, and anew in every process.
+    Files open at first use, and anew in every process. Whatever is read from a file that is not whole raises
+    DamagedStore, and the file is set aside.
     """
 
     def __init__(self, index: Path) -> None:
         self.index = index
-        self._files: dict[Path, h5py.File] = {}
+        self._files: dict[Path, tuple[h5py.File, int]] = {}
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -129,19 +140,17 @@ class Store:
     def read(self, video: str, variant: int = 0, arrays: Sequence[str] | None = None) -> Row:
         """One row, all its arrays or the named ones, in memory.
 
-        Raises KeyError where the store has no such row or array, DamagedStore where its shard is not whole.
+        Raises KeyError where the store has no such row, InputError where the row has no such array.
         """
         place = _row_path(video, variant)
         shard = self._shard(place)
-        try:
-            group = self._file(shard)[place]
+        with self._reading(shard) as file:
+            group = file[place]
             held = list(group)
             read = {name: group[name][()] for name in held if arrays is None or name in arrays}
             attributes = _attributes(group)
-        except _DAMAGE as error:
-            self._set_aside(shard, error)
         if arrays is not None and (missing := set(arrays) - set(held)):
-            raise KeyError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(held)}")
+            raise InputError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(held)}")
         return Row(read, attributes)
 
     def rows(self, video: str, arrays: Sequence[str] | None = None) -> list[Row]:
@@ -150,18 +159,16 @@ class Store:
 
     def variants(self, video: str) -> int:
         """How many rows the video has."""
-        group = self._file(self.index).get(f"videos/{video}")
-        return 0 if group is None else sum(name.startswith("variant-") for name in group)
+        with self._reading(self.index) as file:
+            group = file.get(f"videos/{video}", {})
+            return sum(RESERVED_NAME.fullmatch(name) is not None for name in group)
 
     def failures(self) -> dict[str, Failure]:
         """By video id, why it has no row."""
         found: dict[str, Failure] = {}
         for video in self._ids("failures"):
-            shard = self._shard(_failure_path(video))
-            try:
-                found[video] = _failure(self._file(shard)[_failure_path(video)])
-            except _DAMAGE as error:
-                self._set_aside(shard, error)
+            with self._reading(self._shard(_failure_path(video))) as file:
+                found[video] = _failure(file[_failure_path(video)])
         return found
 
     def ids(self) -> list[str]:
@@ -176,29 +183,42 @@ class Store:
             if RESERVED_NAME.fullmatch(name):
                 found.add(video)
 
-        if kind in self._file(self.index):
-            self._file(self.index)[kind].visititems_links(note)
+        with self._reading(self.index) as file:
+            if kind in file:
+                file[kind].visititems_links(note)
         return sorted(found)
 
     def _shard(self, place: str) -> Path:
-        link = self._file(self.index).get(place, getlink=True)
+        """The file that holds a row or a failure. An index that links what its shard does not hold is set aside."""
+        with self._reading(self.index) as file:
+            link = file.get(place, getlink=True)
         if link is None:
             raise KeyError(f"{self.index} has no {place}")
-        return self.index.parent / link.filename if isinstance(link, h5py.ExternalLink) else self.index
+        if not isinstance(link, h5py.ExternalLink):
+            return self.index
+        shard: Path = self.index.parent / link.filename
+        with self._reading(shard) as file:
+            held = place in file
+        if not held:
+            set_aside(self.index, ValueError(f"it links {place}, which {shard.name} does not hold"))
+        return shard
 
-    def _file(self, path: Path) -> h5py.File:
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[h5py.File]:
         if self._process != os.getpid():
             # Handles must not be shared over a fork, and closing them here would flush the parent's.
             self._files, self._process = {}, os.getpid()
         if path not in self._files:
-            self._files[path] = _open(path)
-        return self._files[path]
-
-    def _set_aside(self, shard: Path, error: Exception) -> NoReturn:
-        file = self._files.pop(shard, None)
-        if file is not None:
+            self._files[path] = (_open(path), path.stat().st_ino)
+        file, inode = self._files[path]
+        try:
+            yield file
+        except _DAMAGE as error:
+            del self._files[path]
             file.close()
-        _set_aside(shard, error)
+            if path.exists() and path.stat().st_ino == inode:
+                set_aside(path, error)
+            raise DamagedStore(f"{path} was damaged, and is being made anew by another: run again") from None
 
 
 def verify(path: Path) -> None:
@@ -206,7 +226,7 @@ def verify(path: Path) -> None:
     try:
         _read_everything(path)
     except _DAMAGE as error:
-        _set_aside(path, error)
+        set_aside(path, error)
 
 
 def _row_path(video: str, variant: int) -> str:
@@ -260,7 +280,7 @@ def _keys_of(path: Path) -> list[tuple[str, str]]:
         with _open(path) as file:
             return _places(file)
     except _DAMAGE as error:
-        _set_aside(path, error)
+        set_aside(path, error)
 
 
 def _places(file: h5py.File) -> list[tuple[str, str]]:
@@ -288,14 +308,4 @@ def _open(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
-        _set_aside(path, error)
-
-
-def _set_aside(path: Path, error: Exception) -> NoReturn:
-    if getattr(error, "errno", None) is not None:
-        raise error  # the operating system's trouble (no such file, too many open ones), not the file's
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    os.replace(path, aside)
-    raise DamagedStore(f"{path} is damaged ({error}); it was set aside as {aside.name}: run again to make it anew")
+        set_aside(path, error)

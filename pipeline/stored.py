@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
+from tqdm import tqdm
 
 from pipeline.clips import resample
 from pipeline.errors import InputError, UnusableVideo
@@ -89,7 +90,7 @@ def sequences(
     if not len(rows):
         raise InputError("no usable video is left; see the list of failures")
     inputs = []
-    for video, variant in rows.places:
+    for video, variant in tqdm(rows.places, desc="sequences", unit="row", disable=None, leave=False):
         sequence = rows.store.read(video, variant, [array]).arrays[array]
         chosen = sequence if steps is None else sequence[resample(len(sequence), steps)]
         inputs.append(np.ascontiguousarray(reduce(chosen), dtype=np.float32))

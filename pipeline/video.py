@@ -70,7 +70,8 @@ def decode(
 
     Every frame that decodes is delivered before anything is raised. Raises UnusableVideo, its ``frames_decoded`` the
     number of the clip's frames delivered, where the file holds no frame, fails in the middle, changes its size, or
-    ends before the range does; OSError where the file cannot be read.
+    ends before the range does; OSError where the file cannot be read. What a decoder still holds back when it fails is
+    not asked for: it would come out with a gap before it.
     """
     first, end = frames or (0, None)
     if first < 0 or (end is not None and end <= first) or block_frames < 1:
@@ -157,7 +158,7 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
         file = path.open("rb")
     except IsADirectoryError:
         raise UnusableVideo("a folder, not a video file") from None
-    with file, av.open(file, "r") as container:
+    with file, av.open(file, "r", metadata_errors="replace") as container:
         if not container.streams.video:
             raise UnusableVideo("no video stream in it")
         stream = container.streams.video[0]

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from pipeline.config import parse
 from pipeline.errors import DamagedStore, InputError
+from pipeline.row import Failure
 from tasks import settings
 
 T = TypeVar("T")
@@ -48,9 +49,36 @@ class Root(luigi.Task):
 
     retry_count = 1
 
+    @abstractmethod
+    def up_to_date(self) -> bool:
+        """Whether everything is there. May raise InputError."""
+
+    def complete(self) -> bool:
+        """As ``up_to_date``; a mistake that it meets is left to ``run``, which meets it again and says so."""
+        try:
+            return self.up_to_date()
+        except InputError:
+            return False
+
+    @staticmethod
+    def allow(failures: Mapping[str, Failure], consequence: str) -> None:
+        """Raises InputError with the list of failed videos where there are more than the settings allow."""
+        allowed = settings.current().max_failed_videos
+        if len(failures) > allowed:
+            listed = "".join(f"\n  {video}: {failure.reason}" for video, failure in failures.items())
+            raise InputError(
+                f"{len(failures)} videos could not be used, and max_failed_videos in [kinescope] allows {allowed}; "
+                f"{consequence}:{listed}"
+            )
+
 
 class Stage(luigi.Task):
     """One step whose output's path carries the fingerprint of all that may change it."""
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether it runs on the GPU where there is one; luigi's resource ``gpu`` says how many may at a time."""
+        return False
 
     @property
     @abstractmethod
@@ -70,8 +98,8 @@ class Stage(luigi.Task):
 
     @property
     def resources(self) -> dict[str, int]:  # type: ignore[override]
-        """Tasks that lead to the same file (one split, reached by two protocols) take turns."""
-        return {f"{self.task_family}-{self.fingerprint}": 1}
+        """Tasks that lead to the same file (one split, reached by two protocols) take turns, and so do GPUs' users."""
+        return {str(self.path()): 1} | ({"gpu": 1} if self.uses_gpu and settings.wants_gpu() else {})
 
     def run(self) -> Iterator[Any]:
         """Compute, and where a file that is read turns out damaged have it made again first."""
@@ -83,15 +111,10 @@ class Stage(luigi.Task):
                 yield self.requires()
 
     def __str__(self) -> str:
-        return f"{self.task_family} {self.path().relative_to(settings.store())}"
-
-
-class GpuStage(Stage):
-    """A stage that uses the GPU where there is one; luigi's resource ``gpu`` says how many may at a time."""
-
-    @property
-    def resources(self) -> dict[str, int]:  # type: ignore[override]
-        return super().resources | ({"gpu": 1} if settings.wants_gpu() else {})
+        try:
+            return f"{self.task_family} {self.path().relative_to(settings.store())}"
+        except InputError:  # a task must have a name where what it needs is missing
+            return str(self.task_id)
 
 
 def origin(stage: Stage, components: Any, upstream: Any, **more: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The console script ``kinescope``."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,13 +23,15 @@ def run(
     experiment: Annotated[str, typer.Argument(help="a bundled experiment's name, or the path of a TOML file")],
 ) -> None:
     """Evaluate an experiment; options that follow are luigi's own, such as --workers 4."""
-    from luigi.retcodes import run_with_retcodes
-
+    if not Path("luigi.cfg").exists():
+        os.environ.setdefault("LUIGI_CONFIG_PATH", str(Path(__file__).parent.parent / "luigi.cfg"))
     try:
         load_experiment(experiment)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(code=2) from None
+    from luigi.retcodes import run_with_retcodes
+
     run_with_retcodes(["--module", "tasks", "Evaluate", "--experiment", experiment, *context.args])
 
 

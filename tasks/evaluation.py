@@ -1,7 +1,7 @@
 """From an experiment to its report: trials, splits and seeds, fused and measured."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,7 @@ import luigi
 
 from data.base import Dataset
 from pipeline.atomic import write_text
-from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, short_digest
-from pipeline.row import Failure
 from pipeline.scores import Fusion
 from tasks import settings
 from tasks.base import ConfigParameter, Root, Stage
@@ -91,36 +89,29 @@ class Evaluate(Root):
     def output(self) -> luigi.LocalTarget:
         return luigi.LocalTarget(str(self.folder() / "report.html"))
 
-    def complete(self) -> bool:
+    def up_to_date(self) -> bool:
         """Whether the report is there for the files as they are, with no more failures than are allowed."""
-        if not self.index.complete() or not (self.folder() / "report.html").exists():
+        if not self.index.complete():
             return False
-        measured = json.loads((self.folder() / "metrics.json").read_text())
-        return len(measured["failures"]) <= settings.kinescope().max_failed_videos
+        files = [self.folder() / name for name in ("report.html", "metrics.json", "table.txt")]
+        if not all(file.exists() for file in files):
+            return False
+        return len(json.loads(files[1].read_text())["failures"]) <= settings.current().max_failed_videos
 
     def run(self) -> Iterator[Any]:
         from pipeline import report
         from tasks.results import gather
 
         yield self.index
-        yield [stage for run in self.runs for stage in self.results(*run)]
+        features = [stage.features for run in self.runs for stage in self.predictions(*run)]
+        yield [*features, *(stage for run in self.runs for stage in self.results(*run))]
         result = gather(self)
         report.write(result, self.folder())
-        self._allow(result.failures)
+        self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
 
     def summary(self) -> str:
         """The table for the terminal, and where the report is."""
         return f"{(self.folder() / 'table.txt').read_text()}\nreport: {self.folder() / 'report.html'}"
-
-    def _allow(self, failures: Mapping[str, Failure]) -> None:
-        """Raises InputError with the list of failed videos where there are more than the settings allow."""
-        allowed = settings.kinescope().max_failed_videos
-        if len(failures) > allowed:
-            listed = "".join(f"\n  {video}: {failure.reason}" for video, failure in failures.items())
-            raise InputError(
-                f"{len(failures)} videos could not be used, and max_failed_videos in [kinescope] allows {allowed}; "
-                f"they count as wrong in {self.folder() / 'report.html'}:{listed}"
-            )
 
 
 class EvaluateAll(Root):
@@ -133,8 +124,8 @@ class EvaluateAll(Root):
         """One task an experiment."""
         return [Evaluate(experiment=name) for name in self.experiments]
 
-    def complete(self) -> bool:
-        return all(task.complete() for task in self.evaluations) and super().complete()
+    def up_to_date(self) -> bool:
+        return all(task.complete() for task in self.evaluations) and bool(self.output().exists())
 
     def output(self) -> luigi.LocalTarget:
         name = short_digest([task.fingerprint for task in self.evaluations])

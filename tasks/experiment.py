@@ -58,8 +58,10 @@ class Experiment(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(self.streams) > 1 and self.fusion is None:
-            raise ValueError("several streams need a fusion, such as fusion = { rule = 'product' }")
+        if (len(self.streams) > 1) != (self.fusion is not None):
+            raise ValueError("several streams need a fusion, such as { rule = 'product' }; a single one takes none")
+        if self.fusion and self.fusion.weights and len(self.fusion.weights) != len(self.streams):
+            raise ValueError(f"fusion has {len(self.fusion.weights)} weights for {len(self.streams)} streams")
         titles = [stream.title for stream in self.streams]
         if len(set(titles)) < len(titles):
             raise ValueError("two streams have the same name; give each a label")

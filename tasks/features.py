@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, row_key, short_digest
 from pipeline.keys import Keys
 from tasks import settings
-from tasks.base import ConfigParameter, GpuStage, Stage, origin
+from tasks.base import ConfigParameter, Stage, origin
 from tasks.index import AnyDataset, Library, fold, library
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Keyed:
     keys: dict[str, Keys]
 
 
-class ExtractionStage(GpuStage):
+class ExtractionStage(Stage):
     """One extractor over one data set; ``fold`` numbers the split where something is fitted on it, else it is None."""
 
     dataset = ConfigParameter[Dataset](AnyDataset)
@@ -75,6 +75,10 @@ class ExtractShard(ExtractionStage):
 
     shard = luigi.IntParameter()
 
+    @property
+    def uses_gpu(self) -> bool:
+        return self.extractor.uses_gpu
+
     def requires(self) -> list[Stage]:
         source = self._source_shard()
         return [*self.fitting(), *([source] if source else [])]
@@ -92,7 +96,7 @@ class ExtractShard(ExtractionStage):
             [self.keyed.keys[video] for video in videos],
             self._sources(),
             self._build,
-            journal=Journal(self.folder / "journal"),
+            journal=Journal(self.folder / f"journal-{self._number()}"),
             earlier=self._earlier(),
             provenance=self.origin(device=settings.device()),
         )
@@ -160,12 +164,16 @@ class Extract(ExtractionStage):
         link.replace(self.folder / "index.h5")
 
 
-class FitExtractor(GpuStage):
+class FitExtractor(Stage):
     """Train the network of an extractor on the rows of a split's training videos."""
 
     dataset = ConfigParameter[Dataset](AnyDataset)
     extractor = ConfigParameter[Extractor](AnyExtractor)
     fold = luigi.IntParameter()
+
+    @property
+    def uses_gpu(self) -> bool:
+        return True
 
     @property
     def network(self) -> FittedNetwork:
@@ -226,7 +234,7 @@ def keyed(dataset: Dataset, extractor: Extractor, number: int | None) -> Keyed:
     return _keyed(library(dataset), extractor.reads, extractor.variants, name, upstream)
 
 
-@lru_cache
+@cache
 def _keyed(indexed: Library, reads: str, variants: int, name: str, upstream: Keyed | None) -> Keyed:
     keys = {}
     for video in indexed.listing.videos:
@@ -239,7 +247,7 @@ def _keyed(indexed: Library, reads: str, variants: int, name: str, upstream: Key
     return Keyed(name, keys)
 
 
-@lru_cache
+@cache
 def dealt(indexed: Library) -> dict[int, tuple[str, ...]]:
     """Video ids by shard, for the shards that hold any."""
     shards: dict[int, list[str]] = {}
@@ -248,20 +256,20 @@ def dealt(indexed: Library) -> dict[int, tuple[str, ...]]:
     return {number: tuple(ids) for number, ids in sorted(shards.items())}
 
 
-@lru_cache
+@cache
 def labels(indexed: Library) -> dict[str, tuple[int, ...]]:
     """Class indices by video id."""
     return {video.id: video.labels for video in indexed.listing.videos}
 
 
-@lru_cache
+@cache
 def rows_digest(rows: Keyed, indexed: Library, ids: tuple[str, ...]) -> str:
     """12 digits for the rows and labels of some videos: what something that is trained on them depends on."""
     known = labels(indexed)
     return short_digest([indexed.listing.classes, [[rows.keys[video].variants, known[video]] for video in ids]])
 
 
-@lru_cache
+@cache
 def shard_digest(rows: Keyed, indexed: Library, number: int) -> str:
     """12 digits for the rows that a shard holds."""
     return short_digest([[video, rows.keys[video].variants] for video in dealt(indexed)[number]])
@@ -269,7 +277,7 @@ def shard_digest(rows: Keyed, indexed: Library, number: int) -> str:
 
 def locate_weights(name: str) -> str:
     """The file of pretrained weights that a configuration names."""
-    return str(locate(name, Path(settings.kinescope().weights)))
+    return str(locate(name, Path(settings.current().weights)))
 
 
 def weights_digest(name: str) -> str:

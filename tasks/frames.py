@@ -5,6 +5,8 @@ from typing import Any
 
 from data.base import Dataset
 from extractors.frames import Frames
+from pipeline.row import Failure
+from tasks import settings
 from tasks.base import ConfigParameter, Root
 from tasks.features import Extract, extract
 from tasks.index import AnyDataset, Index
@@ -26,9 +28,16 @@ class Decode(Root):
         """The extraction of the frames."""
         return extract(self.dataset, self.frames, None)
 
-    def complete(self) -> bool:
-        return self.index.complete() and self.stage.complete()
+    def up_to_date(self) -> bool:
+        done = self.index.complete() and self.stage.complete()
+        return done and len(self._failures()) <= settings.current().max_failed_videos
 
     def run(self) -> Iterator[Any]:
         yield self.index
         yield self.stage
+        self.allow(self._failures(), f"{self.stage.path()} holds the others")
+
+    def _failures(self) -> dict[str, Failure]:
+        from pipeline.store import Store
+
+        return Store(self.stage.path()).failures()

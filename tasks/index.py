@@ -70,6 +70,9 @@ class Generate(Root):
     def output(self) -> luigi.LocalTarget:
         return luigi.LocalTarget(str(settings.data_root(self.dataset) / "complete"))
 
+    def up_to_date(self) -> bool:
+        return bool(self.output().exists())
+
     def run(self) -> None:
         root = settings.data_root(self.dataset)
         self.dataset.generate(root)
@@ -92,7 +95,7 @@ class Index(Root):
     def output(self) -> luigi.LocalTarget:
         return luigi.LocalTarget(str(_manifest(self.dataset)))
 
-    def complete(self) -> bool:
+    def up_to_date(self) -> bool:
         if not all(task.complete() for task in self.requires()) or not _manifest(self.dataset).exists():
             return False
         known = library(self.dataset)
@@ -148,7 +151,7 @@ def _files(listing: Listing) -> list[Path]:
 
 
 def _shards(videos: int, known: Library | None) -> int:
-    size = settings.kinescope().shard_size
+    size = settings.current().shard_size
     if known is not None and videos <= OVERFULL * size * known.shards:
         return known.shards
     return -(-videos // size)

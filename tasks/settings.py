@@ -1,5 +1,8 @@
 """Where and how: what changes only place or speed. The section [kinescope] of luigi.cfg."""
 
+import json
+import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,8 @@ import luigi
 
 from data.base import Dataset
 from pipeline.errors import InputError
+
+_INHERITED = "KINESCOPE_SETTINGS"
 
 
 class kinescope(luigi.Config):
@@ -21,16 +26,26 @@ class kinescope(luigi.Config):
     max_failed_videos = luigi.IntParameter(default=0, description="unusable videos that a run may end well with")
 
 
+def current() -> kinescope:
+    """The settings. Those given on the command line are luigi's main process's alone: spawned workers inherit them."""
+    if multiprocessing.parent_process() is not None and _INHERITED in os.environ:
+        inherited: kinescope = kinescope.from_str_params(json.loads(os.environ[_INHERITED]))
+        return inherited
+    settings = kinescope()
+    os.environ[_INHERITED] = json.dumps(settings.to_str_params())
+    return settings
+
+
 def store() -> Path:
     """The absolute path of the store."""
-    return Path(kinescope().store).expanduser().resolve()
+    return Path(current().store).expanduser().resolve()
 
 
 def data_root(dataset: Dataset) -> Path:
     """The absolute folder of a data set's files. Raises InputError where no setting names it, or it is not there."""
     if dataset.generated:
         return store() / dataset.store_name / "files"
-    root = dataset.location or kinescope().data_roots.get(dataset.name)
+    root = dataset.location or current().data_roots.get(dataset.name)
     if root is None:
         raise InputError(
             f'no data root for {dataset.name!r}: set data_roots = {{"{dataset.name}": "/path/to/it"}} '
@@ -44,7 +59,7 @@ def data_root(dataset: Dataset) -> Path:
 
 def wants_gpu() -> bool:
     """Whether tasks that can use a GPU will: decided without loading torch, as luigi asks in its main process."""
-    return kinescope().device == "cuda" or (kinescope().device == "auto" and Path("/proc/driver/nvidia/gpus").exists())
+    return current().device == "cuda" or (current().device == "auto" and Path("/proc/driver/nvidia/gpus").exists())
 
 
 def device() -> str:
@@ -54,7 +69,7 @@ def device() -> str:
     """
     import torch
 
-    torch.set_num_threads(kinescope().workers)
-    if kinescope().device == "cuda" and not torch.cuda.is_available():
+    torch.set_num_threads(current().workers)
+    if current().device == "cuda" and not torch.cuda.is_available():
         raise InputError("device = cuda, but torch sees no CUDA device: set device = cpu (or auto) in [kinescope]")
     return "cuda" if wants_gpu() and torch.cuda.is_available() else "cpu"

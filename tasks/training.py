@@ -7,10 +7,10 @@ from typing import Any
 import luigi
 
 from data.base import Dataset
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.reducer import PCA
 from tasks import settings
-from tasks.base import ConfigParameter, GpuStage, Stage, origin
+from tasks.base import ConfigParameter, Stage, origin
 from tasks.experiment import Stream
 from tasks.features import Extract, extract, labels, rows_digest, weights_digest
 from tasks.index import AnyDataset, fold, library
@@ -18,7 +18,7 @@ from tasks.index import AnyDataset, fold, library
 PREDICTION_BATCH = 64
 
 
-class StreamStage(GpuStage):
+class StreamStage(Stage):
     """A step of one stream on one split."""
 
     dataset = ConfigParameter[Dataset](AnyDataset)
@@ -86,13 +86,15 @@ class FitReducer(StreamStage):
         return self.folder("pca") / "reducer.safetensors"
 
     def compute(self) -> None:
+        from tqdm import tqdm
+
         from pipeline.reducer import fit_pca, save_reducer
         from pipeline.store import Store
         from pipeline.stored import StoredRows
 
         rows = StoredRows(Store(self.features.path()), fold(self.dataset, self.fold).train)
         array = self.stream.model.reads
-        state = fit_pca((row.arrays[array] for row in rows), self.reducer)
+        state = fit_pca((row.arrays[array] for row in tqdm(rows, desc="pca", unit="row", disable=None)), self.reducer)
         save_reducer(self.path(), state, origin(self, *self.components()))
 
 
@@ -100,6 +102,10 @@ class Train(StreamStage):
     """One model, on the training videos of one split, from one seed."""
 
     seed = luigi.IntParameter()
+
+    @property
+    def uses_gpu(self) -> bool:
+        return True
 
     def requires(self) -> list[Stage]:
         return [self.features, *self.reduction()]
@@ -130,6 +136,10 @@ class Predict(StreamStage):
 
     seed = luigi.IntParameter()
 
+    @property
+    def uses_gpu(self) -> bool:
+        return True
+
     def training(self) -> list[Train]:
         """What trains the model, where it has anything to train."""
         if not self.stream.model.trained:
@@ -141,7 +151,9 @@ class Predict(StreamStage):
 
     def components(self) -> tuple[Any, list[str]]:
         trained = [stage.fingerprint for stage in [*self.reduction(), *self.training()]]
-        return self.stream.model.significant(weights_digest), [*self.rows_digest("test"), *trained]
+        # Scores are kept by id, so that a renamed video is another; for what is trained names are nothing.
+        tested = short_digest(fold(self.dataset, self.fold).test)
+        return self.stream.model.significant(weights_digest), [*self.rows_digest("test"), tested, *trained]
 
     def path(self) -> Path:
         return self.folder("scores") / "scores.npz"

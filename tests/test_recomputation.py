@@ -150,6 +150,45 @@ def test_a_changed_test_video_retrains_nothing(runs: Runs) -> None:
     assert runs() == ["Extract", "ExtractShard", "Index", "Predict"]
 
 
+@pytest.mark.parametrize("half", ["train", "test"])
+def test_a_renamed_video_keeps_its_row_and_what_was_trained_on_it(runs: Runs, half: str) -> None:
+    runs()
+    old, new = ("video03", "video03x") if half == "train" else ("video10", "video10x")
+    (runs.root / f"{old}.txt").rename(runs.root / f"{new}.txt")
+    manifest = runs.root / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(f"{old}.txt", f"{new}.txt"))
+    ran = runs()
+    assert "Train" not in ran
+    assert ("Predict" in ran) == (half == "test")
+    assert new in "".join(runs.store().ids())
+    predictions = (runs.experiment().folder() / "predictions.csv").read_text()
+    assert (new in predictions) == (half == "test")
+    assert f"{old}," not in predictions
+
+
+def test_a_missing_index_is_made_again(runs: Runs) -> None:
+    runs()
+    runs.store().index.unlink()
+    shutil.rmtree(runs.experiment().folder())
+    assert runs() == ["Extract"]
+
+
+def test_a_damaged_network_is_trained_again(runs: Runs) -> None:
+    runs()
+    (training,) = runs.experiment().predictions(0, 0)[0].training()
+    training.path().write_bytes(training.path().read_bytes()[:-9])
+    shutil.rmtree(runs.experiment().predictions(0, 0)[0].path().parent)
+    shutil.rmtree(runs.experiment().folder())
+    assert runs() == ["Predict", "Train"]
+
+
+def test_shards_of_one_stage_may_run_together_and_outputs_are_made_once(runs: Runs) -> None:
+    runs()
+    extraction = runs.experiment().predictions(0, 0)[0].features
+    needed = [stage.resources for stage in extraction.requires()]
+    assert len({name for resources in needed for name in resources}) == len(needed) > 1
+
+
 def test_a_touched_video_is_hashed_and_nothing_else(runs: Runs) -> None:
     runs()
     os.utime(runs.root / "video05.txt", ns=(1, 1))

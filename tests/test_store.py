@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.errors import DamagedStore, UnusableVideo
+from pipeline.errors import DamagedStore, InputError, UnusableVideo
 from pipeline.keys import Keys
 from pipeline.row import Failure, Row
 from pipeline.store import Journal, Store, holders, provenance, seal, verify, write_index
@@ -62,7 +62,7 @@ def test_what_is_sealed_is_read_back_from_shard_and_index(shard: Path) -> None:
 
 def test_named_arrays_only_and_a_wrong_name_says_which_there_are(shard: Path) -> None:
     assert list(Store(shard).read("a", arrays=["features"]).arrays) == ["features"]
-    with pytest.raises(KeyError, match="has no scores; it has features, start_frames"):
+    with pytest.raises(InputError, match="has no scores; it has features, start_frames"):
         Store(shard).read("a", arrays=["scores"])
     assert shard.exists()
 
@@ -153,6 +153,53 @@ def test_every_altered_byte_is_noticed_or_harmless(shard: Path) -> None:
             assert [one.attributes for one in rows] == [other.attributes for other in known]
         assert found[2] == expected[2]
     assert noticed > 10
+
+
+def test_a_damaged_source_is_named_and_set_aside_when_it_is_copied(shard: Path, tmp_path: Path) -> None:
+    content = bytearray(shard.read_bytes())
+    content[content.find(row(1).arrays["features"].tobytes()) + 5] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DamagedStore, match=r"000\.h5 is damaged"):
+        seal(tmp_path / "next.h5", [keys("a", 2)], {keys("a", 2).name: shard}, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000.h5.damaged-1", "journal"]
+
+
+def test_an_index_of_other_shards_is_set_aside_and_the_shard_is_not(shard: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index.h5"
+    write_index(index, [shard], {})
+    seal(shard, [keys("a", 2)], {keys("a", 2).name: shard}, {})
+    with pytest.raises(DamagedStore, match=r"index\.h5 is damaged .*it links failures/c/reason"):
+        Store(index).failures()
+    assert shard.exists()
+    assert not index.exists()
+
+
+def test_a_shard_that_was_made_anew_is_not_set_aside_by_a_reader_of_the_old_one(shard: Path, tmp_path: Path) -> None:
+    store, content = Store(shard), shard.read_bytes()
+    damaged = bytearray(content)
+    damaged[content.find(row(1).arrays["features"].tobytes()) + 5] ^= 1
+    shard.write_bytes(damaged)
+    store.read("a", 0)
+    shard.rename(tmp_path / "aside")
+    shard.write_bytes(content)
+    with pytest.raises(DamagedStore, match="made anew by another"):
+        store.read("a", 1)
+    assert shard.read_bytes() == content
+
+
+def test_an_altered_index_loses_nothing_silently(shard: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index.h5"
+    write_index(index, [shard], {})
+    content = index.read_bytes()
+    for place in range(0, len(content), 53):
+        altered = bytearray(content)
+        altered[place] ^= 0x10
+        index.write_bytes(altered)
+        try:
+            found = (Store(index).ids(), len(Store(index).rows("a")), list(Store(index).failures()))
+        except DamagedStore:
+            continue
+        assert found == (["a", "a/b"], 2, ["c"])
 
 
 def test_a_failing_system_call_does_not_condemn_the_file(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,6 +224,38 @@ def test_the_command_line_with_spawned_workers_and_again(tmp_path: Path) -> None
         assert "report: " in answer.stdout
 
 
+def test_settings_on_the_command_line_reach_the_workers(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        for number in range(3):
+            path = tmp_path / "files" / label / f"{number}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            video.write(path, np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
+    dataset = json.dumps({"name": "folder", "root": str(tmp_path / "files")})
+    code = "from luigi.cmdline import luigi_run; luigi_run()"
+    arguments = ["--dataset", dataset, "--kinescope-store", str(tmp_path / "elsewhere"), "--workers", "2"]
+    command = [sys.executable, "-c", code, "--module", "tasks", "Decode", *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=configured(tmp_path))
+    assert answer.returncode == 0, answer.stderr
+    assert len(list((tmp_path / "elsewhere").glob("*/frames-*/index.h5"))) == 1
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("mistake", ["experiment", "root"])
+def test_luigi_says_a_users_mistake_in_a_sentence(mistake: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'title = "x"\n[dataset]\nname = "folder"\nroot = "/nowhere"\n'
+        '[[streams]]\nextractor = { name = "skeleton" }\nmodel = { name = "drnn" }\n'
+    )
+    name = {"experiment": "stick-figure", "root": str(tmp_path / "mine.toml")}[mistake]
+    sentence = {"experiment": "did you mean 'stick-figures'", "root": "is no folder: /nowhere"}[mistake]
+    code = "from luigi.cmdline import luigi_run; luigi_run()"
+    command = [sys.executable, "-c", code, "--module", "tasks", "Evaluate", "--experiment", name]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=configured(tmp_path))
+    assert answer.returncode == 30
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
 @pytest.mark.slow
 def test_the_default_experiment_beats_chance_by_far(tmp_path: Path) -> None:
     code = "from luigi.cmdline import luigi_run; luigi_run()"

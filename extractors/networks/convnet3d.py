@@ -152,8 +152,10 @@ def load(state: Path, device: str) -> ConvNet:
 def describe(network: ConvNet, batches: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Features (n, 120) and logits (n, classes) of windows that come as float32 (batch, 9, 54, 34)."""
     device = network.n2.weight.device
-    features = [network.features(torch.from_numpy(windows).to(device)) for windows in batches]
-    scores = [network.classify(part) for part in features]
+    # neither TensorFloat-32 nor whichever algorithm is fastest today: a store's numbers depend on no such thing
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        features = [network.features(torch.from_numpy(windows).to(device)) for windows in batches]
+        scores = [network.classify(part) for part in features]
     return torch.cat(features).cpu().numpy(), torch.cat(scores).cpu().numpy()
 
 
