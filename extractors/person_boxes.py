@@ -32,7 +32,7 @@ class PersonBoxes(Extractor):
     name: Literal["person_boxes"] = "person_boxes"
     mirror: bool = Field(True, description="a mirrored copy as variant 1")
     smoothing_seconds: PositiveFloat = Field(1.0, description="over which the box's centre is averaged")
-    min_foreground: float = Field(0.002, gt=0, lt=1, description="share of the frame that a person moves at least")
+    min_foreground: float = Field(0.001, gt=0, lt=1, description="share of the frame that a person moves at least")
 
     @property
     def variants(self) -> int:

@@ -102,6 +102,7 @@ def test_the_golden_file_of_this_version(member: Member) -> None:
 
 
 def test_a_bumped_version_without_a_golden_file_fails(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KINESCOPE_GOLDEN", raising=False)
     monkeypatch.setattr(type(member.config), "version", member.config.version + 1)
     with pytest.raises(AssertionError, match="a new version needs a golden file"):
         test_the_golden_file_of_this_version(member)
