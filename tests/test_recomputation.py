@@ -182,6 +182,32 @@ def test_a_damaged_network_is_trained_again(runs: Runs) -> None:
     assert runs() == ["Predict", "Train"]
 
 
+def test_several_experiments_make_one_table_and_share_their_features(runs: Runs) -> None:
+    runs()
+    first = runs.folder / "first.toml"
+    shutil.copy(runs.folder / "experiment.toml", first)
+    runs.order = 2
+    names = [str(first), runs.experiment().experiment]
+    runs.extracted.clear()
+    everything = tasks.EvaluateAll(experiments=names)
+    assert luigi.build([everything], local_scheduler=True, workers=1, log_level="ERROR")
+    assert everything.complete()
+    assert runs.extracted == []
+    lines = everything.summary().splitlines()
+    assert sum(line.startswith("| small: skeleton + drnn |") for line in lines) == 2
+    assert lines[-1].startswith("table: ")
+
+
+def test_only_what_a_gpu_makes_faster_waits_for_one(runs: Runs) -> None:
+    runs()
+    (prediction,) = runs.experiment().predictions(0, 0)
+    (shard, *_), (training,) = prediction.features.requires(), prediction.training()
+    assert "gpu" not in training.resources
+    get_config().set("kinescope", "device", "cuda")
+    assert training.resources["gpu"] == prediction.resources["gpu"] == 1
+    assert "gpu" not in shard.resources
+
+
 def test_shards_of_one_stage_may_run_together_and_outputs_are_made_once(runs: Runs) -> None:
     runs()
     extraction = runs.experiment().predictions(0, 0)[0].features
