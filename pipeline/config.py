@@ -138,7 +138,11 @@ def _names_file(field: FieldInfo) -> bool:
 
 
 def _sentences(error: ValidationError) -> Iterable[str]:
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    places = {detail["loc"] for detail in details}
+    for detail in details:
+        if any(place[: len(detail["loc"])] == detail["loc"] != place for place in places):
+            continue  # a consequence of what is wrong inside
         place = ".".join(str(part) for part in detail["loc"])
         message = detail["msg"].removeprefix("Value error, ")
         given = "" if detail["type"] in ("value_error", "missing") else f", not {detail['input']!r}"

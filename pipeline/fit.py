@@ -91,7 +91,7 @@ def fit(network: Network, examples: Examples, config: Fit, *, seed: int, device:
     training = _Training(network, examples, config, seed, device)
     identity = _identity(network, examples, config, seed)
     curves = training.resume(checkpoint, identity)
-    bar = tqdm(total=training.epochs, initial=len(curves), unit="epoch", disable=None, leave=False)
+    bar = tqdm(desc="training", total=training.epochs, initial=len(curves), unit="epoch", disable=None, leave=False)
     with seeded(seed, device), bar:
         while len(curves) < training.epochs and not _stalled(curves, config.patience):
             curves = training.epoch(curves)

@@ -141,7 +141,8 @@ def text_table(result: Result) -> str:
         "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
         for line in lines
     ]
-    return "\n".join([result.title, padded[0], "  ".join("─" * width for width in widths), *padded[1:]])
+    failed = [f"videos that could not be used, and count as wrong: {len(result.failures)}"] if result.failures else []
+    return "\n".join([result.title, padded[0], "  ".join("─" * width for width in widths), *padded[1:], *failed])
 
 
 def markdown_table(result: Result) -> str:

@@ -193,7 +193,7 @@ class Store:
         with self._reading(self.index) as file:
             link = file.get(place, getlink=True)
         if link is None:
-            raise KeyError(f"{self.index} has no {place}")
+            raise KeyError(f"{self.index} has no {place}: ids() lists the videos, failures() those without rows")
         if not isinstance(link, h5py.ExternalLink):
             return self.index
         shard: Path = self.index.parent / link.filename

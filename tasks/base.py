@@ -67,8 +67,8 @@ class Root(luigi.Task):
         if len(failures) > allowed:
             listed = "".join(f"\n  {video}: {failure.reason}" for video, failure in failures.items())
             raise InputError(
-                f"{len(failures)} videos could not be used, and max_failed_videos in [kinescope] allows {allowed}; "
-                f"{consequence}:{listed}"
+                f"videos that could not be used: {len(failures)}, and max_failed_videos in [kinescope] "
+                f"allows {allowed}; {consequence}:{listed}"
             )
 
 

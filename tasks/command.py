@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from luigi.configuration import add_config_path
 
 from pipeline.errors import InputError
 from tasks.experiment import bundled, load_experiment
@@ -23,8 +24,8 @@ def run(
     experiment: Annotated[str, typer.Argument(help="a bundled experiment's name, or the path of a TOML file")],
 ) -> None:
     """Evaluate an experiment; options that follow are luigi's own, such as --workers 4."""
-    if not Path("luigi.cfg").exists():
-        os.environ.setdefault("LUIGI_CONFIG_PATH", str(Path(__file__).parent.parent / "luigi.cfg"))
+    if not Path("luigi.cfg").exists() and "LUIGI_CONFIG_PATH" not in os.environ:
+        add_config_path(str(Path(__file__).parent.parent / "luigi.cfg"))
     try:
         load_experiment(experiment)
     except InputError as error:

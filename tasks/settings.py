@@ -31,7 +31,11 @@ def current() -> kinescope:
     if multiprocessing.parent_process() is not None and _INHERITED in os.environ:
         inherited: kinescope = kinescope.from_str_params(json.loads(os.environ[_INHERITED]))
         return inherited
-    settings = kinescope()
+    try:
+        settings = kinescope()
+    except (ValueError, luigi.parameter.ParameterException) as error:
+        setting = str(error).rpartition("]: ")[2]
+        raise InputError(f"section [kinescope] of luigi.cfg: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
     os.environ[_INHERITED] = json.dumps(settings.to_str_params())
     return settings
 

@@ -57,6 +57,12 @@ def test_a_mistake_is_one_sentence_that_says_what_would_be_right(table: dict[str
     assert "\n" not in str(error.value)
 
 
+def test_what_is_wrong_inside_is_said_alone() -> None:
+    with pytest.raises(InputError) as error:
+        parse(Whole, {"part": {"name": "net"}, "parts": [{"layer": 1}]})
+    assert str(error.value) == "parts.0: unknown field of Net 'layer': did you mean 'layers'? (layers, name, weights)"
+
+
 def test_a_training_is_bounded_once() -> None:
     for wrong in ({}, {"epochs": 1, "iterations": 1}):
         with pytest.raises(InputError, match="either epochs or iterations"):

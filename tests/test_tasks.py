@@ -122,8 +122,8 @@ model = {{ name = "consensus" }}
     task, _ = run(recipe)
     assert not task.complete()
     said = caplog.text
-    assert said.count("could not be used") == 1
-    assert "videos could not be used, and max_failed_videos in [kinescope] allows 0" in said
+    assert said.count("videos that could not be used: 1") == 1
+    assert "max_failed_videos in [kinescope] allows 0" in said
     assert "a/1" in said
     assert "Traceback" not in said
     measured = json.loads((task.folder() / "metrics.json").read_text())
