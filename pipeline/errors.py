@@ -1,5 +1,10 @@
 """What goes wrong through no fault of this program."""
 
+import errno
+
+NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+"""The ``errno`` of an OSError where a disk, a quota or a limit on file sizes leaves no room."""
+
 
 class InputError(ValueError):
     """A mistake in what the user gave; the message is one sentence that says what would be right."""

@@ -24,6 +24,7 @@ import numpy as np
 from pipeline.atomic import set_aside, whole
 from pipeline.errors import DamagedStore, InputError, UnusableVideo
 from pipeline.keys import Keys
+from pipeline.late_errors import LateErrors
 from pipeline.row import Failure, Row
 
 CHUNK_BYTES = 1 << 20
@@ -52,13 +53,13 @@ class Journal:
         rows = list(rows)
         if len(rows) != len(keys.variants):
             raise ValueError(f"{keys.id}: {len(rows)} rows for {len(keys.variants)} variants")
-        with whole(self.path(keys)) as temporary, h5py.File(temporary, "w", **_FORMAT) as file:
+        with whole(self.path(keys)) as temporary, _new(temporary) as file:
             for variant, (key, row) in enumerate(zip(keys.variants, rows, strict=True)):
                 _write_row(file.create_group(_row_path(keys.id, variant)), key, keys.source_digest, row)
 
     def fail(self, keys: Keys, failure: Failure) -> None:
         """Keep the reason why there is no row."""
-        with whole(self.path(keys)) as temporary, h5py.File(temporary, "w", **_FORMAT) as file:
+        with whole(self.path(keys)) as temporary, _new(temporary) as file:
             reason = file.create_dataset(_failure_path(keys.id), data=failure.reason)
             reason.attrs.update(key=keys.name, frames_decoded=failure.frames_decoded)
 
@@ -76,7 +77,7 @@ def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], prove
     """
     with whole(shard) as temporary:
         try:
-            with h5py.File(temporary, "w", **_FORMAT) as file:
+            with _new(temporary) as file:
                 for keys in videos:
                     _copy_video(sources[keys.name], keys, file)
                 file.attrs["provenance"] = _json(provenance)
@@ -104,7 +105,7 @@ def holders(shards: Iterable[Path]) -> dict[str, Path]:
 
 def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, Any]) -> None:
     """One file beside the shards that links every row and failure of all of them."""
-    with whole(index) as temporary, h5py.File(temporary, "w", **_FORMAT) as file:
+    with whole(index) as temporary, _new(temporary) as file:
         file.create_group("videos")
         file.create_group("failures")
         for shard in shards:
@@ -301,6 +302,13 @@ def _read_everything(path: Path) -> None:
 
     with h5py.File(path, "r", locking=False) as file:
         file.visititems(read)
+
+
+@contextmanager
+def _new(path: Path) -> Iterator[h5py.File]:
+    """A file to write to. Raises OSError at its end where the disk did not take all of it."""
+    with LateErrors(path) as taking, h5py.File(taking, "w", **_FORMAT) as file:
+        yield file
 
 
 def _open(path: Path) -> h5py.File:

@@ -16,7 +16,7 @@ import luigi
 from pydantic import TypeAdapter
 
 from pipeline.config import parse
-from pipeline.errors import DamagedStore, InputError
+from pipeline.errors import NO_SPACE, DamagedStore, InputError
 from pipeline.row import Failure
 from tasks import settings
 
@@ -105,7 +105,9 @@ class Stage(luigi.Task):
         """Compute, and where a file that is read turns out damaged have it made again first."""
         while not self.complete():
             try:
-                self.compute()
+                with settings.alone(self.path()):
+                    if not self.complete():  # another run may just have made it
+                        self.compute()
             except DamagedStore as error:
                 logging.getLogger("luigi-interface").warning(str(error))
                 yield self.requires()
@@ -153,10 +155,13 @@ def _commit() -> str:
 
 
 class OneSentence(logging.Filter):
-    """A user's mistake is logged as its one sentence, without the traceback."""
+    """A user's mistake, or a full disk, is logged as its one sentence, without the traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, InputError):
-            record.msg, record.args, record.exc_info, record.exc_text = str(error), (), None, None
+        sentence = str(error) if isinstance(error, InputError) else ""
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            sentence = f"no space left: {error}; free some and run again, which goes on from here"
+        if sentence:
+            record.msg, record.args, record.exc_info, record.exc_text = sentence, (), None, None
         return True

@@ -12,6 +12,7 @@ from data.base import Dataset
 from extractors import EXTRACTORS
 from extractors.base import Clip, Extractor, FittedNetwork, Labelled
 from extractors.weights import locate
+from pipeline.atomic import point
 from pipeline.config import one_of
 from pipeline.content import Digests
 from pipeline.errors import InputError
@@ -158,10 +159,7 @@ class Extract(ExtractionStage):
         from pipeline.store import write_index
 
         write_index(self.path(), [stage.path() for stage in self.requires()], self.origin())
-        link = self.folder / f".{self.path().name}.link"
-        link.unlink(missing_ok=True)
-        link.symlink_to(self.path().name)
-        link.replace(self.folder / "index.h5")
+        point(self.folder / "index.h5", self.path().name)
 
 
 class FitExtractor(Stage):

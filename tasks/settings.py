@@ -3,12 +3,14 @@
 import json
 import multiprocessing
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import luigi
 
 from data.base import Dataset
+from pipeline import lock
 from pipeline.errors import InputError
 
 _INHERITED = "KINESCOPE_SETTINGS"
@@ -43,6 +45,11 @@ def current() -> kinescope:
 def store() -> Path:
     """The absolute path of the store."""
     return Path(current().store).expanduser().resolve()
+
+
+def alone(wanted: Path) -> AbstractContextManager[None]:
+    """The right to make a file or folder of the store, which runs that share the store have in turns."""
+    return lock.alone(wanted, store() / ".lock")
 
 
 def data_root(dataset: Dataset) -> Path:
