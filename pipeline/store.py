@@ -3,10 +3,10 @@
 Layout of a journal file, a shard and an index alike::
 
     /videos/<video id>/variant-<n>/<array>      attributes of the group: key, source_digest, fps, frames, …
-    /failures/<video id>/reason                 a string; attributes: key, frames_decoded
+    /failures/<video id>/reason                 one string; attributes: key, frames_decoded
 
-An index holds external links to the shards' variants and reasons. Plain HDF5 1.10 format; every array is chunked and
-carries Fletcher-32 checksums, nothing is compressed.
+An index holds external links to the shards' variants and reasons. Plain HDF5 1.10 format, whose structures are
+checksummed; every array is chunked and carries Fletcher-32 checksums, nothing is compressed.
 """
 
 import json
@@ -30,7 +30,7 @@ from pipeline.row import Failure, Row
 CHUNK_BYTES = 1 << 20
 RESERVED_NAME = re.compile(r"variant-\d+|reason")
 """No part of a video's id may look like this."""
-_FORMAT = {"libver": ("v108", "v110")}
+_FORMAT = {"libver": ("v110", "v110")}
 _DAMAGE = (OSError, KeyError, RuntimeError)
 """What h5py raises where a file is truncated or altered."""
 
@@ -60,8 +60,9 @@ class Journal:
     def fail(self, keys: Keys, failure: Failure) -> None:
         """Keep the reason why there is no row."""
         with whole(self.path(keys)) as temporary, _new(temporary) as file:
-            reason = file.create_dataset(_failure_path(keys.id), data=failure.reason)
-            reason.attrs.update(key=keys.name, frames_decoded=failure.frames_decoded)
+            text = np.array([failure.reason.encode()])
+            reason = file.create_dataset(_failure_path(keys.id), data=text, chunks=(1,), fletcher32=True)
+            reason.attrs.update(key=_text(keys.name), frames_decoded=failure.frames_decoded)
 
     def discard(self, videos: Iterable[Keys]) -> None:
         """Forget what a sealed shard holds now."""
@@ -246,21 +247,29 @@ def _write_row(group: h5py.Group, key: str, source_digest: str, row: Row) -> Non
     for name, array in row.arrays.items():
         array = np.asarray(array)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise UnusableVideo(f"{name} came out as NaN or infinity, or too large for {array.dtype}")
+            reason = f"{name} came out as NaN or infinity, or too large for {array.dtype}"
+            raise UnusableVideo(reason, int(row.attributes.get("frames", 0)))
         if array.size:
             rows = max(1, CHUNK_BYTES * len(array) // array.nbytes)
             group.create_dataset(name, data=array, chunks=(min(rows, len(array)), *array.shape[1:]), fletcher32=True)
         else:
             group.create_dataset(name, data=array)
-    group.attrs.update({**row.attributes, "key": key, "source_digest": source_digest})
+    attributes = {**row.attributes, "key": key, "source_digest": source_digest}
+    group.attrs.update({name: _text(value) if isinstance(value, str) else value for name, value in attributes.items()})
+
+
+def _text(value: str) -> np.bytes_:
+    """A string of fixed length: others lie in a heap, which has no checksum."""
+    return np.bytes_(value.encode())
 
 
 def _attributes(group: h5py.Group) -> dict[str, float | int | str]:
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+    read = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in read.items()}
 
 
 def _failure(reason: h5py.Dataset) -> Failure:
-    return Failure(reason[()].decode(), int(reason.attrs["frames_decoded"]))
+    return Failure(reason[0].decode(), int(reason.attrs["frames_decoded"]))
 
 
 def _copy_video(source: Path, keys: Keys, target: h5py.File) -> None:
@@ -289,7 +298,7 @@ def _places(file: h5py.File) -> list[tuple[str, str]]:
 
     def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if "key" in item.attrs:
-            found.append((item.attrs["key"], name))
+            found.append((item.attrs["key"].decode(), name))
 
     file.visititems(note)
     return found
