@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 
+from tasks import processes  # noqa: F401 (luigi's events are its doors)
 from tasks.base import OneSentence
 from tasks.evaluation import Evaluate, EvaluateAll, Fuse
 from tasks.features import Extract, ExtractShard, FitExtractor

@@ -109,6 +109,9 @@ class Stage(luigi.Task):
             except DamagedStore as error:
                 logging.getLogger("luigi-interface").warning(str(error))
                 yield self.requires()
+            except FileNotFoundError:
+                if not self.complete():  # else another run was faster, and has cleared up
+                    raise
 
     def __str__(self) -> str:
         try:
