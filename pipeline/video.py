@@ -39,6 +39,8 @@ T = TypeVar("T")
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _SMPTE170M = 6
 _UNNAMED_RATE = 25
+# x264's macroblock tree comes out otherwise from run to run, whatever the number of threads
+_REPEATABLE = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 _BLOCK_BYTES = 64 * 2**20
 _SHORTEST_S = 1e-6
 _AHEAD_FRAMES = 8  # decoded while as many are converted: libav and OpenCV let go of the interpreter
@@ -131,9 +133,9 @@ def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: fl
     rate = Fraction(fps).limit_denominator(1001)
     shape = (first.shape[0] // 2 * 2, first.shape[1] // 2 * 2, 3)
     reformatter = VideoReformatter()
-    # ``bitexact`` keeps libav's version out of the file
+    # "bitexact" keeps libav's version out of the file
     with whole(path) as temporary, av.open(temporary, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate, options={"crf": str(crf), "preset": "veryfast", "threads": "1"})
+        stream = container.add_stream("libx264", rate, options={"crf": str(crf), **_REPEATABLE})
         stream.height, stream.width, stream.pix_fmt = *shape[:2], "yuv420p"
         stream.codec_context.colorspace, stream.codec_context.color_range = _SMPTE170M, ColorRange.MPEG
         for index, picture in enumerate(chain([first], pictures)):
