@@ -48,6 +48,7 @@ class StickFigures(Dataset):
     Folds are trials with training subjects drawn at random, in the ratio of 16 to 9 of KTH's protocol.
     """
 
+    version: ClassVar[int] = 2
     name: Literal["stick_figures"] = "stick_figures"
     protocol_fields: ClassVar[frozenset[str]] = frozenset({"trials", "train_subjects", "protocol_seed"})
     generated: ClassVar[bool] = True

@@ -1,7 +1,9 @@
 """A file exists only when it is whole: temporary name, fsync, rename; what is damaged loses its name."""
 
 import os
+import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,13 +11,18 @@ from typing import NoReturn
 
 from pipeline.errors import NO_SPACE, DamagedStore
 
+FOREIGN_AGE_S = 24 * 3600
+"""A temporary file of another machine is a leftover when it was not written to for so long."""
+_TEMPORARY = re.compile(r"\..+\.(?P<place>[^/]+)-(?P<process>\d+)\.tmp(\.\w+)?")
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it is synced and takes the name ``path``.
 
     When the block raises, the temporary file is removed and ``path`` stays as it was; an OSError for lack of space
-    names ``path``. The temporary name carries host and process, so that two writers never share one.
+    names ``path``. The temporary name carries host and process, so that two writers never share one, and leftovers of
+    killed ones are known.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
@@ -25,7 +32,7 @@ def whole(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _sync(path.parent)
     except OSError as error:
-        if error.errno in NO_SPACE:  # told by a write, which knows no name
+        if error.errno in NO_SPACE and error.filename is None:  # a write knows no name
             error.filename = str(path)
         raise
     finally:
@@ -38,12 +45,21 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def point(link: Path, target: str) -> None:
-    """Make ``link`` a symbolic link to ``target``, whatever it was before."""
-    temporary = _temporary(link)
+def link(path: Path, target: str) -> None:
+    """Make ``path`` a symbolic link to ``target``, atomically."""
+    temporary = _temporary(path)
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
-    temporary.replace(link)
+    os.replace(temporary, path)
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove, at any depth, the temporary files of processes that are no more; returns them."""
+    found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names if _TEMPORARY.fullmatch(name)]
+    leftovers = [path for path in found if _abandoned(path)]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return leftovers
 
 
 def set_aside(path: Path, error: Exception) -> NoReturn:
@@ -62,13 +78,39 @@ def set_aside(path: Path, error: Exception) -> NoReturn:
     raise DamagedStore(f"{path} is damaged ({error}); it was set aside as {aside.name}: run again to make it anew")
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.{socket.gethostname()}-{os.getpid()}.tmp{path.suffix}")
-
-
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{_place()}-{os.getpid()}.tmp{path.suffix}")
+
+
+def _abandoned(path: Path) -> bool:
+    named = _TEMPORARY.fullmatch(path.name)
+    assert named
+    try:
+        written = path.lstat().st_mtime
+    except FileNotFoundError:  # its writer was done with it
+        return False
+    if named["place"] != _place():
+        return time.time() - written > FOREIGN_AGE_S
+    try:
+        os.kill(int(named["process"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it lives, and is another user's
+        return False
+    return False
+
+
+def _place() -> str:
+    """Where a process number means something: the host, and the container where there is one."""
+    try:
+        return f"{socket.gethostname()}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return socket.gethostname()

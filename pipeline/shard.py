@@ -13,6 +13,8 @@ from pipeline.row import Failure, Row
 from pipeline.store import Journal, holders, seal
 
 Compute = Callable[[Any], Iterable[Row]]
+DEATHS = 2
+"""A video whose processes died so many times is a failure."""
 
 
 def fill(
@@ -48,7 +50,10 @@ def _compute(
     for keys in tqdm(videos, desc=description, unit="video", disable=None):
         if keys in journal:
             continue  # a copy of a file that another id of this shard has brought already
-        try:
-            journal.write(keys, compute(source(keys.id)))
-        except UnusableVideo as error:
-            journal.fail(keys, Failure(error.reason, error.frames_decoded))
+        with journal.attempt(keys) as deaths:
+            try:
+                if len(deaths) >= DEATHS:
+                    raise UnusableVideo(f"the process that read it died {len(deaths)} times: {'; '.join(deaths)}")
+                journal.write(keys, compute(source(keys.id)))
+            except UnusableVideo as error:
+                journal.fail(keys, Failure(error.reason, error.frames_decoded))

@@ -14,7 +14,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from pipeline.atomic import set_aside, whole
+from pipeline.attempts import NOTE, attempt
 from pipeline.errors import DamagedStore, InputError, UnusableVideo
 from pipeline.keys import Keys
 from pipeline.late_errors import LateErrors
@@ -64,10 +65,20 @@ class Journal:
             reason = file.create_dataset(_failure_path(keys.id), data=text, chunks=(1,), fletcher32=True)
             reason.attrs.update(key=_text(keys.name), frames_decoded=failure.frames_decoded)
 
+    def attempt(self, keys: Keys) -> AbstractContextManager[list[str]]:
+        """Note that the video is in hand while the block runs; yields how processes died that had it in hand before."""
+        return attempt(self._note(keys), keys.id)
+
     def discard(self, videos: Iterable[Keys]) -> None:
         """Forget what a sealed shard holds now."""
         for keys in videos:
             self.path(keys).unlink(missing_ok=True)
+            self._note(keys).unlink(missing_ok=True)
+        with suppress(OSError):  # another state's videos are in it, or it is gone
+            self.folder.rmdir()
+
+    def _note(self, keys: Keys) -> Path:
+        return self.folder / f"{keys.name}{NOTE}"
 
 
 def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], provenance: Mapping[str, Any]) -> None:

@@ -39,9 +39,9 @@ T = TypeVar("T")
 # Without these swscale halves the chroma's width, which costs 4:2:0 nothing, and rounds by table.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _SMPTE170M = 6
-# With AVX-512 x264 answers differently from time to time, with AVX otherwise than without; SSE2 is as plain C.
-_SAME_BYTES = {"preset": "veryfast", "threads": "1", "x264-params": "asm=SSE2"}
 _UNNAMED_RATE = 25
+# x264's macroblock tree comes out otherwise from run to run, whatever the number of threads
+_REPEATABLE = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 _BLOCK_BYTES = 64 * 2**20
 _SHORTEST_S = 1e-6
 _AHEAD_FRAMES = 8  # decoded while as many are converted: libav and OpenCV let go of the interpreter
@@ -124,7 +124,7 @@ def read(path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None =
 def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: float = 18) -> None:
     """Encode RGB frames, (height, width, 3) uint8 of even sizes, as H.264 4:2:0 in an MP4 file, atomically.
 
-    One thread, SSE2 alone: the same frames give the same bytes with the same x264. ``crf``: x264's constant rate
+    One thread, nothing random: the same frames give the same bytes with the same x264. ``crf``: x264's constant rate
     factor, 0-51, lower is better. Raises InputError where there is no frame, or one does not fit.
     """
     pictures = iter(frames)
@@ -134,14 +134,14 @@ def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: fl
     rate = Fraction(fps).limit_denominator(1001)
     shape = (first.shape[0] // 2 * 2, first.shape[1] // 2 * 2, 3)
     reformatter = VideoReformatter()
-    # ``bitexact`` keeps libav's version out of the file
+    # "bitexact" keeps libav's version out of the file
     options = {"fflags": "+bitexact"}
     with (
         whole(path) as temporary,
         LateErrors(temporary) as taking,
         av.open(taking, "w", format="mp4", options=options) as container,
     ):
-        stream = container.add_stream("libx264", rate, options={"crf": str(crf), **_SAME_BYTES})
+        stream = container.add_stream("libx264", rate, options={"crf": str(crf), **_REPEATABLE})
         stream.height, stream.width, stream.pix_fmt = *shape[:2], "yuv420p"
         stream.codec_context.colorspace, stream.codec_context.color_range = _SMPTE170M, ColorRange.MPEG
         for index, picture in enumerate(chain([first], pictures)):

@@ -44,7 +44,18 @@ class ConfigParameter(luigi.Parameter[T]):
         return json.dumps(TypeAdapter(self._kind).dump_python(config, mode="json"), sort_keys=True)
 
 
-class Root(luigi.Task):
+class SettledTask(luigi.Task):
+    """A task that takes the settings along to the process that runs it."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "settings": settings.current().to_str_params()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        settings.adopt(state["settings"])
+        self.__dict__.update({name: value for name, value in state.items() if name != "settings"})
+
+
+class Root(SettledTask):
     """A task that decides what there is to do. It fails by the user's mistakes alone: trying again would not help."""
 
     retry_count = 1
@@ -72,7 +83,7 @@ class Root(luigi.Task):
             )
 
 
-class Stage(luigi.Task):
+class Stage(SettledTask):
     """One step whose output's path carries the fingerprint of all that may change it."""
 
     @property
@@ -111,6 +122,9 @@ class Stage(luigi.Task):
             except DamagedStore as error:
                 logging.getLogger("luigi-interface").warning(str(error))
                 yield self.requires()
+            except FileNotFoundError:
+                if not self.complete():  # else another run was faster, and has cleared up
+                    raise
 
     def __str__(self) -> str:
         try:

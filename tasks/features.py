@@ -12,7 +12,8 @@ from data.base import Dataset
 from extractors import EXTRACTORS
 from extractors.base import Clip, Extractor, FittedNetwork, Labelled
 from extractors.weights import locate
-from pipeline.atomic import point
+from pipeline.atomic import link
+from pipeline.attempts import deaths
 from pipeline.config import one_of
 from pipeline.content import Digests
 from pipeline.errors import InputError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     AnyExtractor = Extractor
 else:
     AnyExtractor = one_of(EXTRACTORS, "extractor")
+
+ATTEMPTS = 2
+"""A shard that fails for a reason of the machine's is tried so often."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +91,33 @@ class ExtractShard(ExtractionStage):
     def path(self) -> Path:
         return self.folder / f"{self._number()}-{shard_digest(self.keyed, library(self.dataset), self.shard)}.h5"
 
+    @property
+    def journal(self) -> Path:
+        """The folder of what is computed and not sealed yet."""
+        return self.folder / f"journal-{self._number()}"
+
+    @property
+    def retry_count(self) -> int:  # type: ignore[override]
+        """Failures that end it. Those of processes that died of a video in hand come on top: the video is found out."""
+        return ATTEMPTS + deaths(self.journal)
+
     def compute(self) -> None:
         from pipeline.shard import fill
         from pipeline.store import Journal
 
-        videos = dealt(library(self.dataset))[self.shard]
         fill(
             self.path(),
-            [self.keyed.keys[video] for video in videos],
+            self.videos(),
             self._sources(),
             self._build,
-            journal=Journal(self.folder / f"journal-{self._number()}"),
+            journal=Journal(self.journal),
             earlier=self._earlier(),
             provenance=self.origin(device=settings.device()),
         )
+
+    def videos(self) -> list[Keys]:
+        """The keys of each of its videos."""
+        return [self.keyed.keys[video] for video in dealt(library(self.dataset))[self.shard]]
 
     def _build(self) -> Any:
         state = [stage.path() for stage in self.fitting()]
@@ -153,13 +170,16 @@ class Extract(ExtractionStage):
         return self.folder / f"index-{short_digest(names)}.h5"
 
     def complete(self) -> bool:
-        return self.path().exists() and all(stage.path().exists() for stage in self.requires())
+        linked = (self.folder / "index.h5").resolve() == self.path().resolve()
+        return linked and self.path().exists() and all(stage.path().exists() for stage in self.requires())
 
     def compute(self) -> None:
-        from pipeline.store import write_index
+        from pipeline.store import Journal, write_index
 
+        for stage in self.requires():  # a run that was killed after sealing a shard left its journal
+            Journal(stage.journal).discard(stage.videos())
         write_index(self.path(), [stage.path() for stage in self.requires()], self.origin())
-        point(self.folder / "index.h5", self.path().name)
+        link(self.folder / "index.h5", self.path().name)
 
 
 class FitExtractor(Stage):

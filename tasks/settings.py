@@ -1,8 +1,6 @@
 """Where and how: what changes only place or speed. The section [kinescope] of luigi.cfg."""
 
-import json
 import multiprocessing
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,6 @@ import luigi
 from data.base import Dataset
 from pipeline import lock
 from pipeline.errors import InputError
-
-_INHERITED = "KINESCOPE_SETTINGS"
 
 
 class kinescope(luigi.Config):
@@ -28,18 +24,24 @@ class kinescope(luigi.Config):
     max_failed_videos = luigi.IntParameter(default=0, description="unusable videos that a run may end well with")
 
 
+_adopted: list[kinescope] = []
+
+
 def current() -> kinescope:
-    """The settings. Those given on the command line are luigi's main process's alone: spawned workers inherit them."""
-    if multiprocessing.parent_process() is not None and _INHERITED in os.environ:
-        inherited: kinescope = kinescope.from_str_params(json.loads(os.environ[_INHERITED]))
-        return inherited
+    """The settings: of the main process, which alone knows those given on the command line, in its workers as well."""
+    if _adopted:
+        return _adopted[-1]
     try:
-        settings = kinescope()
+        return kinescope()
     except (ValueError, luigi.parameter.ParameterException) as error:
         setting = str(error).rpartition("]: ")[2]
         raise InputError(f"section [kinescope] of luigi.cfg: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
-    os.environ[_INHERITED] = json.dumps(settings.to_str_params())
-    return settings
+
+
+def adopt(params: dict[str, str]) -> None:
+    """Take over, in a worker, the settings that came with its task."""
+    if multiprocessing.parent_process() is not None:
+        _adopted[:] = [kinescope.from_str_params(params)]
 
 
 def store() -> Path:

@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+from luigi.configuration import get_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,3 +17,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set KINESCOPE_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _tasks_run_in_the_tests_process() -> None:
+    """What a test changes must hold in the task; whoever wants workers of their own starts a luigi."""
+    get_config().set("worker", "force_multiprocessing", "false")

@@ -1,0 +1,83 @@
+"""Luigi's processes: workers end with the main one and clean up; deaths are said; leftovers of killed runs are swept.
+
+Luigi's events are the hooks: a root that is not complete is found in the main process, a task starts in its worker.
+"""
+
+import _thread
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from multiprocessing.connection import wait
+from types import FrameType
+from typing import NoReturn
+
+import luigi
+
+from pipeline.atomic import sweep
+from pipeline.attempts import in_hand
+from tasks import settings
+from tasks.base import Root
+from tasks.features import ExtractShard
+
+GRACE_S = 3.0
+"""A worker that is told to end has so long to remove its temporary files."""
+TERMINATED = 128 + signal.SIGTERM
+
+
+class Terminated(SystemExit):
+    """The process was asked to end."""
+
+
+@Root.event_handler(luigi.Event.DEPENDENCY_MISSING)
+def _begin(root: Root) -> None:
+    """In the main process: remove what killed runs left, and end in order when told to."""
+    if threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is None:
+        signal.signal(signal.SIGTERM, _terminate)
+    sweep(settings.store())
+    for checkpoint in settings.store().glob("*/*/checkpoint.pt"):
+        if checkpoint.with_name("network.safetensors").exists():
+            checkpoint.unlink(missing_ok=True)
+
+
+@luigi.Task.event_handler(luigi.Event.START)
+def _end_with_the_main_process(_: luigi.Task) -> None:
+    """In a worker: whether it is told to end or the main process is no more, unwind, and be gone within the grace."""
+    main = multiprocessing.parent_process()
+    if main is None:
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)  # written to even while the main thread is in a library's code
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process has it too, and tells its workers
+
+    def watch() -> None:
+        if reading not in wait([main.sentinel, reading]):
+            _thread.interrupt_main(signal.SIGTERM)
+        time.sleep(GRACE_S)
+        os._exit(TERMINATED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@luigi.Task.event_handler(luigi.Event.FAILURE)
+def _end(_: luigi.Task, error: BaseException) -> None:
+    if isinstance(error, Terminated) and multiprocessing.parent_process() is not None:
+        os._exit(TERMINATED)  # nobody waits for what luigi would report
+
+
+@luigi.Task.event_handler(luigi.Event.PROCESS_FAILURE)
+def _say_that_it_died(task: luigi.Task, message: str) -> None:
+    code = int(message.rpartition(" ")[2])
+    how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    videos = in_hand(task.journal) if isinstance(task, ExtractShard) else []
+    reason = " (the system does that where memory runs out)" if code == -signal.SIGKILL else ""
+    having = f" with {', '.join(videos)} in hand" if videos else ""
+    logging.getLogger("luigi-interface").warning(f"{task}: its process {how}{reason}{having}")
+
+
+def _terminate(_: int, __: FrameType | None) -> NoReturn:
+    raise Terminated(TERMINATED)
