@@ -40,6 +40,7 @@ T = TypeVar("T")
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _SMPTE170M = 6
 _UNNAMED_RATE = 25
+_LEAST_OF_HEADER = 0.9  # headers lie by a few frames in either direction
 # x264's macroblock tree comes out otherwise from run to run, whatever the number of threads
 _REPEATABLE = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 _BLOCK_BYTES = 64 * 2**20
@@ -72,9 +73,10 @@ def decode(
     frames: half-open range of the file's frames, counted from 0; None for all. Decoding ends where the range does.
 
     Every frame that decodes is delivered before anything is raised. Raises UnusableVideo, its ``frames_decoded`` the
-    number of the clip's frames delivered, where the file holds no frame, fails in the middle, changes its size, or
-    ends before the range does; OSError where the file cannot be read. What a decoder still holds back when it fails is
-    not asked for: it would come out with a gap before it.
+    number of the clip's frames delivered, where the file holds no frame, fails in the middle, changes its size, is cut
+    off (within a frame, or over a tenth of the frames of its header are not there), or ends before the range does;
+    OSError where the file cannot be read. What a decoder still holds back when it fails is not asked for: it would come
+    out with a gap before it. What a decoder conceals goes unnoticed, and so does a Matroska file's missing end.
     """
     first, end = frames or (0, None)
     if first < 0 or (end is not None and end <= first) or block_frames < 1:
@@ -175,7 +177,7 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
         stream.codec_context.thread_count = 1
         fps = float(stream.average_rate or stream.guessed_rate or _UNNAMED_RATE)
         time: float | None = None
-        for frame in container.decode(stream):  # flushes the decoder at the end
+        for frame in _frames(container, stream):
             if time is None:
                 time = frame.time or 0.0
             elif frame.time is None or frame.time < time + _SHORTEST_S:
@@ -183,6 +185,17 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
             else:
                 time = frame.time
             yield frame, time, fps
+
+
+def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    packets = 0
+    for packet in container.demux(stream):  # the last one is empty, and flushes the decoder
+        if packet.is_corrupt:
+            raise UnusableVideo(f"the file is cut off: of its frame {packets + 1} only a part is there")
+        packets += packet.size > 0
+        yield from packet.decode()
+    if packets < _LEAST_OF_HEADER * stream.frames:
+        raise UnusableVideo(f"the file is cut off: its header announces {stream.frames} frames, there are {packets}")
 
 
 def _ahead(source: Iterator[T]) -> Generator[T]:
