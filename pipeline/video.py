@@ -195,7 +195,7 @@ def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> I
         packets += packet.size > 0
         yield from packet.decode()
     if packets < _LEAST_OF_HEADER * stream.frames:
-        raise UnusableVideo(f"the file is cut off: its header announces {stream.frames} frames, there are {packets}")
+        raise UnusableVideo(f"cut off or damaged: its header announces {stream.frames} frames, and there are {packets}")
 
 
 def _ahead(source: Iterator[T]) -> Generator[T]:
