@@ -94,8 +94,10 @@ def decode(
                     blocks.add(frame, time, fps, seen - 1)
                 if seen == end:
                     break
-    except MemoryError:  # libav's own is an FFmpegError, too
-        raise
+    except MemoryError as error:
+        if not isinstance(error, FFmpegError) or not _memory_for_libav():
+            raise
+        fault = f"decoding fails after {seen} frames: a number in it asks for more memory than libav allows"
     except FFmpegError as error:
         fault = f"decoding fails after {seen} frames: {error.strerror}"
     except UnusableVideo as error:
@@ -188,14 +190,24 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
 
 
 def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    packets = 0
+    packets, partial = 0, False
     for packet in container.demux(stream):  # the last one is empty, and flushes the decoder
-        if packet.is_corrupt:
-            raise UnusableVideo(f"the file is cut off: of its frame {packets + 1} only a part is there")
-        packets += packet.size > 0
+        if packet.size:
+            packets, partial = packets + 1, packet.is_corrupt
         yield from packet.decode()
+    if partial:
+        raise UnusableVideo("cut off: of its last frame only a part is there")
     if packets < _LEAST_OF_HEADER * stream.frames:
         raise UnusableVideo(f"cut off or damaged: its header announces {stream.frames} frames, and there are {packets}")
+
+
+def _memory_for_libav() -> bool:
+    """Whether the most that libav allocates at once could be had now: then it was asked for more, by a damaged file."""
+    try:
+        np.empty(2**31, np.uint8)
+    except MemoryError:
+        return False
+    return True
 
 
 def _ahead(source: Iterator[T]) -> Generator[T]:

@@ -25,7 +25,7 @@ from pipeline.keys import Keys
 from pipeline.shard import fill
 from pipeline.store import Journal
 
-given = json.loads(sys.argv[1])
+given = json.load(sys.stdin)
 extractor = EXTRACTORS[given["extractor"].pop("name")](**given["extractor"])
 files = {Path(path).stem: Path(path) for path in given["files"]}
 fill(
@@ -44,11 +44,18 @@ def filled(folder: Path, files: Sequence[Path], **extractor: object) -> Store:
     """A shard of the files, made in a process of its own, whose death or delay names the file in hand."""
     shard, journal = folder / f"{extractor['name']}.h5", folder / "journal"
     given = {"extractor": extractor, "files": [str(file) for file in files], "shard": str(shard)}
-    command = [sys.executable, "-c", FILL, json.dumps({**given, "journal": str(journal)})]
+    told = json.dumps({**given, "journal": str(journal)})
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     try:
         answer = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=DEADLINE_S, errors="replace"
+            [sys.executable, "-c", FILL],
+            input=told,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=DEADLINE_S,
         )
     except subprocess.TimeoutExpired:
         pytest.fail(f"{in_hand(journal)} took too long")
