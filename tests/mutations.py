@@ -78,7 +78,21 @@ def _column(lines: list[bytes], rng: random.Random) -> None:
     ]
 
 
-_STRANGE = (b"nan", b"NaN", b"inf", b"-Infinity", b"1e309", b"1e30", b"-9999999", b"", b"x", b"0x1f", b"1_0", b"1,5", b"--1")
+_STRANGE = (
+    b"nan",
+    b"NaN",
+    b"inf",
+    b"-Infinity",
+    b"1e309",
+    b"1e30",
+    b"-9999999",
+    b"",
+    b"x",
+    b"0x1f",
+    b"1_0",
+    b"1,5",
+    b"--1",
+)
 _SEPARATORS = (b",", b";", b"\t", b"   ", b"\xc2\xa0", b"\x00")
 
 SKELETON: dict[str, Mutation] = {
@@ -118,7 +132,9 @@ VIDEO: dict[str, Mutation] = {
     "truncated": truncated,
     "hole": hollow,
     "start lost": lambda content, rng: content[rng.randint(1, 2000) :],
-    "bytes lost": lambda content, rng: content[: (place := rng.randrange(len(content)))] + content[place + rng.randint(1, 500) :],
+    "bytes lost": lambda content, rng: (
+        content[: (place := rng.randrange(len(content)))] + content[place + rng.randint(1, 500) :]
+    ),
     "joined": lambda content, rng: content[: rng.randrange(len(content))] + content,
     "sizes": lambda content, rng: _sizes(content, rng),
     "noise": noise,
@@ -126,9 +142,15 @@ VIDEO: dict[str, Mutation] = {
 }
 
 
+def _shortened(content: bytes, place: int, count: int) -> bytes:
+    return content[:place] + content[place + count :]
+
+
 def _sizes(content: bytes, rng: random.Random) -> bytes:
     """Another width, height or length in the header: of AVI's main and stream headers, or of MP4's boxes."""
-    marks = [mark for mark in (b"avih", b"strf", b"strh", b"tkhd", b"avc1", b"stsz", b"stco", b"mdhd") if mark in content]
+    marks = [
+        mark for mark in (b"avih", b"strf", b"strh", b"tkhd", b"avc1", b"stsz", b"stco", b"mdhd") if mark in content
+    ]
     damaged = bytearray(content)
     if marks:
         place = content.find(rng.choice(marks)) + 4 + 4 * rng.randrange(20)

@@ -56,7 +56,7 @@ print(json.dumps(ended))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process's size is read from Linux's /proc")
-@pytest.mark.parametrize("extractor", ["frames", "person_boxes", "skeleton"])
+@pytest.mark.parametrize("extractor", ["frames", "skeleton"])
 def test_a_starved_process_seals_nothing(extractor: str, tmp_path: Path) -> None:
     file = tmp_path / "file.mp4"
     if extractor == "skeleton":
@@ -66,7 +66,8 @@ def test_a_starved_process_seals_nothing(extractor: str, tmp_path: Path) -> None
     else:
         pictures = np.random.default_rng(0).integers(0, 256, (4, 480, 640, 3), np.uint8)
         write(file, (np.roll(pictures[0], 8 * n, axis=1) for n in range(24)), 25, crf=35)
-    extras_kib = [0, 64, 300, 1000, 3000, 6000, 9000, 12000, 17000, 25000, 40000, 70000]
+    # With less than this Python itself waits for ever for a thread that could not begin.
+    extras_kib = [2000, 3000, 6000, 9000, 12000, 17000, 25000, 40000, 70000]
     answer = subprocess.run(
         [sys.executable, "-c", STARVED, extractor, str(file), str(tmp_path), json.dumps(extras_kib)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},

@@ -137,3 +137,17 @@ def test_mutated_videos(shared: Path, tmp_path: Path, seeds: range) -> None:
         assert row.attributes["frames"] == len(row.arrays["start_frames"]) == len(row.arrays["offsets"]) - 1 > 0, name
         assert row.arrays["offsets"][-1] == len(row.arrays["data"]), name
         assert row.attributes["fps"] > 0, name
+
+
+def test_every_file_of_the_clips_is_a_row_or_a_failure_as_its_readme_says(shared: Path, tmp_path: Path) -> None:
+    decoded = {"Golf": 89, "KOREAN": 430, "av1": 125, "h265": 10, "long-test": 300, "no-first-keyframe": 25}
+    decoded |= {"non-zero-start": 12, "odd-size-444": 25, "rotated-90": 3, "v_ApplyEyeMakeup": 164}
+    files = {path.stem: path for path in sorted((shared / "clips").iterdir())}
+    store = filled(tmp_path, list(files.values()), name="frames", short_side=24)
+    failures = store.failures()
+    assert failures.pop("corrupted").frames_decoded == 28
+    if failures and "no decoder" in failures["av1"].reason:  # not every libav has one
+        del failures["av1"], decoded["av1"]
+    assert not failures
+    rows = {name: store.read(name).attributes["frames"] for name in store.ids()}
+    assert rows == {name: decoded[start] for start in decoded for name in files if name.startswith(start)}
