@@ -20,7 +20,7 @@ scenarios = ["d1"]
 repetitions = 1
 train_subjects = 1
 [[streams]]
-extractor = {{ name = "person_boxes" }}
+extractor = {{ name = "convnet3d", stride_frames = 8, network = {{ stride_frames = 8, fit = {{ epochs = 2 }} }} }}
 model = {{ name = "lstm", hidden = 8, fit = {{ epochs = 2 }} }}
 [[streams]]
 extractor = {{ name = "skeleton" }}
