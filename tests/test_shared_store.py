@@ -38,7 +38,7 @@ def test_three_runs_at_once_on_one_store(tmp_path: Path) -> None:
     other = ("--experiment", "other.toml")
     processes = [together.start(), together.start(), together.start(*other)]
     for process in processes:
-        said, _ = process.communicate(timeout=500)
+        said, _ = process.communicate(timeout=200)
         assert process.returncode == 0, said
         assert "report: " in said
         assert "Traceback" not in said
