@@ -31,7 +31,7 @@ def attempt(note: Path, video: str) -> Iterator[list[str]]:
         with _signing(file):
             try:
                 yield earlier
-            except Exception:
+            except BaseException:  # told to end, too
                 if not earlier:
                     note.unlink(missing_ok=True)
                 raise

@@ -75,6 +75,15 @@ class Journal:
         with suppress(OSError):  # another state's videos are in it, or it is gone
             self.folder.rmdir()
 
+    def discard_sealed(self, shards: Iterable[Path]) -> None:
+        """Forget what these shards hold: a process was killed, or slower than another, after they were sealed."""
+        held = holders(shards)
+        for path in self.folder.iterdir():
+            if path.stem in held:
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+
     def _note(self, keys: Keys) -> Path:
         return self.folder / f"{keys.name}{NOTE}"
 

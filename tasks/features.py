@@ -105,19 +105,16 @@ class ExtractShard(ExtractionStage):
         from pipeline.shard import fill
         from pipeline.store import Journal
 
+        videos = dealt(library(self.dataset))[self.shard]
         fill(
             self.path(),
-            self.videos(),
+            [self.keyed.keys[video] for video in videos],
             self._sources(),
             self._build,
             journal=Journal(self.journal),
             earlier=self._earlier(),
             provenance=self.origin(device=settings.device()),
         )
-
-    def videos(self) -> list[Keys]:
-        """The keys of each of its videos."""
-        return [self.keyed.keys[video] for video in dealt(library(self.dataset))[self.shard]]
 
     def _build(self) -> Any:
         state = [stage.path() for stage in self.fitting()]
@@ -174,10 +171,8 @@ class Extract(ExtractionStage):
         return linked and self.path().exists() and all(stage.path().exists() for stage in self.requires())
 
     def compute(self) -> None:
-        from pipeline.store import Journal, write_index
+        from pipeline.store import write_index
 
-        for stage in self.requires():  # a run that was killed after sealing a shard left its journal
-            Journal(stage.journal).discard(stage.videos())
         write_index(self.path(), [stage.path() for stage in self.requires()], self.origin())
         link(self.folder / "index.h5", self.path().name)
 
