@@ -14,9 +14,11 @@ import pytest
 from pipeline import metrics
 from pipeline.errors import InputError
 from pipeline.fit import Curves
-from pipeline.report import Result, Run, Stream, markdown_table, rows, text_table, write
+from pipeline.report import write
+from pipeline.results import Result, Run, Stream, rows
 from pipeline.row import Failure
 from pipeline.scores import Fusion, Scores, fuse
+from pipeline.tables import markdown_table, text_table
 
 HOSTILE = '<script>alert("x")</script>&amp;$_{2'
 VOID = {"meta", "link", "img", "br", "hr", "input"}
