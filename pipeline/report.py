@@ -62,7 +62,7 @@ def _page(result: Result, table: Sequence[Row]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plus_minus": tables.plus_minus, "percent": _shown, "safe_picture": Markup}
+    environment.filters |= {"plus_minus": tables.plus_minus, "percent": _shown, "signed": _signed, "picture": Markup}
     environment.tests["nested"] = lambda value: isinstance(value, Mapping | list | tuple)
     last = table[-1]
     page = environment.get_template("report.html.j2")
@@ -153,3 +153,7 @@ def _branches(value: Mapping[str, Any] | Sequence[Any]) -> list[tuple[str, Any]]
 
 def _shown(fraction: float) -> str:
     return "–" if math.isnan(fraction) else f"{100 * fraction:.1f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
