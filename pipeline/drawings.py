@@ -34,6 +34,8 @@ def training_curves(name: str, labels: Sequence[str], curves: "Sequence[Curves |
 
 
 def _curves(name: str, quantity: str, runs: dict[str, tuple[float, ...]], falls: Sequence[int]) -> str:
+    from matplotlib.ticker import MaxNLocator
+
     def draw(figure: "Figure") -> None:
         axes: Axes = figure.subplots()
         several = len(runs) > 1
@@ -48,7 +50,7 @@ def _curves(name: str, quantity: str, runs: dict[str, tuple[float, ...]], falls:
             rule = axes.axvline(epoch + 0.5, linestyle=":", color=_INK, alpha=0.5)
             rule.set_gid(f"{_TIP}the learning rate changes after epoch {epoch}")
         axes.set(xlabel="epoch", ylabel=quantity)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.grid(color=_RULE)
         axes.set_axisbelow(True)
 

@@ -25,7 +25,7 @@ class Confused(NamedTuple):
 
     true: str
     predicted: str
-    count: int
+    videos: int
     share: float
 
 

@@ -30,7 +30,7 @@ repetitions = 1
 train_subjects = 1
 [[streams]]
 extractor = { name = "skeleton" }
-model = { name = "linear_svm" }
+model = { name = "drnn", order = 0, state = 8, steps = 8, fit = { epochs = 2 } }
 """
 LOOK = """() => {
   const size = element => { const box = element.getBoundingClientRect(); return box.width * box.height };
