@@ -59,7 +59,8 @@ class Result:
     table: where the paper reports; metric: the figure it reports; reported: that figure in percent;
     labels: class indices by video id, of every test video at the least; failures: of test and training videos by id;
     groups: coarse groups of classes by name; notes: what a reader must know; provenance: nested mappings and
-    sequences of JSON values; pictures: of example videos by id, a few HTML elements each in the order of time.
+    sequences of JSON values; pictures: of example videos by id, a few HTML elements each in the
+    order of time, which go into the page as they are.
     Raises InputError where runs do not fit the streams, or a scored video has no label.
     """
 
