@@ -15,6 +15,7 @@ JOINTS = 20
 COLUMNS = 4  # x, y, z, confidence
 HIP_CENTRE = 6
 FEET = (17, 18)
+HEAD = 19
 BONES = np.array(
     [
         (19, 0, 1, 0, 7, 9, 1, 8, 10, 2, 3, 6, 6, 4, 5, 13, 14, 15, 16),
