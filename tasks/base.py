@@ -16,7 +16,7 @@ import luigi
 from pydantic import TypeAdapter
 
 from pipeline.config import parse
-from pipeline.errors import DamagedStore, InputError
+from pipeline.errors import DamagedStore, InputError, lacks_space
 from pipeline.row import Failure
 from tasks import settings
 
@@ -48,7 +48,7 @@ class SettledTask(luigi.Task):
     """A task that takes the settings along to the process that runs it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "settings": settings.current().to_str_params()}
+        return {**self.__dict__, "settings": settings.handed_on()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         settings.adopt(state["settings"])
@@ -123,12 +123,38 @@ class Stage(SettledTask):
             except FileNotFoundError:
                 if not self.complete():  # else another run was faster, and has cleared up
                     raise
+            except Exception as error:
+                sentence = explained(error)
+                if sentence is None:
+                    raise
+                yield Mistake(sentence=sentence)
 
     def __str__(self) -> str:
         try:
             return f"{self.task_family} {self.path().relative_to(settings.store())}"
         except InputError:  # a task must have a name where what it needs is missing
             return str(self.task_id)
+
+
+class Mistake(Root):
+    """What a stage met that trying again would not mend. It fails once; the stages that yield it are left waiting."""
+
+    sentence = luigi.Parameter()
+
+    def up_to_date(self) -> bool:
+        return False
+
+    def run(self) -> None:
+        raise InputError(self.sentence)
+
+
+def explained(error: BaseException) -> str | None:
+    """The sentence that says what the user can do about an error; None for an error that is no user's."""
+    if isinstance(error, InputError):
+        return str(error)
+    if lacks_space(error):
+        return f"no space left on {settings.store()}: free some and run again; what was journaled is kept"
+    return None
 
 
 def origin(stage: Stage, components: Any, upstream: Any, **more: Any) -> dict[str, Any]:
@@ -167,10 +193,11 @@ def _commit() -> str:
 
 
 class OneSentence(logging.Filter):
-    """A user's mistake is logged as its one sentence, without the traceback."""
+    """What a user can mend is logged as its one sentence, without the traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, InputError):
-            record.msg, record.args, record.exc_info, record.exc_text = str(error), (), None, None
+        sentence = explained(error) if error else None
+        if sentence is not None:
+            record.msg, record.args, record.exc_info, record.exc_text = sentence, (), None, None
         return True
