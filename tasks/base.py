@@ -101,6 +101,10 @@ class Stage(SettledTask):
         """The file whose existence means that the stage is complete."""
 
     @abstractmethod
+    def origin(self, **more: Any) -> dict[str, Any]:
+        """The provenance of its file: what it is computed from, by names, and ``more`` of how."""
+
+    @abstractmethod
     def compute(self) -> None:
         """Make the file."""
 
@@ -157,8 +161,8 @@ def explained(error: BaseException) -> str | None:
     return None
 
 
-def origin(stage: Stage, components: Any, upstream: Any, **more: Any) -> dict[str, Any]:
-    """The provenance of a sealed file."""
+def origin(stage: Stage, components: Any, upstream: Mapping[str, str], **more: Any) -> dict[str, Any]:
+    """The provenance of a sealed file. upstream: fingerprints and digests by name."""
     return {
         "stage": stage.task_family,
         "fingerprint": stage.fingerprint,
