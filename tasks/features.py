@@ -111,7 +111,7 @@ class ExtractShard(ExtractionStage):
             self._sources(),
             self._build,
             journal=Journal(self.journal),
-            earlier=self._earlier(),
+            earlier=self.earlier(),
             provenance=self.origin(device=settings.device()),
         )
 
@@ -148,7 +148,7 @@ class ExtractShard(ExtractionStage):
     def _number(self) -> str:
         return f"{self.shard:03d}-of-{library(self.dataset).shards:03d}"
 
-    def _earlier(self) -> list[Path]:
+    def earlier(self) -> list[Path]:
         """Sealed shards that may hold the same rows: of this number, or from another dealing."""
         dealing = f"-of-{library(self.dataset).shards:03d}-"
         shards = sorted(self.folder.glob("[0-9]*-of-*.h5"))
