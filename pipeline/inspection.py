@@ -1,6 +1,7 @@
 """What files of a store hold, for people who look: nothing is changed, and nothing is set aside."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ def contents(shards: Iterable[Path]) -> Contents:
     found = Contents()
     for shard in shards:
         with _reading(shard) as file:
-            for place, item in _items(file):
+            for place, item in sorted(_items(file), key=lambda entry: _number(entry[0])):
                 _note(found, place, item)
     return found
 
@@ -79,15 +80,11 @@ def linked(index: Path) -> list[Path]:
     return sorted(found) or ([index] if holds_rows else [])
 
 
-def read(shards: Iterable[Path], video: str) -> list[Row]:
-    """All variants of a video, in order. Raises KeyError where no shard has them."""
-    for shard in shards:
-        with _reading(shard) as file:
-            group = file.get(f"videos/{video}")
-            names = sorted((name for name in group or () if name.startswith("variant-")), key=_number)
-            if names:
-                return [_row(group[name]) for name in names]
-    raise KeyError(video)
+def read(shard: Path, video: str) -> list[Row]:
+    """All variants of a video, in order; none where the shard has no such video."""
+    with _reading(shard) as file:
+        group = file.get(f"videos/{video}", {})
+        return [_row(group[name]) for name in sorted(filter(_is_variant, group), key=_number)]
 
 
 class Tensor(NamedTuple):
@@ -161,8 +158,14 @@ def _note(found: Contents, place: str, item: "h5py.Group | h5py.Dataset") -> Non
         found.arrays.setdefault(array, ArrayExtent()).add(item[array])
 
 
-def _number(name: str) -> int:
-    return int(name.rpartition("-")[2])
+def _is_variant(name: str) -> bool:
+    return re.fullmatch(r"variant-\d+", name) is not None
+
+
+def _number(place: str) -> int:
+    """Of a row its variant's number, as names would sort wrongly; of a failure 0."""
+    name = place.rpartition("/")[2]
+    return int(name.rpartition("-")[2]) if _is_variant(name) else 0
 
 
 def _row(group: h5py.Group) -> Row:

@@ -21,8 +21,8 @@ ATTRIBUTES = "attributes.json"
 def export(store: Path, out: Path) -> int:
     """Write ``out/<video id>/<variant>/<array>.npy`` for every row of a stage, or of a shard; returns how many are new.
 
-    Each row's attributes lie beside its arrays, written last: a row that has its attributes is whole, and is not written
-    again while its key is the same. ``provenance.json``, ``failures.json`` and ``labels.json`` lie in ``out``.
+    Each row's attributes lie beside its arrays, written last: a row that has its attributes is whole, and is not
+    written again while its key is the same. ``provenance.json``, ``failures.json`` and ``labels.json`` lie in ``out``.
     Raises InputError where the store has no rows, or ``out`` holds another stage's.
     """
     shelf = as_shelf(store)
@@ -36,13 +36,19 @@ def export(store: Path, out: Path) -> int:
     failures = {video: {"reason": f.reason, "frames_decoded": f.frames_decoded} for video, f in found.failures.items()}
     _write(out / "failures.json", failures)
     _write(out / "labels.json", _labels(file.absolute().parent.parent / "index.json", {*found.keys, *failures}))
+    with tqdm(total=len(found.keys), desc="export", unit="video", disable=None) as progress:
+        return sum(_shard(shard, out, progress) for shard in shards)
+
+
+def _shard(shard: Path, out: Path, progress: "tqdm[None]") -> int:
     new = 0
-    for video, keys in tqdm(sorted(found.keys.items()), desc="export", unit="video", disable=None):
+    for video, keys in inspection.contents([shard]).keys.items():
         folders = [_below(out, f"{video}/{variant}") for variant in range(len(keys))]
         if [_key(folder) for folder in folders] != keys:
-            for folder, row in zip(folders, inspection.read(shards, video), strict=True):
+            for folder, row in zip(folders, inspection.read(shard, video), strict=True):
                 _row(folder, row)
-                new += 1
+            new += len(keys)
+        progress.update()
     return new
 
 
@@ -60,10 +66,8 @@ def _labels(manifest: Path, ids: set[str]) -> dict[str, Any]:
     if not manifest.exists():
         return {"classes": [], "labels": {}}
     listing = Library.load(manifest).listing
-    return {
-        "classes": listing.classes,
-        "labels": {video.id: video.labels for video in listing.videos if video.id in ids},
-    }
+    labels = {video.id: video.labels for video in listing.videos if video.id in ids}
+    return {"classes": listing.classes, "labels": labels}
 
 
 def _row(folder: Path, row: Row) -> None:

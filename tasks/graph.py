@@ -8,7 +8,7 @@ from tasks.base import Stage
 
 
 def upstream_first(wanted: Iterable[Stage], counts: Callable[[Stage], bool]) -> list[Stage]:
-    """The stages that count, once and after those it needs; behind one that does not count nothing is looked at."""
+    """The stages that count, each after those it needs; behind one that does not count nothing is looked at."""
     found: list[Stage] = []
     seen: set[str] = set()
 

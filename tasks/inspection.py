@@ -1,6 +1,6 @@
 """What stands in a store, told to people: ``kinescope inspect`` and ``kinescope failures``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,13 @@ from pipeline import inspection
 from pipeline.errors import InputError
 from pipeline.row import Failure, Row
 from pipeline.scores import Scores
+from tasks.features import Extract
+from tasks.graph import upstream_first
 from tasks.shelves import SHOWN, Shelf, as_shelf, datasets, flattened, is_dataset, shelves, unknown_video
 
 if TYPE_CHECKING:
     from pipeline.inspection import Contents
+    from tasks.evaluation import Evaluate
 
 NOT_PROVENANCE = ("stage", "fingerprint")
 
@@ -52,6 +55,24 @@ def size(count: float) -> str:
 def failed(video: str, stage: str, failure: Failure) -> tuple[str, str, str, str]:
     """The cells of a line about a video that could not be used."""
     return video, stage, str(failure.frames_decoded), failure.reason
+
+
+def failed_in(found: Iterable[Shelf]) -> Iterator[str]:
+    """A line for each video that could not be used, of each stage that met it."""
+    lines = [
+        failed(video, shelf.folder.name, failure)
+        for shelf in found
+        if (shelf.folder / "index.h5").exists() or shelf.shards
+        for video, failure in sorted(shelf.contents().failures.items())
+    ]
+    yield from table([FAILED_HEADER, *lines], indent="") if lines else ["no video has failed"]
+
+
+def read_by(evaluation: "Evaluate") -> list[Shelf]:
+    """The stages with rows that an experiment reads, those that are there. Raises InputError without an index."""
+    stages = upstream_first(evaluation.stages(), lambda _: True)
+    folders = [stage.folder for stage in stages if isinstance(stage, Extract)]
+    return [shelf for folder in folders if (shelf := as_shelf(folder)) is not None]
 
 
 FAILED_HEADER = ("video", "stage", "frames decoded", "reason")
@@ -166,7 +187,7 @@ def _video(file: Path, video: str) -> Iterator[str]:
         return
     if video not in found.keys:
         raise unknown_video(video, {*found.keys, *found.failures}, file)
-    rows = inspection.read(shards, video)
+    rows = [row for shard in shards for row in inspection.read(shard, video)]
     yield f"{video}: {len(rows)} rows in {file.parent.name}"
     for variant, row in enumerate(rows):
         yield f"variant-{variant}"

@@ -87,7 +87,7 @@ def _count(stages: list[Stage]) -> str:
 
 def _title(stage: Stage) -> str:
     if isinstance(stage, Fuse):
-        return stage.task_family
+        return str(stage.task_family)
     if isinstance(stage, StreamStage) and not isinstance(stage, FitReducer):
         return f"{stage.task_family} {stage.stream.model.name}"
     return f"{stage.task_family} {_family(stage)}"
@@ -106,7 +106,8 @@ def _listed(reasons: Iterable[str]) -> str:
 def _shown(leaves: Mapping[str, Any], name: str) -> str:
     if name not in leaves:
         return ABSENT
-    return DIGEST.sub(r"\1…", json.dumps(leaves[name], ensure_ascii=False))
+    text = json.dumps(leaves[name], ensure_ascii=False)
+    return str(DIGEST.sub(r"\1…", text))
 
 
 def _reasons(stage: Stage) -> Iterator[str]:
@@ -128,7 +129,8 @@ def _nearest(origin: Mapping[str, Any], found: Iterable[Shelf]) -> dict[str, Any
             other = inspection.provenance(output) if output else {}
         except InputError:  # damaged: it tells nothing
             continue
-        if other.get("stage") == origin["stage"] and _kind(other) == _kind(origin):
+        comparable = isinstance(other.get("upstream"), Mapping) and other["stage"] == origin["stage"]
+        if comparable and _kind(other) == _kind(origin):
             assert output
             ranked.append((len(_facts(other) & _facts(origin)), output.stat().st_mtime_ns, other))
     return max(ranked, key=lambda entry: entry[:2])[2] if ranked else None
