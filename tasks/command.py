@@ -17,6 +17,7 @@ from tasks.shelves import located
 if TYPE_CHECKING:
     from tasks.evaluation import Evaluate
 
+PROJECT = Path(__file__).parent.parent / "luigi.cfg"
 MISTAKE = 2
 DAMAGED = 1
 
@@ -40,8 +41,10 @@ Place = Annotated[str, typer.Argument(metavar="STORE", help="the store, or in it
 @app.callback()
 def _main() -> None:
     """Offline action recognition: features into stores once, sequence models on the stores."""
-    if not Path("luigi.cfg").exists() and "LUIGI_CONFIG_PATH" not in os.environ:
-        add_config_path(str(Path(__file__).parent.parent / "luigi.cfg"))
+    if Path("luigi.cfg").resolve() != PROJECT:  # one with a setting or two needs what ours says of the rest
+        for path in (str(PROJECT), "luigi.cfg", os.environ.get("LUIGI_CONFIG_PATH", "")):
+            if Path(path).is_file():
+                add_config_path(path)
     settings.current()
 
 
@@ -124,7 +127,8 @@ def gc(
     named = [_evaluation(name) for name in experiments or []]
     kept = [*named, *(present(map(_evaluation, bundled())) if all_bundled else [])]
     if not kept:
-        raise InputError("name the experiments to keep, such as kinescope gc stick-figures, or give --all-bundled")
+        none = "the store has nothing of the bundled experiments: " if all_bundled else ""
+        raise InputError(f"{none}name experiments to keep, such as kinescope gc stick-figures, or give --all-bundled")
     _say(collect(kept, delete=delete))
 
 

@@ -36,7 +36,7 @@ def collect(evaluations: Iterable[Evaluate], *, delete: bool) -> Iterator[str]:
         if delete:
             free(path)
         yield f"{'freed' if delete else 'would free'}  {tqdm.format_sizeof(amount, 'B'):>8}  {path}"
-    for folder in sorted(kept.whole):
+    for folder in sorted(filter(Path.exists, kept.whole)):
         yield f"kept, as its data set is not indexed, or its files are not there: {folder}"
     for folder in at_work(settings.store()):
         yield f"kept, as a run may be at work in it: {folder}"

@@ -161,7 +161,8 @@ def _scores(file: Path) -> Iterator[str]:
     scores = Scores.load(file)
     counted = f"{len(scores.ids)} videos × {len(scores.classes)} classes"
     yield f"scores: {counted}, {scores.kind}; without scores: {len(scores.failed)}"
-    yield from table([("classes", ", ".join(scores.classes)), *_statistics("values", scores.values)])
+    yield from table([_HEADER, *_statistics("values", scores.values)])
+    yield f"classes: {', '.join(scores.classes)}"
 
 
 def _figures(file: Path) -> Iterator[str]:

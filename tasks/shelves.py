@@ -89,17 +89,18 @@ def under(path: Path) -> list[Shelf]:
 
 
 def located(given: str) -> Path:
-    """What a user means by the path of a store or of something in it, from here or from the store.
+    """What a user means by the path of a store or of something in it, from here or from the store; "": the store.
 
     Raises InputError with the nearest name that is there.
     """
-    for base in (Path(), settings.store()):
+    for base in (Path(), settings.store()) if given else (settings.store(),):
         if (base / given).exists():
             return base / given
     for base in (Path(), settings.store()):
         there, missing = _parted(base, given)
-        if near := difflib.get_close_matches(missing, _names(there), n=1):
-            raise InputError(f"no such store: {given}; did you mean {there / near[0]}?")
+        names = _names(there)
+        if near := difflib.get_close_matches(missing, names, n=1):
+            raise InputError(f"no such store: {given}; did you mean {there / names[near[0]]}?")
     known = [str(folder) for folder in datasets(settings.store())]
     held = f"holds {', '.join(known)}" if known else "is empty, or not there"
     raise InputError(f"no such store: {given}; the store {settings.store()} {held}")
@@ -107,11 +108,11 @@ def located(given: str) -> Path:
 
 def unknown_video(given: str, known: Collection[str], where: Path) -> InputError:
     """The sentence for a video id that a store does not have."""
-    near = difflib.get_close_matches(given, known, n=1)
+    if near := difflib.get_close_matches(given, known, n=1):
+        return InputError(f"no video {given!r} in {where}: did you mean {near[0]!r}?")
     ids = sorted(known)
-    listed = ", ".join(ids[:SHOWN]) + (f", … {len(ids)} in all" if len(ids) > SHOWN else "")
-    hint = f"did you mean {near[0]!r}?" if near else "there are"
-    return InputError(f"no video {given!r} in {where}: {hint} ({listed})")
+    more = f", … ({len(ids)} in all)" if len(ids) > SHOWN else ""
+    return InputError(f"no video {given!r} in {where}: there are {', '.join(ids[:SHOWN])}{more}")
 
 
 def flattened(value: Any, place: str = "") -> dict[str, Any]:
@@ -139,5 +140,7 @@ def _parted(base: Path, given: str) -> tuple[Path, str]:
     return base, ""
 
 
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+def _names(folder: Path) -> dict[str, str]:
+    """What is in a folder, by names, and by those without fingerprints."""
+    names = [path.name for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+    return {name.rpartition("-")[0]: name for name in names if STAGE.fullmatch(name)} | {name: name for name in names}
