@@ -32,7 +32,7 @@ def current() -> kinescope:
 
     Raises InputError that says what would be right.
     """
-    if not _adopted:
+    if not _adopted or multiprocessing.parent_process() is None:
         return _checked()
     if isinstance(_adopted[-1], InputError):
         raise _adopted[-1]
@@ -48,9 +48,11 @@ def handed_on() -> dict[str, str] | str:
 
 
 def adopt(given: dict[str, str] | str) -> None:
-    """Take over, in a worker, the settings that came with its task."""
-    if multiprocessing.parent_process() is not None:
-        _adopted[:] = [InputError(given) if isinstance(given, str) else kinescope.from_str_params(given)]
+    """Take over, in a worker, the settings that came with its task.
+
+    While a task is unpickled its process does not know yet that it is a worker.
+    """
+    _adopted[:] = [InputError(given) if isinstance(given, str) else kinescope.from_str_params(given)]
 
 
 def _checked() -> kinescope:
