@@ -1,5 +1,6 @@
 """What all tasks share: parameters that are whole configurations, and outputs named by fingerprints."""
 
+import errno
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from tasks import settings
 
 T = TypeVar("T")
 
+UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 VERSIONS_OF = ("torch", "torchvision", "opencv-contrib-python-headless", "h5py", "av", "scikit-learn", "numpy")
 
 
@@ -158,6 +160,10 @@ def explained(error: BaseException) -> str | None:
         return str(error)
     if lacks_space(error):
         return f"no space left on {settings.store()}: free some and run again; what was journaled is kept"
+    if isinstance(error, OSError) and error.errno in UNFIT and str(error.filename).startswith(str(settings.store())):
+        return f"{error.filename}: {error.strerror}; the store in [kinescope] must be a folder that can be written"
+    if isinstance(error, luigi.parameter.MissingParameterException):
+        return str(error).rpartition("]: ")[2]
     return None
 
 

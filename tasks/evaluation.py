@@ -10,6 +10,7 @@ import luigi
 
 from data.base import Dataset
 from pipeline.atomic import write_text
+from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.scores import Fusion
 from tasks import settings
@@ -131,10 +132,20 @@ class Evaluate(Root):
         return f"{(self.folder() / 'table.txt').read_text()}\nreport: {self.folder() / 'report.html'}"
 
 
+class Names(luigi.ListParameter):  # type: ignore[type-arg]
+    """Names of experiments; on the command line they are JSON."""
+
+    def parse(self, text: str) -> Any:
+        try:
+            return super().parse(text)
+        except ValueError:
+            raise InputError(f"names in JSON are needed, such as '[\"{DEFAULT}\"]', not {text!r}") from None
+
+
 class EvaluateAll(Root):
     """Several experiments, and one table of what was measured beside what was reported."""
 
-    experiments = luigi.ListParameter(description="names of bundled experiments, or paths of TOML files")
+    experiments = Names(description="names of bundled experiments, or paths of TOML files")
 
     @property
     def evaluations(self) -> list[Evaluate]:
