@@ -68,10 +68,10 @@ class ExtractionStage(Stage):
         return [FitExtractor(dataset=self.dataset, extractor=self.extractor, fold=self.fold)]
 
     def origin(self, **more: Any) -> dict[str, Any]:
-        """Provenance of this stage's files."""
-        inputs = [stage.fingerprint for stage in self.fitting()]
+        inputs = {f"{self.extractor.name}-fit": stage.fingerprint for stage in self.fitting()}
         if self.extractor.upstream is not None:
-            inputs.append(keyed(self.dataset, self.extractor.upstream, self.fold).fingerprint)
+            upstream = keyed(self.dataset, self.extractor.upstream, self.fold)
+            inputs[self.extractor.upstream.name] = upstream.fingerprint
         return origin(self, self.extractor.significant(weights_digest), inputs, **more)
 
 
@@ -112,7 +112,7 @@ class ExtractShard(ExtractionStage):
             self._sources(),
             self._build,
             journal=Journal(self.journal),
-            earlier=self._earlier(),
+            earlier=self.earlier(),
             provenance=self.origin(device=settings.device()),
         )
 
@@ -145,7 +145,7 @@ class ExtractShard(ExtractionStage):
     def _number(self) -> str:
         return f"{self.shard:03d}-of-{library(self.dataset).shards:03d}"
 
-    def _earlier(self) -> list[Path]:
+    def earlier(self) -> list[Path]:
         """Sealed shards that may hold the same rows: of this number, or from another dealing."""
         dealing = f"-of-{library(self.dataset).shards:03d}-"
         shards = sorted(self.folder.glob("[0-9]*-of-*.h5"))
@@ -200,7 +200,11 @@ class FitExtractor(Stage):
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint("fit", *self._components())
+        significant, upstream = self._components()
+        return fingerprint("fit", significant, upstream.values())
+
+    def origin(self, **more: Any) -> dict[str, Any]:
+        return origin(self, *self._components(), **more)
 
     def path(self) -> Path:
         stage = f"{self.extractor.name}-fit-{self.fingerprint}"
@@ -216,13 +220,13 @@ class FitExtractor(Stage):
         material = Labelled(rows, rows.labels(labels(indexed)), len(indexed.listing.classes))
         checkpoint = self.path().with_name("checkpoint.pt")
         state, curves = self.network.train(material, device=device, checkpoint=checkpoint)
-        save_network(self.path(), state, curves, origin(self, *self._components(), device=device))
+        save_network(self.path(), state, curves, self.origin(device=device))
         checkpoint.unlink(missing_ok=True)
 
-    def _components(self) -> tuple[Any, list[str]]:
-        rows = self.requires().keyed
+    def _components(self) -> tuple[dict[str, Any], dict[str, str]]:
+        rows, upstream = self.requires().keyed, self.requires().extractor.name
         trained_on = rows_digest(rows, library(self.dataset), fold(self.dataset, self.fold).train)
-        return self.network.significant(weights_digest), [rows.fingerprint, trained_on]
+        return self.network.significant(weights_digest), {upstream: rows.fingerprint, "train videos": trained_on}
 
 
 def extract(dataset: Dataset, extractor: Extractor, number: int | None) -> Extract:
