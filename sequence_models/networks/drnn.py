@@ -50,9 +50,12 @@ class DRNN(StepClassifier):
 
         The second column is the norm of the velocity v_t, the third that of the acceleration a_t.
         """
-        steps = forward(inputs[:, None], self._recurrence(), history=True)
-        derivatives = steps.derivatives[1:, 0].unflatten(1, (self.order + 1, -1))
-        return self.classify(steps.outputs[1:, 0]).softmax(dim=1), derivatives.norm(dim=2)
+        trail = forward(inputs[:, None], self._recurrence(), history=True)
+        derivative, norms = trail.states[1:, 0], []
+        for _ in range(self.order + 1):
+            norms.append(derivative.norm(dim=1))
+            derivative = derivative.diff(dim=0, prepend=torch.zeros_like(derivative[:1]))
+        return self.classify(trail.outputs[1:, 0]).softmax(dim=1), torch.stack(norms, dim=1)
 
     def _recurrence(self) -> Recurrence:
         return Recurrence(

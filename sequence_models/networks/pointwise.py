@@ -1,162 +1,115 @@
-"""What a step of the dRNN does besides matrix products: in torch's operators, and fused for float32 on the CPU."""
+"""What a step of the dRNN does besides large matrix products, forward and back, in torch's operators.
+
+``fused`` does the same in compiled loops.
+"""
 
 from typing import NamedTuple, Protocol
 
-import numba
-import numpy as np
 import torch
 from torch import Tensor
 
-from sequence_models.networks.gemm import packed
 
-FEW = 16
-"""So many outputs are fed back within the fused step; more of them by a matrix product."""
+class Trail(NamedTuple):
+    """What a forward leaves behind. Row 0 of states and outputs is what was before the first step: zeros."""
 
-
-class Buffers(NamedTuple):
-    """What steps read and write. Row 0 of derivatives and outputs is what was before the first step: zeros."""
-
-    gates: Tensor  # (time, batch, 3·state + output): i, f, g and o; before its step what enters them from the input
+    gates: Tensor  # (time, batch, 3·state + output): i, f, g and o
     readout: Tensor  # (time, batch, output): tanh(W_zs s + b), or (1, ...) where only the last is kept
-    derivatives: Tensor  # (time + 1, batch, (order + 1)·state): d⁰s … dᴺs, or (2, ...) where only the last are kept
+    states: Tensor  # (time + 1, batch, state): s, or (1, ...) where only the last is kept
     outputs: Tensor  # (time + 1, batch, output): z
 
 
-class Steps(Protocol):
-    """recurrent (batch, 2·state + 2·output): what d⁰s … dᴺs add to i, f (of the next step), o and the readout."""
+class Forward(Protocol):
+    """The steps of one forward, to be called in turn.
+
+    recurrent (batch, 2·state + 2·output): what d⁰s … dᴺs add to i and f of the next step, to o, and to the readout.
+    """
 
     def begin(self, step: int, recurrent: Tensor) -> Tensor:
-        """i, f, g and the state of a step, from ``recurrent`` of the step before; returns d⁰s … dᴺs."""
+        """i, f, g and s, from ``recurrent`` of the step before; returns d⁰s … dᴺs (batch, (order + 1)·state)."""
 
     def finish(self, step: int, recurrent: Tensor) -> None:
-        """o, the readout and the output of a step."""
+        """o, the readout and z."""
 
 
-def steps(buffers: Buffers, feedback: Tensor) -> Steps:
-    """feedback: what z of the step before adds to i, f, g and o, (3·state + output, output)."""
-    fused = buffers.gates.device.type == "cpu" and buffers.gates.dtype == torch.float32
-    return FusedSteps(buffers, feedback) if fused else PlainSteps(buffers, feedback)
+class Backward(Protocol):
+    """The steps of one backward, last one first. In ``now`` a step leaves the gradients of what enters i, f, g, o and
+    the readout, (batch, 3·state + 2·output); ``into`` has those of all steps, (3·state + 2·output, time, batch)."""
+
+    now: Tensor
+    into: Tensor
+
+    def step(self, step: int, to_output: Tensor, to_seen: Tensor) -> None:
+        """to_output: gradient of z (batch, output), as it comes from outside.
+
+        to_seen: of d⁰s …, as far as it passes, as it comes from i and f of the step after, (batch, reached).
+        """
 
 
-class PlainSteps:
-    """On any device, in any precision."""
+class PlainForward:
+    """gates of ``trail`` hold what enters i, f, g and o from the inputs, and after a step its gates.
 
-    def __init__(self, buffers: Buffers, feedback: Tensor) -> None:
-        self.buffers, self.feedback = buffers, feedback.T
-        self.state = (len(feedback) - feedback.shape[1]) // 3
+    seen: (batch, (order + 1)·state) zeros; feedback: what z of the step before adds to i, f, g and o,
+    (3·state + output, output).
+    """
+
+    def __init__(self, trail: Trail, seen: Tensor, feedback: Tensor) -> None:
+        self.trail, self.feedback = trail, feedback.T
+        self.seen, self.before = seen, seen.clone()
 
     def begin(self, step: int, recurrent: Tensor) -> Tensor:
-        gates, _, derivatives, outputs = self.buffers
-        m, now = self.state, gates[step].addmm_(outputs[step], self.feedback)
+        gates, _, states, outputs = self.trail
+        m, now = states.shape[2], gates[step].addmm_(outputs[step], self.feedback)
         now[:, : 2 * m].add_(recurrent[:, : 2 * m]).sigmoid_()
         i, f, g = now[:, :m], now[:, m : 2 * m], now[:, 2 * m : 3 * m].tanh_()
-        before, after = derivatives[step % len(derivatives)], derivatives[(step + 1) % len(derivatives)]
-        torch.mul(f, before[:, :m], out=after[:, :m]).addcmul_(i, g)
-        for lower in range(0, after.shape[1] - m, m):
+        self.seen, self.before = self.before, self.seen
+        s = torch.mul(f, self.before[:, :m], out=self.seen[:, :m]).addcmul_(i, g)
+        for lower in range(0, self.seen.shape[1] - m, m):
             place = slice(lower, lower + m)
-            torch.sub(after[:, place], before[:, place], out=after[:, lower + m : lower + 2 * m])
-        return after
+            torch.sub(self.seen[:, place], self.before[:, place], out=self.seen[:, lower + m : lower + 2 * m])
+        states[(step + 1) % len(states)] = s
+        return self.seen
 
     def finish(self, step: int, recurrent: Tensor) -> None:
-        gates, readout, _, outputs = self.buffers
-        o, r = recurrent[:, 2 * self.state :].chunk(2, dim=1)
-        torch.mul(
-            gates[step, :, 3 * self.state :].add_(o).sigmoid_(),
-            torch.tanh(r, out=readout[step % len(readout)]),
-            out=outputs[step + 1],
-        )
+        gates, readout, states, outputs = self.trail
+        m = states.shape[2]
+        o, r = recurrent[:, 2 * m :].chunk(2, dim=1)
+        r = torch.tanh(r, out=readout[step % len(readout)])
+        torch.mul(gates[step, :, 3 * m :].add_(o).sigmoid_(), r, out=outputs[step + 1])
 
 
-class FusedSteps:
-    """Compiled loops over rows; one thread, since a step's work is less than what threads cost."""
+class PlainBackward:
+    """feedback: as in the forward, rows at zero where no gradient passes; outward: from d⁰s …, as far as the gradient
+    reaches, to o and the readout, (2·output, reached)."""
 
-    def __init__(self, buffers: Buffers, feedback: Tensor) -> None:
-        self.buffers, self.arrays = buffers, Buffers(*(buffer.numpy() for buffer in buffers))
-        few = feedback.shape[1] <= FEW
-        self.feed = None if few else packed(feedback, None, buffers.gates.shape[1])
-        self.feedback = np.ascontiguousarray((feedback if few else feedback[:, :0]).numpy().T)
+    def __init__(self, trail: Trail, feedback: Tensor, outward: Tensor) -> None:
+        self.trail, self.feedback, self.outward = trail, feedback, outward
+        (time, batch, k), m = trail.readout.shape, trail.states.shape[2]
+        self.now = feedback.new_zeros(batch, 3 * m + 2 * k)
+        self.into = feedback.new_empty(3 * m + 2 * k, time, batch)
+        self.carried = feedback.new_zeros(batch, m)
+        self.later = feedback.new_zeros(batch, outward.shape[1])
 
-    def begin(self, step: int, recurrent: Tensor) -> Tensor:
-        gates, _, derivatives, outputs = self.buffers
-        if self.feed:
-            gates[step].add_(self.feed(outputs[step]))
-        _begin(step, self.arrays, recurrent.numpy(), self.feedback)
-        return derivatives[(step + 1) % len(derivatives)]
+    def step(self, step: int, to_output: Tensor, to_seen: Tensor) -> None:
+        k, m = to_output.shape[1], self.carried.shape[1]
+        gates, before = self.trail.gates[step], self.trail.states[step]
+        i, f, g, o = gates.split([m, m, m, k], dim=1)
+        to_i, to_f, to_g, to_o, to_r = self.now.split([m, m, m, k, k], dim=1)
+        to_z = to_output + self.now[:, : 3 * m + k] @ self.feedback
+        r = self.trail.readout[step]
+        to_o.copy_(to_z * r * o * (1 - o))
+        to_r.copy_(to_z * o * (1 - r * r))
+        to_s = self._to_state(to_seen + self.now[:, 3 * m :] @ self.outward) + self.carried
+        to_i.copy_(to_s * g * i * (1 - i))
+        to_f.copy_(to_s * before * f * (1 - f))
+        to_g.copy_(to_s * i * (1 - g * g))
+        self.carried = to_s * f
+        self.into[:, step] = self.now.T
 
-    def finish(self, step: int, recurrent: Tensor) -> None:
-        _finish(step, self.arrays, recurrent.numpy())
-
-
-# NaN and infinity must stay what they are, so that a training that diverges is seen: no "nnan", no "ninf". The error
-# model is NumPy's because Python's check for a division by zero would keep the loops from being vectorised; so would
-# indices that might be negative, which is why rows are sliced first and each loop runs from 0.
-_compiled = numba.njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", cache=True)
-_inlined = numba.njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", inline="always")
-
-
-@_inlined
-def _tanh(x):  # type: ignore[no-untyped-def]
-    """The rational approximation of Eigen and XLA: 3e-7 of relative error, within ±1."""
-    limit = np.float32(7.90531110763549805)
-    x = min(max(x, -limit), limit)
-    y = x * x
-    p = np.float32(-2.76076847742355e-16)
-    p = p * y + np.float32(2.00018790482477e-13)
-    p = p * y + np.float32(-8.60467152213735e-11)
-    p = p * y + np.float32(5.12229709037114e-08)
-    p = p * y + np.float32(1.48572235717979e-05)
-    p = p * y + np.float32(6.37261928875436e-04)
-    p = p * y + np.float32(4.89352455891786e-03)
-    q = np.float32(1.19825839466702e-06)
-    q = q * y + np.float32(1.18534705686654e-04)
-    q = q * y + np.float32(2.26843463243900e-03)
-    q = q * y + np.float32(4.89352518554385e-03)
-    return x * p / q
-
-
-@_inlined
-def _sigmoid(x):  # type: ignore[no-untyped-def]
-    half = np.float32(0.5)
-    return half + half * _tanh(half * x)
-
-
-@_compiled
-def _begin(step, buffers, recurrent, feedback):  # type: ignore[no-untyped-def]
-    """As ``PlainSteps.begin``; feedback: (output or 0, 3·state + output)."""
-    gates, _, derivatives, outputs = buffers
-    m = (gates.shape[2] - outputs.shape[2]) // 3
-    for row in range(gates.shape[1]):
-        now, seen, z = gates[step, row], recurrent[row], outputs[step, row]
-        for k in range(len(feedback)):
-            weights = feedback[k]
-            for c in range(now.size):
-                now[c] += z[k] * weights[c]
-        i, f, g = now[:m], now[m : 2 * m], now[2 * m : 3 * m]
-        for c in range(i.size):
-            i[c] = _sigmoid(i[c] + seen[c])
-        seen = seen[m:]
-        for c in range(f.size):
-            f[c] = _sigmoid(f[c] + seen[c])
-        for c in range(g.size):
-            g[c] = _tanh(g[c])
-        before, after = derivatives[step % len(derivatives), row], derivatives[(step + 1) % len(derivatives), row]
-        for c in range(i.size):
-            after[c] = f[c] * before[c] + i[c] * g[c]
-        for lower in range(0, after.size - m, m):
-            old, new, difference = before[lower:], after[lower:], after[lower + m : lower + 2 * m]
-            for c in range(difference.size):
-                difference[c] = new[c] - old[c]
-
-
-@_compiled
-def _finish(step, buffers, recurrent):  # type: ignore[no-untyped-def]
-    """As ``PlainSteps.finish``."""
-    gates, readout, _, outputs = buffers
-    k = outputs.shape[2]
-    for row in range(gates.shape[1]):
-        o, r, z = gates[step, row, -k:], readout[step % len(readout), row], outputs[step + 1, row]
-        for_o, for_r = recurrent[row, -2 * k : -k], recurrent[row, -k:]
-        for c in range(o.size):
-            o[c] = _sigmoid(o[c] + for_o[c])
-            r[c] = _tanh(for_r[c])
-            z[c] = o[c] * r[c]
+    def _to_state(self, total: Tensor) -> Tensor:
+        """Of s in all, from those of d⁰s …, since dʲs_t = dʲ⁻¹s_t − dʲ⁻¹s_{t−1}."""
+        m = self.carried.shape[1]
+        for lower in range(total.shape[1] - 2 * m, -1, -m):
+            above = slice(lower + m, lower + 2 * m)
+            total[:, lower : lower + m] += total[:, above] - self.later[:, above]
+        self.later = total
+        return total[:, :m]
