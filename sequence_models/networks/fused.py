@@ -24,11 +24,14 @@ class FusedForward:
         self.feed = None if few else packed(feedback, None, len(seen))
         self.feedback = np.ascontiguousarray((feedback if few else feedback[:, :0]).numpy().T)
 
-    def begin(self, step: int, recurrent: Tensor) -> Tensor:
+    def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
         if self.feed:
-            self.trail.gates[step].add_(self.feed(self.trail.outputs[step]))
+            if step:
+                self.finish(step - 1, recurrent)
+            entering.add_(self.feed(self.trail.outputs[step]))
         self.seen, self.before = self.before, self.seen
-        _begin(step, self.arrays, recurrent.numpy(), self.feedback, self.before.numpy(), self.seen.numpy())
+        places = self.before.numpy(), self.seen.numpy()
+        _advance(step, self.arrays, entering.numpy(), recurrent.numpy(), self.feedback, *places)
         return self.seen
 
     def finish(self, step: int, recurrent: Tensor) -> None:
@@ -95,45 +98,47 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _begin(step, trail, recurrent, feedback, before, seen):  # type: ignore[no-untyped-def]
-    """As ``PlainForward.begin``; feedback: (output or 0, 3·state + output)."""
-    gates, _, states, outputs = trail
-    m = states.shape[2]
-    for row in range(gates.shape[1]):
-        now, more, z = gates[step, row], recurrent[row], outputs[step, row]
-        for k in range(len(feedback)):
-            weights = feedback[k]
-            for c in range(now.size):
-                now[c] += z[k] * weights[c]
-        i, f, g, s = now[:m], now[m : 2 * m], now[2 * m : 3 * m], states[(step + 1) % len(states), row]
-        old, new, more_f = before[row], seen[row], more[m:]
-        for c in range(m):
-            i[c] = _sigmoid(i[c] + more[c])
-        for c in range(m):
-            f[c] = _sigmoid(f[c] + more_f[c])
-        for c in range(m):
-            g[c] = _tanh(g[c])
-        for c in range(m):
-            s[c] = f[c] * old[c] + i[c] * g[c]
-        new[:m] = s
-        for lower in range(0, new.size - m, m):
-            now, past, difference = new[lower:], old[lower:], new[lower + m : lower + 2 * m]
-            for c in range(difference.size):
-                difference[c] = now[c] - past[c]
-
-
-@_compiled
 def _finish(step, trail, recurrent):  # type: ignore[no-untyped-def]
     """As ``PlainForward.finish``."""
     gates, readout, _, outputs = trail
     k = outputs.shape[2]
     for row in range(gates.shape[1]):
-        o, r, z = gates[step, row, -k:], readout[step % len(readout), row], outputs[step + 1, row]
+        o, r, z = gates[step % len(gates), row, -k:], readout[step % len(readout), row], outputs[step + 1, row]
         for_o, for_r = recurrent[row, -2 * k : -k], recurrent[row, -k:]
         for c in range(z.size):
             o[c] = _sigmoid(o[c] + for_o[c])
             r[c] = _tanh(for_r[c])
             z[c] = o[c] * r[c]
+
+
+@_compiled
+def _advance(step, trail, entering, recurrent, feedback, before, seen):  # type: ignore[no-untyped-def]
+    """As ``PlainForward.advance``; without feedback (0, ...) the step before is finished, and fed into entering."""
+    gates, _, states, outputs = trail
+    m, few = states.shape[2], len(feedback)
+    if step and few:
+        _finish(step - 1, trail, recurrent)
+    for row in range(len(entering)):
+        now, z, more = gates[step % len(gates), row], outputs[step, row], recurrent[row]
+        now[:] = entering[row]
+        for k in range(few):
+            weights, share = feedback[k], z[k]
+            for c in range(now.size):
+                now[c] += share * weights[c]
+        both, g = now[: 2 * m], now[2 * m : 3 * m]
+        for c in range(both.size):
+            both[c] = _sigmoid(both[c] + more[c])
+        for c in range(g.size):
+            g[c] = _tanh(g[c])
+        i, f, s = now[:m], now[m : 2 * m], states[(step + 1) % len(states), row]
+        old, new = before[row], seen[row]
+        for c in range(s.size):
+            s[c] = f[c] * old[c] + i[c] * g[c]
+        new[:m] = s
+        for lower in range(0, new.size - m, m):
+            value, past, difference = new[lower:], old[lower:], new[lower + m : lower + 2 * m]
+            for c in range(difference.size):
+                difference[c] = value[c] - past[c]
 
 
 @_compiled

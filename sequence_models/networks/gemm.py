@@ -19,6 +19,11 @@ def packed(weight: Tensor, bias: Tensor | None, rows: int) -> Callable[[Tensor],
     return partial(_linear, weight=torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows), bias=bias)
 
 
+def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(..., in), (out, in), (out,) -> (..., out). No gradients."""
+    return _linear(inputs, weight, bias) if _by_onednn(weight) else F.linear(inputs, weight, bias)
+
+
 def product(one: Tensor, other: Tensor) -> Tensor:
     """(rows, inner), (inner, columns) -> (rows, columns). No gradients."""
     return _linear(one, other.T, None) if _by_onednn(one) else one @ other

@@ -12,20 +12,24 @@ from torch import Tensor
 class Trail(NamedTuple):
     """What a forward leaves behind. Row 0 of states and outputs is what was before the first step: zeros."""
 
-    gates: Tensor  # (time, batch, 3·state + output): i, f, g and o
-    readout: Tensor  # (time, batch, output): tanh(W_zs s + b), or (1, ...) where only the last is kept
-    states: Tensor  # (time + 1, batch, state): s, or (1, ...) where only the last is kept
+    gates: Tensor  # (time, batch, 3·state + output): i, f, g and o; or (1, ...) where only the last are kept
+    readout: Tensor  # (time, batch, output): tanh(W_zs s + b); or (1, ...)
+    states: Tensor  # (time + 1, batch, state): s; or (1, ...)
     outputs: Tensor  # (time + 1, batch, output): z
 
 
 class Forward(Protocol):
     """The steps of one forward, to be called in turn.
 
-    recurrent (batch, 2·state + 2·output): what d⁰s … dᴺs add to i and f of the next step, to o, and to the readout.
+    recurrent (batch, 2·state + 2·output): what d⁰s … dᴺs of the last step that began add to i and f of the next, to
+    its own o, and to its readout.
     """
 
-    def begin(self, step: int, recurrent: Tensor) -> Tensor:
-        """i, f, g and s, from ``recurrent`` of the step before; returns d⁰s … dᴺs (batch, (order + 1)·state)."""
+    def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
+        """Finishes the step before, if there is one, and begins this: i, f, g and s. Returns d⁰s … dᴺs.
+
+        entering: (batch, 3·state + output), what enters i, f, g and o from the inputs; may be overwritten.
+        """
 
     def finish(self, step: int, recurrent: Tensor) -> None:
         """o, the readout and z."""
@@ -46,19 +50,19 @@ class Backward(Protocol):
 
 
 class PlainForward:
-    """gates of ``trail`` hold what enters i, f, g and o from the inputs, and after a step its gates.
-
-    seen: (batch, (order + 1)·state) zeros; feedback: what z of the step before adds to i, f, g and o,
-    (3·state + output, output).
-    """
+    """seen: (batch, (order + 1)·state) zeros; feedback: what z of the step before adds to i, f, g and o,
+    (3·state + output, output)."""
 
     def __init__(self, trail: Trail, seen: Tensor, feedback: Tensor) -> None:
         self.trail, self.feedback = trail, feedback.T
         self.seen, self.before = seen, seen.clone()
 
-    def begin(self, step: int, recurrent: Tensor) -> Tensor:
+    def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
+        if step:
+            self.finish(step - 1, recurrent)
         gates, _, states, outputs = self.trail
-        m, now = states.shape[2], gates[step].addmm_(outputs[step], self.feedback)
+        m, now = states.shape[2], gates[step % len(gates)]
+        torch.addmm(entering, outputs[step], self.feedback, out=now)
         now[:, : 2 * m].add_(recurrent[:, : 2 * m]).sigmoid_()
         i, f, g = now[:, :m], now[:, m : 2 * m], now[:, 2 * m : 3 * m].tanh_()
         self.seen, self.before = self.before, self.seen
@@ -74,7 +78,7 @@ class PlainForward:
         m = states.shape[2]
         o, r = recurrent[:, 2 * m :].chunk(2, dim=1)
         r = torch.tanh(r, out=readout[step % len(readout)])
-        torch.mul(gates[step, :, 3 * m :].add_(o).sigmoid_(), r, out=outputs[step + 1])
+        torch.mul(gates[step % len(gates), :, 3 * m :].add_(o).sigmoid_(), r, out=outputs[step + 1])
 
 
 class PlainBackward:

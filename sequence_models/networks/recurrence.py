@@ -12,10 +12,14 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from sequence_models.networks.fused import FusedBackward, FusedForward
-from sequence_models.networks.gemm import packed, product
+from sequence_models.networks.gemm import affine, packed, product
 from sequence_models.networks.pointwise import Backward, Forward, PlainBackward, PlainForward, Trail
 
 Truncation = Literal["dos", "none", "hs97"]
+
+
+BLOCK = 320
+"""Rows of inputs that are multiplied at a time: enough for a fast product, and little enough to stay in the cache."""
 
 
 class Recurrence(NamedTuple):
@@ -59,23 +63,25 @@ def unroll(inputs: Tensor, weights: Recurrence, truncation: Truncation) -> Tenso
 def forward(inputs: Tensor, weights: Recurrence, *, history: bool) -> Trail:
     """All steps of (time, batch, feature). Without history only the outputs are those of all steps."""
     (time, batch, _), (k, m) = inputs.shape, weights.readout.shape
-    gates = packed(weights.inputs, weights.bias, time * batch)(inputs.flatten(0, 1)).view(time, batch, -1)
     kept = time if history else 1
     trail = Trail(
-        gates=gates,
-        readout=gates.new_empty(kept, batch, k),
-        states=gates.new_zeros(time + 1 if history else 1, batch, m),
-        outputs=gates.new_empty(time + 1, batch, k),
+        gates=inputs.new_empty(kept, batch, 3 * m + k),
+        readout=inputs.new_empty(kept, batch, k),
+        states=inputs.new_empty(time + 1 if history else 1, batch, m),
+        outputs=inputs.new_empty(time + 1, batch, k),
     )
     trail.states[0] = trail.outputs[0] = 0
     outward = weights.outward()
-    seen, recurrent = gates.new_zeros(batch, outward.shape[1]), gates.new_zeros(batch, 2 * m + 2 * k)
-    steps: Forward = (FusedForward if _fusible(gates) else PlainForward)(trail, seen, weights.feedback())
+    seen, recurrent = inputs.new_zeros(batch, outward.shape[1]), inputs.new_zeros(batch, 2 * m + 2 * k)
+    steps: Forward = (FusedForward if _fusible(inputs) else PlainForward)(trail, seen, weights.feedback())
     bias = torch.cat([recurrent[0, : 2 * m + k], weights.readout_bias])
     linear = packed(torch.cat([weights.gates[:, :-k], outward]), bias, batch)
-    for step in range(time):
-        recurrent = linear(steps.begin(step, recurrent))
-        steps.finish(step, recurrent)
+    step = 0
+    for block in inputs.split(max(1, BLOCK // batch)):
+        for entering in affine(block, weights.inputs, weights.bias):
+            recurrent = linear(steps.advance(step, entering, recurrent))
+            step += 1
+    steps.finish(time - 1, recurrent)
     return trail
 
 
