@@ -20,7 +20,8 @@ class FusedForward:
     def __init__(self, trail: Trail, seen: Tensor, feedback: Tensor) -> None:
         few = feedback.shape[1] <= FEW
         self.trail, self.arrays = trail, tuple(part.numpy() for part in trail)
-        self.seen, self.before = seen, seen.clone()
+        self.seen = (seen, seen.clone())
+        self.places = tuple(record.numpy() for record in self.seen)
         self.feed = None if few else packed(feedback, None, len(seen))
         self.feedback = np.ascontiguousarray((feedback if few else feedback[:, :0]).numpy().T)
 
@@ -29,10 +30,8 @@ class FusedForward:
             if step:
                 self.finish(step - 1, recurrent)
             entering.add_(self.feed(self.trail.outputs[step]))
-        self.seen, self.before = self.before, self.seen
-        places = self.before.numpy(), self.seen.numpy()
-        _advance(step, self.arrays, entering.numpy(), recurrent.numpy(), self.feedback, *places)
-        return self.seen
+        _advance(step, self.arrays, entering.numpy(), recurrent.numpy(), self.feedback, self.places[(step + 1) % 2], self.places[step % 2])
+        return self.seen[step % 2]
 
     def finish(self, step: int, recurrent: Tensor) -> None:
         _finish(step, self.arrays, recurrent.numpy())
@@ -120,8 +119,14 @@ def _advance(step, trail, entering, recurrent, feedback, before, seen):  # type:
         _finish(step - 1, trail, recurrent)
     for row in range(len(entering)):
         now, z, more = gates[step % len(gates), row], outputs[step, row], recurrent[row]
-        now[:] = entering[row]
-        for k in range(few):
+        came = entering[row]
+        for c in range(now.size):
+            now[c] = came[c]
+        for k in range(0, few - 1, 2):  # two at a time: half the loads and stores
+            weights, share, others, other = feedback[k], z[k], feedback[k + 1], z[k + 1]
+            for c in range(now.size):
+                now[c] += share * weights[c] + other * others[c]
+        for k in range(few - few % 2, few):
             weights, share = feedback[k], z[k]
             for c in range(now.size):
                 now[c] += share * weights[c]
@@ -134,7 +139,7 @@ def _advance(step, trail, entering, recurrent, feedback, before, seen):  # type:
         old, new = before[row], seen[row]
         for c in range(s.size):
             s[c] = f[c] * old[c] + i[c] * g[c]
-        new[:m] = s
+            new[c] = s[c]
         for lower in range(0, new.size - m, m):
             value, past, difference = new[lower:], old[lower:], new[lower + m : lower + 2 * m]
             for c in range(difference.size):
@@ -168,7 +173,9 @@ def _to_gates(step, trail, to_seen, outward, now, carried, later):  # type: igno
     m, one = states.shape[2], np.float32(1)
     total = np.empty(to_seen.shape[1], np.float32)
     for row in range(len(now)):
-        total[:] = to_seen[row]
+        came = to_seen[row]
+        for c in range(total.size):
+            total[c] = came[c]
         for j in range(len(outward)):
             share, weights = now[row, 3 * m + j], outward[j]
             for c in range(total.size):
@@ -177,7 +184,9 @@ def _to_gates(step, trail, to_seen, outward, now, carried, later):  # type: igno
             below, above, after = total[lower:], total[lower + m : lower + 2 * m], later[row, lower + m :]
             for c in range(above.size):
                 below[c] += above[c] - after[c]
-        later[row] = total
+        kept = later[row]
+        for c in range(total.size):
+            kept[c] = total[c]
         i, f, g = gates[step, row, :m], gates[step, row, m : 2 * m], gates[step, row, 2 * m : 3 * m]
         to_i, to_f, to_g = now[row, :m], now[row, m : 2 * m], now[row, 2 * m : 3 * m]
         s, passed = states[step, row], carried[row]

@@ -31,7 +31,7 @@ def product(one: Tensor, other: Tensor) -> Tensor:
 
 def _linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # The operators that torch.compile itself calls for linear layers on the CPU.
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
+    result: Tensor = torch.ops.mkldnn._linear_pointwise.default(inputs, weight, bias, "none", [], "")
     return result
 
 
