@@ -41,7 +41,7 @@ class DRNN(StepClassifier):
             self.inputs.bias[state : 2 * state] += forget_bias
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        logits: Tensor = self.classify(unroll(inputs.transpose(0, 1), self._recurrence(), self.truncation))
+        logits: Tensor = self.classify(unroll(inputs.transpose(0, 1), self.recurrence(), self.truncation))
         return logits.transpose(0, 1)
 
     @torch.no_grad()
@@ -50,14 +50,15 @@ class DRNN(StepClassifier):
 
         The second column is the norm of the velocity v_t, the third that of the acceleration a_t.
         """
-        trail = forward(inputs[:, None], self._recurrence(), history=True)
+        trail = forward(inputs[:, None], self.recurrence(), history=True)
         derivative, norms = trail.states[1:, 0], []
         for _ in range(self.order + 1):
             norms.append(derivative.norm(dim=1))
             derivative = derivative.diff(dim=0, prepend=torch.zeros_like(derivative[:1]))
         return self.classify(trail.outputs[1:, 0]).softmax(dim=1), torch.stack(norms, dim=1)
 
-    def _recurrence(self) -> Recurrence:
+    def recurrence(self) -> Recurrence:
+        """Its weights but those of ``classify``."""
         return Recurrence(
             self.inputs.weight,
             self.inputs.bias,

@@ -30,7 +30,15 @@ class FusedForward:
             if step:
                 self.finish(step - 1, recurrent)
             entering.add_(self.feed(self.trail.outputs[step]))
-        _advance(step, self.arrays, entering.numpy(), recurrent.numpy(), self.feedback, self.places[(step + 1) % 2], self.places[step % 2])
+        _advance(
+            step,
+            self.arrays,
+            entering.numpy(),
+            recurrent.numpy(),
+            self.feedback,
+            self.places[(step + 1) % 2],
+            self.places[step % 2],
+        )
         return self.seen[step % 2]
 
     def finish(self, step: int, recurrent: Tensor) -> None:

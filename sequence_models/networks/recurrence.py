@@ -52,7 +52,7 @@ def unroll(inputs: Tensor, weights: Recurrence, truncation: Truncation) -> Tenso
     derivatives above; "hs97": in o d⁰s, in g z.
     """
     with torch.autocast(inputs.device.type, enabled=False):
-        inputs = inputs.to(weights.inputs.dtype)
+        inputs = inputs.to(weights.inputs.dtype).contiguous()  # of another layout, another sum
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, *weights)):
             outputs: Tensor = _Unroll.apply(inputs, truncation, *weights)
             return outputs
@@ -88,7 +88,6 @@ def forward(inputs: Tensor, weights: Recurrence, *, history: bool) -> Trail:
 class _Unroll(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, truncation: Truncation, *weights: Tensor) -> Tensor:
-        inputs = inputs.contiguous()
         trail = forward(inputs, Recurrence(*weights), history=True)
         ctx.truncation = truncation
         ctx.save_for_backward(inputs, *weights, *trail)
@@ -100,7 +99,7 @@ class _Unroll(torch.autograd.Function):
         inputs, *saved = ctx.saved_tensors
         weights, trail = Recurrence(*saved[: -len(Trail._fields)]), Trail(*saved[-len(Trail._fields) :])
         with torch.autocast(inputs.device.type, enabled=False):
-            into = _through_time(gradient, weights, trail, ctx.truncation)
+            into = _through_time(gradient.contiguous(), weights, trail, ctx.truncation)
             to_inputs = None
             if ctx.needs_input_grad[0]:
                 to_inputs = product(into[: len(weights.inputs)].T, weights.inputs).view_as(inputs)
