@@ -67,7 +67,8 @@ def options(description: str, **sizes: Any) -> tuple[argparse.Namespace, Table]:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     for name, default in sizes.items():
-        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default}")
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=type(default), default=default, help=f"default: {default}")
     given = parser.parse_args()
     return given, Table(given.json)
 
