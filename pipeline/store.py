@@ -157,8 +157,10 @@ class Store:
     def __getstate__(self) -> dict[str, Any]:
         return {"index": self.index, "_files": {}, "_process": -1}
 
-    def read(self, video: str, variant: int = 0, arrays: Sequence[str] | None = None) -> Row:
-        """One row, all its arrays or the named ones, in memory.
+    def read(
+        self, video: str, variant: int = 0, arrays: Sequence[str] | None = None, part: slice | tuple[()] = ()
+    ) -> Row:
+        """One row, all its arrays or the named ones, in memory; of each array only ``part`` of its first axis.
 
         Raises KeyError where the store has no such row, InputError where the row has no such array.
         """
@@ -167,7 +169,7 @@ class Store:
         with self._reading(shard) as file:
             group = file[place]
             held = list(group)
-            read = {name: group[name][()] for name in held if arrays is None or name in arrays}
+            read = {name: group[name][part] for name in held if arrays is None or name in arrays}
             attributes = _attributes(group)
         if arrays is not None and (missing := set(arrays) - set(held)):
             raise InputError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(held)}")

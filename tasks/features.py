@@ -147,9 +147,9 @@ class ExtractShard(ExtractionStage):
 
     def earlier(self) -> list[Path]:
         """Sealed shards that may hold the same rows: of this number, or from another dealing."""
-        dealing = f"-of-{library(self.dataset).shards:03d}-"
+        number, dealing = self._number(), f"-of-{library(self.dataset).shards:03d}-"
         shards = sorted(self.folder.glob("[0-9]*-of-*.h5"))
-        return [path for path in shards if path.name.startswith(self._number()) or dealing not in path.name]
+        return [path for path in shards if path.name.startswith(number) or dealing not in path.name]
 
 
 class Extract(ExtractionStage):
