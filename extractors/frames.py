@@ -13,6 +13,9 @@ from extractors.base import Clip, Extraction, Extractor, Row
 from pipeline.errors import UnusableVideo
 
 
+_JPEG_PIXELS = 65500  # libjpeg's own limit
+
+
 class Frames(Extractor):
     """Every frame of a video, scaled and encoded on its own.
 
@@ -89,8 +92,10 @@ def _extract(config: Frames, clip: Clip | Sequence[Row]) -> Iterator[Row]:
 def _jpeg(frame: np.ndarray, quality: int) -> bytes:
     import cv2
 
+    height, width = frame.shape[:2]
+    if max(height, width) > _JPEG_PIXELS:
+        raise UnusableVideo(f"{width}x{height} pixels do not fit into a JPEG; {_JPEG_PIXELS} either way is the most")
     whole, encoded = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not whole:
-        height, width = frame.shape[:2]
-        raise UnusableVideo(f"{width}x{height} pixels do not fit into a JPEG; 65500 either way is the most")
+        raise MemoryError(f"OpenCV could not encode {width}x{height} pixels as a JPEG")
     return encoded.tobytes()

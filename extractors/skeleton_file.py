@@ -88,6 +88,8 @@ def _row(text: bytes) -> list[float]:
     if len(words) != COLUMNS:
         raise ValueError(f"{len(words)} columns; x y z confidence are needed")
     try:
+        if b"_" in text:  # which Python allows between digits
+            raise ValueError
         values = [float(word) for word in words]
     except ValueError:
         raise ValueError(f"{bytes(text[:60])!r} holds something other than numbers") from None

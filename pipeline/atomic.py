@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline.errors import DamagedStore
+from pipeline.errors import NO_SPACE, DamagedStore
 
 FOREIGN_AGE_S = 24 * 3600
 """A temporary file of another machine is a leftover when it was not written to for so long."""
@@ -20,8 +20,9 @@ _TEMPORARY = re.compile(r"\..+\.(?P<place>[^/]+)-(?P<process>\d+)\.tmp(\.\w+)?")
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it is synced and takes the name ``path``.
 
-    When the block raises, the temporary file is removed and ``path`` stays as it was. The temporary name carries
-    host and process, so that two writers never share one, and leftovers of killed ones are known.
+    When the block raises, the temporary file is removed and ``path`` stays as it was; an OSError for lack of space
+    names ``path``. The temporary name carries host and process, so that two writers never share one, and leftovers of
+    killed ones are known.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
@@ -30,6 +31,10 @@ def whole(path: Path) -> Iterator[Path]:
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
+    except OSError as error:
+        if error.errno in NO_SPACE and error.filename is None:  # a write knows no name
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

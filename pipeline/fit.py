@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import pickle
 import warnings
@@ -176,15 +177,18 @@ class _Training:
             "optimiser": self.optimiser.state_dict(),
             "curves": dataclasses.asdict(curves),
         }
+        content = io.BytesIO()
+        torch.save(state, content)  # its own writing hides a full disk's errno
         with whole(checkpoint) as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(content.getbuffer())
 
     def resume(self, checkpoint: Path, identity: str) -> Curves:
         """What an earlier run left; nothing where there is none, or one that cannot be trusted."""
         if not checkpoint.exists():
             return Curves()
+        content = io.BytesIO(checkpoint.read_bytes())
         try:
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            state = torch.load(content, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             warnings.warn(f"{checkpoint} is damaged ({reason}): training starts anew", RuntimeWarning, stacklevel=3)

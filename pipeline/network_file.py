@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pipeline.atomic import set_aside, whole
@@ -16,8 +16,9 @@ from pipeline.fit import Curves
 def save_network(path: Path, state: Mapping[str, Tensor], curves: Curves, provenance: Mapping[str, Any]) -> None:
     """Write a state dict atomically."""
     metadata = {"provenance": json.dumps(provenance, sort_keys=True), "curves": curves.to_json()}
+    content = save({name: tensor.contiguous() for name, tensor in state.items()}, metadata)
     with whole(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata)
+        temporary.write_bytes(content)  # safetensors' own writing hides a full disk's errno
 
 
 def load_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:

@@ -156,10 +156,11 @@ def _state(moments: Moments, config: PCA) -> dict[str, np.ndarray]:
 
 def save_reducer(path: Path, state: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:
     """Write what ``fit_pca`` returned atomically, as safetensors."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
+    content = save(dict(state), {"provenance": json.dumps(provenance, sort_keys=True)})
     with whole(path) as temporary:
-        save_file(dict(state), temporary, {"provenance": json.dumps(provenance, sort_keys=True)})
+        temporary.write_bytes(content)  # as in network_file
 
 
 def load_reducer(path: Path) -> dict[str, np.ndarray]:

@@ -3,10 +3,10 @@
 Layout of a journal file, a shard and an index alike::
 
     /videos/<video id>/variant-<n>/<array>      attributes of the group: key, source_digest, fps, frames, …
-    /failures/<video id>/reason                 a string; attributes: key, frames_decoded
+    /failures/<video id>/reason                 one string; attributes: key, frames_decoded
 
-An index holds external links to the shards' variants and reasons. Plain HDF5 1.10 format; every array is chunked and
-carries Fletcher-32 checksums, nothing is compressed.
+An index holds external links to the shards' variants and reasons. Plain HDF5 1.10 format, whose structures are
+checksummed; every array is chunked and carries Fletcher-32 checksums, nothing is compressed.
 """
 
 import json
@@ -25,12 +25,13 @@ from pipeline.atomic import set_aside, whole
 from pipeline.attempts import NOTE, attempt
 from pipeline.errors import DamagedStore, InputError, UnusableVideo
 from pipeline.keys import Keys
+from pipeline.late_errors import LateErrors
 from pipeline.row import Failure, Row
 
 CHUNK_BYTES = 1 << 20
 RESERVED_NAME = re.compile(r"variant-\d+|reason")
 """No part of a video's id may look like this."""
-_FORMAT = {"libver": ("v108", "v110")}
+_FORMAT = {"libver": ("v110", "v110")}
 _DAMAGE = (OSError, KeyError, RuntimeError)
 """What h5py raises where a file is truncated or altered."""
 
@@ -53,15 +54,16 @@ class Journal:
         rows = list(rows)
         if len(rows) != len(keys.variants):
             raise ValueError(f"{keys.id}: {len(rows)} rows for {len(keys.variants)} variants")
-        with whole(self.path(keys)) as temporary, h5py.File(temporary, "w", **_FORMAT) as file:
+        with whole(self.path(keys)) as temporary, _new(temporary) as file:
             for variant, (key, row) in enumerate(zip(keys.variants, rows, strict=True)):
                 _write_row(file.create_group(_row_path(keys.id, variant)), key, keys.source_digest, row)
 
     def fail(self, keys: Keys, failure: Failure) -> None:
         """Keep the reason why there is no row."""
-        with whole(self.path(keys)) as temporary, h5py.File(temporary, "w", **_FORMAT) as file:
-            reason = file.create_dataset(_failure_path(keys.id), data=failure.reason)
-            reason.attrs.update(key=keys.name, frames_decoded=failure.frames_decoded)
+        with whole(self.path(keys)) as temporary, _new(temporary) as file:
+            text = np.array([failure.reason.encode()])
+            reason = file.create_dataset(_failure_path(keys.id), data=text, chunks=(1,), fletcher32=True)
+            reason.attrs.update(key=_text(keys.name), frames_decoded=failure.frames_decoded)
 
     def attempt(self, keys: Keys) -> AbstractContextManager[list[str]]:
         """Note that the video is in hand while the block runs; yields how processes died that had it in hand before."""
@@ -96,7 +98,7 @@ def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], prove
     """
     with whole(shard) as temporary:
         try:
-            with h5py.File(temporary, "w", **_FORMAT) as file:
+            with _new(temporary) as file:
                 for keys in videos:
                     _copy_video(sources[keys.name], keys, file)
                 file.attrs["provenance"] = _json(provenance)
@@ -124,7 +126,7 @@ def holders(shards: Iterable[Path]) -> dict[str, Path]:
 
 def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, Any]) -> None:
     """One file beside the shards that links every row and failure of all of them."""
-    with whole(index) as temporary, h5py.File(temporary, "w", **_FORMAT) as file:
+    with whole(index) as temporary, _new(temporary) as file:
         file.create_group("videos")
         file.create_group("failures")
         for shard in shards:
@@ -267,21 +269,29 @@ def _write_row(group: h5py.Group, key: str, source_digest: str, row: Row) -> Non
     for name, array in row.arrays.items():
         array = np.asarray(array)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise UnusableVideo(f"{name} came out as NaN or infinity, or too large for {array.dtype}")
+            reason = f"{name} came out as NaN or infinity, or too large for {array.dtype}"
+            raise UnusableVideo(reason, int(row.attributes.get("frames", 0)))
         if array.size:
             rows = max(1, CHUNK_BYTES * len(array) // array.nbytes)
             group.create_dataset(name, data=array, chunks=(min(rows, len(array)), *array.shape[1:]), fletcher32=True)
         else:
             group.create_dataset(name, data=array)
-    group.attrs.update({**row.attributes, "key": key, "source_digest": source_digest})
+    attributes = {**row.attributes, "key": key, "source_digest": source_digest}
+    group.attrs.update({name: _text(value) if isinstance(value, str) else value for name, value in attributes.items()})
+
+
+def _text(value: str) -> np.bytes_:
+    """A string of fixed length: others lie in a heap, which has no checksum."""
+    return np.bytes_(value.encode())
 
 
 def _attributes(group: h5py.Group) -> dict[str, float | int | str]:
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+    read = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in read.items()}
 
 
 def _failure(reason: h5py.Dataset) -> Failure:
-    return Failure(reason[()].decode(), int(reason.attrs["frames_decoded"]))
+    return Failure(reason[0].decode(), int(reason.attrs["frames_decoded"]))
 
 
 def _copy_video(source: Path, keys: Keys, target: h5py.File) -> None:
@@ -310,7 +320,7 @@ def _places(file: h5py.File) -> list[tuple[str, str]]:
 
     def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if "key" in item.attrs:
-            found.append((item.attrs["key"], name))
+            found.append((item.attrs["key"].decode(), name))
 
     file.visititems(note)
     return found
@@ -323,6 +333,13 @@ def _read_everything(path: Path) -> None:
 
     with h5py.File(path, "r", locking=False) as file:
         file.visititems(read)
+
+
+@contextmanager
+def _new(path: Path) -> Iterator[h5py.File]:
+    """A file to write to. Raises OSError at its end where the disk did not take all of it."""
+    with LateErrors(path) as taking, h5py.File(taking, "w", **_FORMAT) as file:
+        yield file
 
 
 def _open(path: Path) -> h5py.File:

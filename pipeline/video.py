@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from pipeline.atomic import whole
 from pipeline.errors import InputError, UnusableVideo
+from pipeline.late_errors import LateErrors
 
 Image = NDArray[np.uint8]
 Colour = Literal["rgb", "grey"]
@@ -39,6 +40,7 @@ Colour = Literal["rgb", "grey"]
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _SMPTE170M = 6
 _UNNAMED_RATE = 25
+_LEAST_OF_HEADER = 0.9  # headers lie by a few frames in either direction
 # x264's macroblock tree comes out otherwise from run to run, whatever the number of threads
 _REPEATABLE = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 _BLOCK_BYTES = 64 * 2**20
@@ -70,9 +72,10 @@ def decode(
     frames: half-open range of the file's frames, counted from 0; None for all. Decoding ends where the range does.
 
     Every frame that decodes is delivered before anything is raised. Raises UnusableVideo, its ``frames_decoded`` the
-    number of the clip's frames delivered, where the file holds no frame, fails in the middle, changes its size, or
-    ends before the range does; OSError where the file cannot be read. What a decoder still holds back when it fails is
-    not asked for: it would come out with a gap before it.
+    number of the clip's frames delivered, where the file holds no frame, fails in the middle, changes its size, is cut
+    off (within a frame, or over a tenth of the frames of its header are not there), or ends before the range does;
+    OSError where the file cannot be read. What a decoder still holds back when it fails is not asked for: it would come
+    out with a gap before it. What a decoder conceals goes unnoticed, and so does a Matroska file's missing end.
     """
     first, end = frames or (0, None)
     if first < 0 or (end is not None and end <= first) or block_frames < 1:
@@ -133,7 +136,12 @@ def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: fl
     shape = (first.shape[0] // 2 * 2, first.shape[1] // 2 * 2, 3)
     reformatter = VideoReformatter()
     # "bitexact" keeps libav's version out of the file
-    with whole(path) as temporary, av.open(temporary, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+    options = {"fflags": "+bitexact"}
+    with (
+        whole(path) as temporary,
+        LateErrors(temporary) as taking,
+        av.open(taking, "w", format="mp4", options=options) as container,
+    ):
         stream = container.add_stream("libx264", rate, options={"crf": str(crf), **_REPEATABLE})
         stream.height, stream.width, stream.pix_fmt = *shape[:2], "yuv420p"
         stream.codec_context.colorspace, stream.codec_context.color_range = _SMPTE170M, ColorRange.MPEG
@@ -168,7 +176,7 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
         stream.codec_context.thread_count = 1
         fps = float(stream.average_rate or stream.guessed_rate or _UNNAMED_RATE)
         time: float | None = None
-        for frame in container.decode(stream):  # flushes the decoder at the end
+        for frame in _frames(container, stream):
             if time is None:
                 time = frame.time or 0.0
             elif frame.time is None or frame.time < time + _SHORTEST_S:
@@ -176,6 +184,17 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
             else:
                 time = frame.time
             yield frame, time, fps
+
+
+def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    packets = 0
+    for packet in container.demux(stream):  # the last one is empty, and flushes the decoder
+        if packet.is_corrupt:
+            raise UnusableVideo(f"the file is cut off: of its frame {packets + 1} only a part is there")
+        packets += packet.size > 0
+        yield from packet.decode()
+    if packets < _LEAST_OF_HEADER * stream.frames:
+        raise UnusableVideo(f"cut off or damaged: its header announces {stream.frames} frames, and there are {packets}")
 
 
 @dataclass

@@ -122,7 +122,9 @@ class Stage(SettledTask):
         """Compute, and where a file that is read turns out damaged have it made again first."""
         while not self.complete():
             try:
-                self.compute()
+                with settings.alone(self.path()):
+                    if not self.complete():  # another run may just have made it
+                        self.compute()
             except DamagedStore as error:
                 logging.getLogger("luigi-interface").warning(str(error))
                 yield self.requires()

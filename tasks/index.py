@@ -81,7 +81,8 @@ class Generate(Root):
 
     def run(self) -> None:
         root = settings.data_root(self.dataset)
-        self.dataset.generate(root)
+        with settings.alone(root):
+            self.dataset.generate(root)
         write_text(root / "complete", self.dataset.canonical())
 
 

@@ -1,6 +1,7 @@
 """Where and how: what changes only place or speed. The section [kinescope] of luigi.cfg."""
 
 import multiprocessing
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import luigi
 from luigi.configuration import get_config
 
 from data.base import Dataset
+from pipeline import lock
 from pipeline.config import unknown
 from pipeline.errors import InputError
 
@@ -76,6 +78,11 @@ def _checked() -> kinescope:
 def store() -> Path:
     """The absolute path of the store."""
     return Path(current().store).expanduser().resolve()
+
+
+def alone(wanted: Path) -> AbstractContextManager[None]:
+    """The right to make a file or folder of the store, which runs that share the store have in turns."""
+    return lock.alone(wanted, store() / ".lock")
 
 
 def data_root(dataset: Dataset) -> Path:

@@ -1,0 +1,38 @@
+"""Runs that share a store take turns at what both of them want to make."""
+
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+
+
+@contextmanager
+def alone(wanted: Path, lock: Path) -> Iterator[None]:
+    """Wait until no other process is inside with the same ``wanted``; the file ``lock`` is theirs in common.
+
+    One byte of ``lock`` stands for each path, so that there is one such file, which stays. The system lets go of the
+    byte when a process dies. Where a file system has no locks nobody waits: work is then done twice.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.blake2b(str(wanted).encode(), digest_size=7).digest()
+    with open(lock, "ab") as file:
+        try:
+            _take(file.fileno(), int.from_bytes(digest), wanted)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        yield
+
+
+def _take(descriptor: int, byte: int, wanted: Path) -> None:
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte, os.SEEK_SET)
+    except (BlockingIOError, PermissionError):  # POSIX allows either
+        logging.getLogger("luigi-interface").warning(f"another run is making {wanted}: waiting for it")
+        fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, byte, os.SEEK_SET)
