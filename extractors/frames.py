@@ -12,7 +12,6 @@ from pydantic import Field, PositiveInt
 from extractors.base import Clip, Extraction, Extractor, Row
 from pipeline.errors import UnusableVideo
 
-
 _JPEG_PIXELS = 65500  # libjpeg's own limit
 
 

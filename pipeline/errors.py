@@ -33,7 +33,7 @@ class DamagedStore(InputError):
 
 
 def lacks_space(error: BaseException | None) -> bool:
-    """Whether a full disk, a used up quota or a limit on file sizes is behind an error, or behind one that it came from.
+    """Whether a full disk, quota or limit on file sizes is behind an error, or behind one that it came from.
 
     Libraries that write by themselves say so in their messages alone.
     """

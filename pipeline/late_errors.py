@@ -38,6 +38,6 @@ class LateErrors(io.FileIO):
             super().close()  # a network file system may find only now that the disk is full
         except OSError as error:
             self._error = self._error or error
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error from None
+        met, self._error = self._error, None
+        if met is not None:
+            raise met from None

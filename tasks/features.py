@@ -13,7 +13,6 @@ from extractors import EXTRACTORS
 from extractors.base import Clip, Extractor, FittedNetwork, Labelled
 from extractors.weights import locate
 from pipeline.atomic import link
-from pipeline.attempts import deaths
 from pipeline.config import one_of
 from pipeline.content import Digests
 from pipeline.errors import InputError
@@ -79,6 +78,8 @@ class ExtractShard(ExtractionStage):
     """The rows of the videos dealt to one shard."""
 
     shard = luigi.IntParameter()
+    crashes = 0
+    """How many of its processes died, in this run, of a fault that a video is to blame for."""
 
     @property
     def uses_gpu(self) -> bool:
@@ -98,23 +99,26 @@ class ExtractShard(ExtractionStage):
 
     @property
     def retry_count(self) -> int:  # type: ignore[override]
-        """Failures that end it. Those of processes that died of a video in hand come on top: the video is found out."""
-        return ATTEMPTS + deaths(self.journal)
+        """Failures that end it. Those of processes that a video killed come on top: the others shall go on."""
+        return ATTEMPTS + self.crashes
 
     def compute(self) -> None:
         from pipeline.shard import fill
         from pipeline.store import Journal
 
-        videos = dealt(library(self.dataset))[self.shard]
         fill(
             self.path(),
-            [self.keyed.keys[video] for video in videos],
+            self.videos(),
             self._sources(),
             self._build,
             journal=Journal(self.journal),
             earlier=self.earlier(),
             provenance=self.origin(device=settings.device()),
         )
+
+    def videos(self) -> list[Keys]:
+        """The keys of each of its videos."""
+        return [self.keyed.keys[video] for video in dealt(library(self.dataset))[self.shard]]
 
     def _build(self) -> Any:
         state = [stage.path() for stage in self.fitting()]

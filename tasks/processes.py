@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import luigi
 
-from pipeline.attempts import in_hand
+from pipeline.attempts import FAULTS, in_hand
 from tasks.base import Root
 from tasks.features import ExtractShard
 
@@ -72,10 +72,13 @@ def _end(_: luigi.Task, error: BaseException) -> None:
 
 
 @luigi.Task.event_handler(luigi.Event.PROCESS_FAILURE)
-def _say_that_it_died(task: luigi.Task, message: str) -> None:
+def _died(task: luigi.Task, message: str) -> None:
     code = int(message.rpartition(" ")[2])
     how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    videos = in_hand(task.journal) if isinstance(task, ExtractShard) else []
+    videos: list[str] = []
+    if isinstance(task, ExtractShard):
+        videos = in_hand(task.journal)
+        task.crashes += bool(videos) and -code in FAULTS
     reason = " (the system does that where memory runs out)" if code == -signal.SIGKILL else ""
     having = f" with {', '.join(videos)} in hand" if videos else ""
     logging.getLogger("luigi-interface").warning(f"{task}: its process {how}{reason}{having}")

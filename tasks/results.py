@@ -43,7 +43,8 @@ def gather(evaluation: "Evaluate") -> Result:
             "files": {str(path): entry.digest for path, entry in indexed.digests.entries.items()},
         },
     )
-    shown = [example.video for example in examples.choose(result)]
+    # A file that could not be used may harm whoever opens it.
+    shown = [example.video for example in examples.choose(result) if not example.failed]
     return replace(result, pictures=pictures(recipe.dataset, shown))
 
 
