@@ -187,12 +187,17 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
 
 
 def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    packets = 0
+    packets, last = 0, None
     for packet in container.demux(stream):  # the last one is empty, and flushes the decoder
-        if packet.is_corrupt:
-            raise UnusableVideo(f"the file is cut off: of its frame {packets + 1} only a part is there")
+        if last is not None:
+            # one in the middle is where a broadcast was joined
+            if last.is_corrupt and not packet.size:
+                raise UnusableVideo(f"the file is cut off: of its frame {packets} only a part is there")
+            yield from last.decode()
         packets += packet.size > 0
-        yield from packet.decode()
+        last = packet
+    if last is not None:
+        yield from last.decode()
     if packets < _LEAST_OF_HEADER * stream.frames:
         raise UnusableVideo(f"cut off or damaged: its header announces {stream.frames} frames, and there are {packets}")
 
