@@ -123,11 +123,11 @@ def _advance(step, trail, entering, recurrent, bias, feedback, before, seen):  #
         came = entering[row]
         for c in range(now.size):
             now[c] = came[c]
-        for k in range(0, few - 1, 2):  # two at a time: half the loads and stores
-            weights, share, others, other = feedback[k], z[k], feedback[k + 1], z[k + 1]
+        for k in range(0, few - 2, 3):  # three at a time: fewer loads and stores
+            (w0, w1, w2), (z0, z1, z2) = (feedback[k], feedback[k + 1], feedback[k + 2]), (z[k], z[k + 1], z[k + 2])
             for c in range(now.size):
-                now[c] += share * weights[c] + other * others[c]
-        for k in range(few - few % 2, few):
+                now[c] += z0 * w0[c] + z1 * w1[c] + z2 * w2[c]
+        for k in range(few - few % 3, few):
             weights, share = feedback[k], z[k]
             for c in range(now.size):
                 now[c] += share * weights[c]

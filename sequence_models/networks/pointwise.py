@@ -32,7 +32,7 @@ class Forward(Protocol):
         """
 
     def finish(self, step: int, recurrent: Tensor) -> None:
-        """o, the readout and z."""
+        """o, the readout and z; only the last 2·output columns of ``recurrent`` are needed."""
 
 
 class Backward(Protocol):
@@ -76,7 +76,7 @@ class PlainForward:
     def finish(self, step: int, recurrent: Tensor) -> None:
         gates, readout, states, outputs = self.trail
         m = states.shape[2]
-        o, r = recurrent[:, 2 * m :].chunk(2, dim=1)
+        o, r = recurrent[:, -2 * len(self.bias) :].chunk(2, dim=1)
         r = torch.tanh(r + self.bias, out=readout[step % len(readout)])
         torch.mul(gates[step % len(gates), :, 3 * m :].add_(o).sigmoid_(), r, out=outputs[step + 1])
 

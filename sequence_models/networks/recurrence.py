@@ -80,9 +80,9 @@ def forward(inputs: Tensor, weights: Recurrence, *, history: bool) -> Trail:
     step = 0
     for block in inputs.split(max(1, BLOCK // batch)):
         for entering in affine(block, weights.inputs, weights.bias):
-            recurrent = linear(steps.advance(step, entering, recurrent))
+            seen = steps.advance(step, entering, linear(seen) if step else recurrent)
             step += 1
-    steps.finish(time - 1, recurrent)
+    steps.finish(time - 1, F.linear(seen, outward))
     return trail
 
 
