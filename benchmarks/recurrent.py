@@ -1,8 +1,8 @@
 """The dRNN's recurrence against torch's LSTM of the same sizes: ``python benchmarks/recurrent.py [--json]``.
 
-Both take their turns in one process on the same inputs, time first; the LSTM gives its hidden states, the dRNN
-z, as many as there are classes where the read-out is literal. Training is forward and backward to all weights
-from the last step. Times are the best of all rounds; a ratio above 1 means that ours is faster.
+Both take their turns in one process on the same inputs, time first. The LSTM's outputs are its hidden states, the
+dRNN's its z: as many as there are classes, or as states where the read-out is linear. Training is forward and backward
+from the last step to all weights. Times are the best of all rounds; a ratio above 1 means that ours is faster.
 """
 
 import argparse

@@ -17,12 +17,12 @@ FEW = 16
 class FusedForward:
     """As ``PlainForward``."""
 
-    def __init__(self, trail: Trail, seen: Tensor, feedback: Tensor) -> None:
+    def __init__(self, trail: Trail, seen: Tensor, bias: Tensor, feedback: Tensor) -> None:
         few = feedback.shape[1] <= FEW
         self.trail, self.arrays = trail, tuple(part.numpy() for part in trail)
-        self.seen = (seen, seen.clone())
+        self.bias, self.seen = bias.numpy(), (seen, seen.clone())
         self.places = tuple(record.numpy() for record in self.seen)
-        self.feed = None if few else packed(feedback, None, len(seen))
+        self.feed = None if few else packed(feedback, len(seen))
         self.feedback = np.ascontiguousarray((feedback if few else feedback[:, :0]).numpy().T)
 
     def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
@@ -30,19 +30,12 @@ class FusedForward:
             if step:
                 self.finish(step - 1, recurrent)
             entering.add_(self.feed(self.trail.outputs[step]))
-        _advance(
-            step,
-            self.arrays,
-            entering.numpy(),
-            recurrent.numpy(),
-            self.feedback,
-            self.places[(step + 1) % 2],
-            self.places[step % 2],
-        )
+        before, seen = self.places[(step + 1) % 2], self.places[step % 2]
+        _advance(step, self.arrays, entering.numpy(), recurrent.numpy(), self.bias, self.feedback, before, seen)
         return self.seen[step % 2]
 
     def finish(self, step: int, recurrent: Tensor) -> None:
-        _finish(step, self.arrays, recurrent.numpy())
+        _finish(step, self.arrays, recurrent.numpy(), self.bias)
 
 
 class FusedBackward:
@@ -55,8 +48,8 @@ class FusedBackward:
         self.into = feedback.new_empty(3 * m + 2 * k, time, batch)
         self.carried = np.zeros((batch, m), np.float32)
         self.later = np.zeros((batch, outward.shape[1]), np.float32)
-        self.feed = None if few else packed(feedback.T, None, batch)
-        self.lead = None if few else packed(outward.T, None, batch)
+        self.feed = None if few else packed(feedback.T, batch)
+        self.lead = None if few else packed(outward.T, batch)
         self.feedback = np.ascontiguousarray((feedback if few else feedback[:, :0]).numpy().T)
         self.outward = np.ascontiguousarray((outward if few else outward[:0]).numpy())
 
@@ -105,7 +98,7 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _finish(step, trail, recurrent):  # type: ignore[no-untyped-def]
+def _finish(step, trail, recurrent, bias):  # type: ignore[no-untyped-def]
     """As ``PlainForward.finish``."""
     gates, readout, _, outputs = trail
     k = outputs.shape[2]
@@ -114,27 +107,27 @@ def _finish(step, trail, recurrent):  # type: ignore[no-untyped-def]
         for_o, for_r = recurrent[row, -2 * k : -k], recurrent[row, -k:]
         for c in range(z.size):
             o[c] = _sigmoid(o[c] + for_o[c])
-            r[c] = _tanh(for_r[c])
+            r[c] = _tanh(for_r[c] + bias[c])
             z[c] = o[c] * r[c]
 
 
 @_compiled
-def _advance(step, trail, entering, recurrent, feedback, before, seen):  # type: ignore[no-untyped-def]
+def _advance(step, trail, entering, recurrent, bias, feedback, before, seen):  # type: ignore[no-untyped-def]
     """As ``PlainForward.advance``; without feedback (0, ...) the step before is finished, and fed into entering."""
     gates, _, states, outputs = trail
     m, few = states.shape[2], len(feedback)
     if step and few:
-        _finish(step - 1, trail, recurrent)
+        _finish(step - 1, trail, recurrent, bias)
     for row in range(len(entering)):
         now, z, more = gates[step % len(gates), row], outputs[step, row], recurrent[row]
         came = entering[row]
         for c in range(now.size):
             now[c] = came[c]
-        for k in range(0, few - 1, 2):  # two at a time: half the loads and stores
-            weights, share, others, other = feedback[k], z[k], feedback[k + 1], z[k + 1]
+        for k in range(0, few - 2, 3):  # three at a time: fewer loads and stores
+            (w0, w1, w2), (z0, z1, z2) = (feedback[k], feedback[k + 1], feedback[k + 2]), (z[k], z[k + 1], z[k + 2])
             for c in range(now.size):
-                now[c] += share * weights[c] + other * others[c]
-        for k in range(few - few % 2, few):
+                now[c] += z0 * w0[c] + z1 * w1[c] + z2 * w2[c]
+        for k in range(few - few % 3, few):
             weights, share = feedback[k], z[k]
             for c in range(now.size):
                 now[c] += share * weights[c]

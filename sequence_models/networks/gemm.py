@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def packed(weight: Tensor, bias: Tensor | None, rows: int) -> Callable[[Tensor], Tensor]:
-    """x -> x weightᵀ + bias, for many x (rows, in) and one weight (out, in), laid out for speed once. No gradients."""
+def packed(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
+    """x -> x weightᵀ, for many x (rows, in) and one weight (out, in), laid out for speed once. No gradients."""
     if not _by_onednn(weight):
-        return partial(F.linear, weight=weight, bias=bias)
-    return partial(_linear, weight=torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows), bias=bias)
+        return partial(F.linear, weight=weight)
+    return partial(_linear, weight=torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows), bias=None)
 
 
 def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class Forward(Protocol):
     """The steps of one forward, to be called in turn.
 
     recurrent (batch, 2·state + 2·output): what d⁰s … dᴺs of the last step that began add to i and f of the next, to
-    its own o, and to its readout.
+    its own o, and to its readout, whose bias is not in it.
     """
 
     def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class Forward(Protocol):
         """
 
     def finish(self, step: int, recurrent: Tensor) -> None:
-        """o, the readout and z."""
+        """o, the readout and z; only the last 2·output columns of ``recurrent`` are needed."""
 
 
 class Backward(Protocol):
@@ -50,11 +50,11 @@ class Backward(Protocol):
 
 
 class PlainForward:
-    """seen: (batch, (order + 1)·state) zeros; feedback: what z of the step before adds to i, f, g and o,
-    (3·state + output, output)."""
+    """seen: (batch, (order + 1)·state) zeros; bias: the readout's, (output,); feedback: what z of the step before adds
+    to i, f, g and o, (3·state + output, output)."""
 
-    def __init__(self, trail: Trail, seen: Tensor, feedback: Tensor) -> None:
-        self.trail, self.feedback = trail, feedback.T
+    def __init__(self, trail: Trail, seen: Tensor, bias: Tensor, feedback: Tensor) -> None:
+        self.trail, self.bias, self.feedback = trail, bias, feedback.T
         self.seen, self.before = seen, seen.clone()
 
     def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
@@ -76,8 +76,8 @@ class PlainForward:
     def finish(self, step: int, recurrent: Tensor) -> None:
         gates, readout, states, outputs = self.trail
         m = states.shape[2]
-        o, r = recurrent[:, 2 * m :].chunk(2, dim=1)
-        r = torch.tanh(r, out=readout[step % len(readout)])
+        o, r = recurrent[:, -2 * len(self.bias) :].chunk(2, dim=1)
+        r = torch.tanh(r + self.bias, out=readout[step % len(readout)])
         torch.mul(gates[step % len(gates), :, 3 * m :].add_(o).sigmoid_(), r, out=outputs[step + 1])
 
 

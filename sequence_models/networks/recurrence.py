@@ -73,15 +73,16 @@ def forward(inputs: Tensor, weights: Recurrence, *, history: bool) -> Trail:
     trail.states[0] = trail.outputs[0] = 0
     outward = weights.outward()
     seen, recurrent = inputs.new_zeros(batch, outward.shape[1]), inputs.new_zeros(batch, 2 * m + 2 * k)
-    steps: Forward = (FusedForward if _fusible(inputs) else PlainForward)(trail, seen, weights.feedback())
-    bias = torch.cat([recurrent[0, : 2 * m + k], weights.readout_bias])
-    linear = packed(torch.cat([weights.gates[:, :-k], outward]), bias, batch)
+    steps: Forward = (FusedForward if _fusible(inputs) else PlainForward)(
+        trail, seen, weights.readout_bias, weights.feedback()
+    )
+    linear = packed(torch.cat([weights.gates[:, :-k], outward]), batch)
     step = 0
     for block in inputs.split(max(1, BLOCK // batch)):
         for entering in affine(block, weights.inputs, weights.bias):
-            recurrent = linear(steps.advance(step, entering, recurrent))
+            seen = steps.advance(step, entering, linear(seen) if step else recurrent)
             step += 1
-    steps.finish(time - 1, recurrent)
+    steps.finish(time - 1, F.linear(seen, outward))
     return trail
 
 
@@ -115,7 +116,7 @@ def _through_time(gradient: Tensor, weights: Recurrence, trail: Trail, truncatio
         feedback[: 2 * m], feedback[3 * m :] = 0, 0
     outward = outward[:, :reached].contiguous()
     steps: Backward = (FusedBackward if _fusible(gradient) else PlainBackward)(trail, feedback, outward)
-    linear = packed(weights.gates[:, :reached].T, None, batch)
+    linear = packed(weights.gates[:, :reached].T, batch)
     to_seen = nothing = gradient.new_zeros(batch, reached)
     for step in reversed(range(time)):
         steps.step(step, gradient[step], to_seen)
