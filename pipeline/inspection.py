@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 
 @dataclass(slots=True)
 class ArrayExtent:
-    """One named array over all rows: its types, the smallest and largest of each axis, bytes as they are stored."""
+    """One named array over all rows: its types, the smallest and largest of each axis, bytes in memory."""
 
     dtypes: set[str] = field(default_factory=set)
     smallest: Shape = ()
@@ -35,7 +35,7 @@ class ArrayExtent:
         self.smallest = tuple(map(min, self.smallest, array.shape)) if self.rows else array.shape
         self.largest = tuple(map(max, self.largest, array.shape)) if self.rows else array.shape
         self.rows += 1
-        self.bytes += array.id.get_storage_size()
+        self.bytes += array.nbytes
 
 
 @dataclass(slots=True)

@@ -112,7 +112,7 @@ def _shown(leaves: Mapping[str, Any], name: str) -> str:
 
 def _reasons(stage: Stage) -> Iterator[str]:
     folder = stage.path().parent
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir():
         yield from _rows_reasons(stage) if isinstance(stage, Extract) else _output_reasons(stage.path())
         return
     origin = json.loads(json.dumps(stage.origin()))
