@@ -5,13 +5,12 @@ dRNN's its z: as many as there are classes, or as states where the read-out is l
 from the last step to all weights. Times are the best of all rounds; a ratio above 1 means that ours is faster.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from table import Comparison, Table, options
 from torch import Tensor, nn
 
 from sequence_models.drnn import DRNN
@@ -51,7 +50,8 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def compare(device: str, rounds: int) -> list[dict[str, Any]]:
+def compare(table: Table, device: str, rounds: int) -> None:
+    """All lines of a device."""
     torch.manual_seed(0)
     inputs = torch.randn(TIME, BATCH, FEATURES, device=device)
     lstm = nn.LSTM(FEATURES, STATE).to(device)
@@ -60,38 +60,20 @@ def compare(device: str, rounds: int) -> list[dict[str, Any]]:
         network: Any = DRNN(order=order, state=STATE, readout=readout).network(FEATURES, CLASSES).to(device)
         weights = network.recurrence()
         sides[name] = runs(lambda weights=weights: unroll(inputs, weights, "dos"), list(weights))
-    rows = []
+    sizes = f"batch {BATCH}, {TIME} steps, {FEATURES} features, {STATE} states, {CLASSES} classes"
     for place, what in enumerate(("training step", "inference")):
         best = seconds({name: both[place] for name, both in sides.items()}, rounds, device)
         for name in CASES:
-            row = {
-                "name": f"{name}, {what} on {device}; nn.LSTM",
-                "ours": round(best[name] * 1e3, 3),
-                "peer": round(best["peer"] * 1e3, 3),
-                "ratio": round(best["peer"] / best[name], 3),
-                "unit": "ms",
-                "sizes": f"batch {BATCH}, {TIME} steps, {FEATURES} features, {STATE} states, {CLASSES} classes",
-                "threads": torch.get_num_threads(),
-            }
-            rows.append(row)
-    return rows
-
-
-def show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    for row in rows:
-        line = "{name:62} {ours:8.2f} {peer:8.2f} {unit}  ratio {ratio:5.2f}  (threads: {threads}; {sizes})"
-        print(json.dumps(row) if as_json else line.format(**row), flush=True)
+            milliseconds = (best[name] * 1e3, best["peer"] * 1e3)
+            what_and_where = f"{name}, {what} on {device}; nn.LSTM"
+            table.add(Comparison(what_and_where, *milliseconds, "ms", sizes, torch.get_num_threads()))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=40)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    given, table = options(__doc__ or "", threads=2, rounds=40)
+    torch.set_num_threads(given.threads)
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        show(compare(device, options.rounds), options.json)
+        compare(table, device, given.rounds)
 
 
 if __name__ == "__main__":

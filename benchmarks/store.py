@@ -61,9 +61,8 @@ def compare(table: Table, folder: Path, rounds: int, rows: list[tuple[str, Row]]
     sizes = f"{len(rows)} rows of {steps} x {width} float32"
     rng = np.random.default_rng(1)
     videos = [rows[place][0] for place in rng.permutation(len(rows))]
-    windows = [
-        (video, slice(start, start + WINDOW)) for video in videos for start in rng.integers(steps - WINDOW, size=4)
-    ]
+    starts = rng.integers(steps - WINDOW, size=(len(rows), 4))
+    windows = [(video, slice(a, a + WINDOW)) for video, four in zip(videos, starts, strict=True) for a in four]
     store: list[Store] = []
 
     def write() -> None:

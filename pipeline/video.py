@@ -1,8 +1,8 @@
 """Video files to frames with their times, and back. The only module that knows PyAV.
 
 Frames are decoded in order, without seeking: headers lie about counts, seeking is by time. One thread decodes and
-converts: a frame is converted while it is in that core's cache, and a second thread cost more than it brought at every
-size that was tried. Who wants two cores busy reads another video meanwhile.
+converts, each frame while it is in that core's cache: a second thread took as much as it gave, from 320×240 to
+1920×1080, and is better spent on another video.
 A file is read through Python's own file object, so what the disk does raises its OSError, and whatever libav complains
 of is the video's own fault.
 
