@@ -204,11 +204,17 @@ def _commit() -> str:
     return answer.stdout.strip()
 
 
+class Terminated(SystemExit):
+    """A worker was told to end."""
+
+
 class OneSentence(logging.Filter):
-    """What a user can mend is logged as its one sentence, without the traceback."""
+    """What a user can mend is logged as its one sentence, without the traceback, and what a user ended not at all."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, Terminated):
+            return False
         sentence = explained(error) if error else None
         if sentence is not None:
             record.msg, record.args, record.exc_info, record.exc_text = sentence, (), None, None

@@ -7,7 +7,7 @@ from tasks import settings
 from tasks.base import Root
 
 
-@Root.event_handler(luigi.Event.DEPENDENCY_MISSING)
+@Root.event_handler(luigi.Event.START)
 @Root.event_handler(luigi.Event.SUCCESS)
 def _sweep(_: Root) -> None:
     sweep(settings.store())

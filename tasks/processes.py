@@ -1,6 +1,6 @@
 """Luigi's processes: workers end with the main one and clean up, and deaths are said.
 
-Luigi's events are the hooks: a root that is not complete is found in the main process, a task starts in its worker.
+Luigi's events are the hooks: a task starts and fails in its worker, a worker's death is noticed by the main process.
 """
 
 import _thread
@@ -17,47 +17,28 @@ from typing import NoReturn
 import luigi
 
 from pipeline.attempts import FAULTS, in_hand
-from tasks.base import Root
+from tasks.base import Terminated
 from tasks.features import ExtractShard
 
 GRACE_S = 3.0
-"""A process that is told to end has so long to remove its temporary files."""
+"""A worker that is told to end has so long to remove its temporary files."""
 TERMINATED = 128 + signal.SIGTERM
 
 
-class Terminated(SystemExit):
-    """The process was asked to end."""
-
-
-@Root.event_handler(luigi.Event.DEPENDENCY_MISSING)
-def _main_process(_: Root) -> None:
-    """Where it is found that there is something to do. Who handles the signal already is left alone."""
-    alone = multiprocessing.parent_process() is None and threading.current_thread() is threading.main_thread()
-    if alone and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        _end_in_order()
-
-
 @luigi.Task.event_handler(luigi.Event.START)
-def _worker(_: luigi.Task) -> None:
-    """Where a task starts: a worker ends with the main process, however that went."""
+def _end_with_the_main_process(_: luigi.Task) -> None:
+    """In a worker: told to end, or when the main process is no more, unwind, and be gone within the grace."""
     main = multiprocessing.parent_process()
-    if main is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process has it too, and tells its workers
-        _end_in_order(main.sentinel)
-
-
-def _end_in_order(*others: int) -> None:
-    """Told to end, or when one of these handles says that another process did: unwind, and be gone within the grace."""
+    if main is None:
+        return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)  # written to even while the main thread is in a library's code
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process has it too, and tells its workers
 
     def watch() -> None:
-        while reading in wait([*others, reading]):
-            if signal.SIGTERM in os.read(reading, 64):
-                break
-        else:
+        if reading not in wait([main.sentinel, reading]):
             _thread.interrupt_main(signal.SIGTERM)
         time.sleep(GRACE_S)
         os._exit(TERMINATED)
