@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
-import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from pipeline import scores
 from pipeline.errors import InputError
 from pipeline.row import Failure, Row
+from pipeline.store import attributes_of, failure_of
 
 Shape = tuple[int, ...]
 
@@ -150,10 +150,10 @@ def _items(file: h5py.File) -> Iterator[tuple[str, "h5py.Group | h5py.Dataset"]]
 def _note(found: Contents, place: str, item: "h5py.Group | h5py.Dataset") -> None:
     video = place.partition("/")[2].rpartition("/")[0]
     if isinstance(item, h5py.Dataset):
-        found.failures[video] = Failure(item[()].decode(), int(item.attrs["frames_decoded"]))
-        found.failed[video] = item.attrs["key"]
+        found.failures[video] = failure_of(item)
+        found.failed[video] = item.attrs["key"].decode()
         return
-    found.keys.setdefault(video, []).append(item.attrs["key"])
+    found.keys.setdefault(video, []).append(item.attrs["key"].decode())
     for array in item:
         found.arrays.setdefault(array, ArrayExtent()).add(item[array])
 
@@ -169,8 +169,7 @@ def _number(place: str) -> int:
 
 
 def _row(group: h5py.Group) -> Row:
-    attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
-    return Row({name: group[name][()] for name in group}, attributes)
+    return Row({name: group[name][()] for name in group}, attributes_of(group))
 
 
 @contextmanager

@@ -172,7 +172,7 @@ class Store:
             group = file[place]
             held = list(group)
             read = {name: group[name][part] for name in held if arrays is None or name in arrays}
-            attributes = _attributes(group)
+            attributes = attributes_of(group)
         if arrays is not None and (missing := set(arrays) - set(held)):
             raise InputError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(held)}")
         return Row(read, attributes)
@@ -192,7 +192,7 @@ class Store:
         found: dict[str, Failure] = {}
         for video in self._ids("failures"):
             with self._reading(self._shard(_failure_path(video))) as file:
-                found[video] = _failure(file[_failure_path(video)])
+                found[video] = failure_of(file[_failure_path(video)])
         return found
 
     def ids(self) -> list[str]:
@@ -285,12 +285,14 @@ def _text(value: str) -> np.bytes_:
     return np.bytes_(value.encode())
 
 
-def _attributes(group: h5py.Group) -> dict[str, float | int | str]:
+def attributes_of(group: h5py.Group) -> dict[str, float | int | str]:
+    """The attributes of a row's group as they were written."""
     read = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in read.items()}
 
 
-def _failure(reason: h5py.Dataset) -> Failure:
+def failure_of(reason: h5py.Dataset) -> Failure:
+    """What is noted of a video without rows."""
     return Failure(reason[0].decode(), int(reason.attrs["frames_decoded"]))
 
 

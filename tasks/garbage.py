@@ -7,6 +7,7 @@ else lies in a store stays, and links are removed, never followed.
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from pipeline.atomic import is_in_use
 from pipeline.errors import InputError
+from pipeline.lock import everything
 from tasks import settings
 from tasks.base import Stage
 from tasks.evaluation import Evaluate
@@ -27,8 +29,15 @@ REST_S = 3600
 
 
 def collect(evaluations: Iterable[Evaluate], *, delete: bool) -> Iterator[str]:
-    """Lines about what the experiments do not reach; with ``delete`` it is freed."""
-    kept = reached(evaluations)
+    """Lines about what the experiments do not reach; with ``delete`` it is freed.
+
+    Raises InputError where a run is at work that something might be taken from.
+    """
+    with everything(settings.store() / ".lock") if delete else nullcontext():
+        yield from _collected(reached(evaluations), delete)
+
+
+def _collected(kept: "Kept", delete: bool) -> Iterator[str]:
     total = 0
     for path in list(garbage(settings.store(), kept)):
         amount = size(path)

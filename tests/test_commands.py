@@ -285,7 +285,7 @@ def test_verify_finds_an_altered_number(small: Small) -> None:
 
 def test_gc_frees_what_is_not_reached_and_nothing_else(small: Small) -> None:
     first = small.files()
-    mine = small.store / next(small.store.iterdir()).name / "notes.txt"
+    mine = next(small.store.glob("*/index.json")).with_name("notes.txt")
     mine.write_text("the user's own")
     (small.store / "tables").mkdir(exist_ok=True)
     outside = small.folder / "outside"
@@ -335,6 +335,24 @@ def test_gc_leaves_a_run_that_is_alive_alone(small: Small) -> None:
     os.utime(row, (time.time() - 7200,) * 2)
     small.says("gc", small.recipe, "--delete")
     assert not row.exists()
+
+
+def test_gc_waits_for_nobody_and_takes_nothing_from_a_run(small: Small) -> None:
+    code = f"""
+from pathlib import Path
+from pipeline.lock import alone
+with alone(Path("anything"), Path("{small.store / ".lock"}")):
+    print("at work", flush=True)
+    input()
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "at work\n"
+        assert "a run is at work" in small.refused("gc", small.recipe, "--delete")
+        assert small.says("gc", small.recipe)
+        run.communicate("\n")
+    assert small.says("gc", small.recipe, "--delete")
 
 
 def test_gc_keeps_everything_of_a_data_set_it_knows_too_little_of(small: Small) -> None:

@@ -233,9 +233,6 @@ def test_a_lack_of_space_is_recognised_however_it_is_told() -> None:
     assert lacks_space(RuntimeError("Can't decrement id ref count (file write failed: errno = 28, error message = …)"))
     assert not lacks_space(RuntimeError("errno = 282"))
     assert not lacks_space(OSError(errno.EIO, "Input/output error"))
-    with pytest.raises(ValueError, match="closing failed") as caught:
-        try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        finally:
-            raise ValueError("closing failed, too")
-    assert lacks_space(caught.value)
+    after = ValueError("closing failed, too")
+    after.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    assert lacks_space(after)
