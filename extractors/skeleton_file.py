@@ -44,13 +44,16 @@ LARGEST_BYTES = 64 * 2**20
 """Some 80,000 frames; larger files are no skeletons of one clip."""
 FARTHEST = 1e6
 """No coordinate is larger, whether in metres, millimetres or pixels; squares stay finite."""
+FARTHEST_BONES = 1000
+"""No joint is farther than so many mean bone lengths from the middle of the clip; in real files it is six at most."""
 
 
 def read(path: Path, frames: tuple[int, int] | None = None) -> np.ndarray:
     """The joints of a clip, (time, 20, 3) float64: x, y and z as in the file; wholly zero frames interpolated.
 
     frames: half-open range of the file's frames; None for all of them.
-    Raises UnusableVideo where the file is malformed anywhere, ends before the range does, or holds no body in it.
+    Raises UnusableVideo where the file is malformed anywhere, ends before the range does, or holds no body in it, or
+    one whose joints cannot belong together.
     """
     with open(path, "rb") as file:
         content = file.read(LARGEST_BYTES + 1)
@@ -60,7 +63,11 @@ def read(path: Path, frames: tuple[int, int] | None = None) -> np.ndarray:
     start, stop = frames or (0, len(joints))
     if not 0 <= start < stop <= len(joints):
         raise UnusableVideo(f"{len(joints)} frames; there is no range {start} to {stop} in them", len(joints))
-    return repaired(joints[start:stop])
+    joints = repaired(joints[start:stop])
+    distance = abs(joints - np.median(joints, axis=(0, 1))).max() / bone_length(joints)
+    if distance > FARTHEST_BONES:
+        raise UnusableVideo(f"a joint {distance:.0f} bone lengths from the others: a number is wrong", len(joints))
+    return joints
 
 
 def parse(content: bytes) -> np.ndarray:

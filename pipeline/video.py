@@ -93,8 +93,10 @@ def decode(
                     blocks.add(frame, time, fps, seen - 1)
                 if seen == end:
                     break
-    except MemoryError:  # libav's own is an FFmpegError, too
-        raise
+    except MemoryError as error:
+        if not isinstance(error, FFmpegError) or not _memory_for_libav():
+            raise
+        fault = f"decoding fails after {seen} frames: a number in it asks for more memory than libav allows"
     except FFmpegError as error:
         fault = f"decoding fails after {seen} frames: {error.strerror}"
     except UnusableVideo as error:
@@ -187,19 +189,24 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
 
 
 def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    packets, last = 0, None
+    packets, partial = 0, False
     for packet in container.demux(stream):  # the last one is empty, and flushes the decoder
-        if last is not None:
-            # one in the middle is where a broadcast was joined
-            if last.is_corrupt and not packet.size:
-                raise UnusableVideo(f"the file is cut off: of its frame {packets} only a part is there")
-            yield from last.decode()
-        packets += packet.size > 0
-        last = packet
-    if last is not None:
-        yield from last.decode()
+        if packet.size:
+            packets, partial = packets + 1, packet.is_corrupt
+        yield from packet.decode()
+    if partial:
+        raise UnusableVideo("cut off: of its last frame only a part is there")
     if packets < _LEAST_OF_HEADER * stream.frames:
         raise UnusableVideo(f"cut off or damaged: its header announces {stream.frames} frames, and there are {packets}")
+
+
+def _memory_for_libav() -> bool:
+    """Whether the most that libav allocates at once could be had now: then it was asked for more, by a damaged file."""
+    try:
+        np.empty(2**31, np.uint8)
+    except MemoryError:
+        return False
+    return True
 
 
 @dataclass

@@ -142,6 +142,10 @@ VIDEO: dict[str, Mutation] = {
 }
 
 
+def _shortened(content: bytes, place: int, count: int) -> bytes:
+    return content[:place] + content[place + count :]
+
+
 def _sizes(content: bytes, rng: random.Random) -> bytes:
     """Another width, height or length in the header: of AVI's main and stream headers, or of MP4's boxes."""
     marks = [

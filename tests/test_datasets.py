@@ -506,13 +506,31 @@ class TestHMDB51:
             assert len(fold.train) == 5
             assert fold.test == ("draw_sword/Film1_draw_sword_u_nm_np2_le_goo_0", f"wave/{HMDB_TOY['wave'][2]}")
 
-    @pytest.mark.parametrize("line", ["a_wave_b.avi 3", "a_wave_b.avi", "../a_wave_b.avi 1", "a.avi 1 2"])
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "a_wave_b.avi 3",
+            "a_wave_b.avi",
+            "../a_wave_b.avi 1",
+            "/etc/a_wave_b.avi 1",
+            "..\\a_wave_b.avi 1",
+            "a.avi 1 2",
+        ],
+    )
     def test_malformed_lists(self, tmp_path: Path, line: str):
         config = hmdb51(tmp_path)
         with open(tmp_path / "splits/wave_test_split1.txt", "a") as file:
             file.write(line + "\n")
         with pytest.raises(InputError, match=r"wave_test_split1\.txt, line 5"):
             config.listing(tmp_path)
+
+    def test_links_out_of_the_videos(self, tmp_path: Path):
+        config = hmdb51(tmp_path / "root")
+        victim = config.listing(tmp_path / "root").videos[0].files["video"]
+        victim.rename(tmp_path / "aside.avi")
+        victim.symlink_to(tmp_path / "aside.avi")
+        with pytest.raises(InputError, match="leaves the data root"):
+            config.listing(tmp_path / "root")
 
 
 # Anybody's own data.
@@ -526,6 +544,18 @@ def by_manifest(root: Path, *rows: str, header: str = "path,label", **fields: An
 
 
 class TestFolder:
+    def test_paths_of_a_manifest_are_taken_as_meant(self, tmp_path: Path):
+        """Absolute, above the root, or a link out of it: it is their own file."""
+        touch(tmp_path, "elsewhere/x.mp4", "beside/y.mp4")
+        (tmp_path / "root").mkdir()
+        (tmp_path / "root/link.mp4").symlink_to(tmp_path / "elsewhere/x.mp4")
+        rows = (f"{tmp_path}/elsewhere/x.mp4,one", "../beside/y.mp4,two", "link.mp4,two", "a.mp4,one")
+        _, listing = by_manifest(tmp_path / "root", *rows)
+        files = {video.files["video"].resolve() for video in listing.videos}
+        wanted = ("elsewhere/x.mp4", "beside/y.mp4", "root/a.mp4")
+        assert files == {(tmp_path / name).resolve() for name in wanted}
+        assert len(listing.videos) == len(rows)
+
     def test_one_folder_a_class(self, tmp_path: Path):
         touch(tmp_path, *(f"{name}/{n}.MOV" for name in ("run", "a jump") for n in range(10)), "README.md", ".git/x")
         touch(tmp_path, "run/.DS_Store", "run/notes.pdf")

@@ -25,7 +25,7 @@ from pipeline.keys import Keys
 from pipeline.shard import fill
 from pipeline.store import Journal
 
-given = json.loads(sys.argv[1])
+given = json.load(sys.stdin)
 extractor = EXTRACTORS[given["extractor"].pop("name")](**given["extractor"])
 files = {Path(path).stem: Path(path) for path in given["files"]}
 fill(
@@ -44,11 +44,18 @@ def filled(folder: Path, files: Sequence[Path], **extractor: object) -> Store:
     """A shard of the files, made in a process of its own, whose death or delay names the file in hand."""
     shard, journal = folder / f"{extractor['name']}.h5", folder / "journal"
     given = {"extractor": extractor, "files": [str(file) for file in files], "shard": str(shard)}
-    command = [sys.executable, "-c", FILL, json.dumps({**given, "journal": str(journal)})]
+    told = json.dumps({**given, "journal": str(journal)})
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     try:
         answer = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=DEADLINE_S, errors="replace"
+            [sys.executable, "-c", FILL],
+            input=told,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=DEADLINE_S,
         )
     except subprocess.TimeoutExpired:
         pytest.fail(f"{in_hand(journal)} took too long")
@@ -130,3 +137,17 @@ def test_mutated_videos(shared: Path, tmp_path: Path, seeds: range) -> None:
         assert row.attributes["frames"] == len(row.arrays["start_frames"]) == len(row.arrays["offsets"]) - 1 > 0, name
         assert row.arrays["offsets"][-1] == len(row.arrays["data"]), name
         assert row.attributes["fps"] > 0, name
+
+
+def test_every_file_of_the_clips_is_a_row_or_a_failure_as_its_readme_says(shared: Path, tmp_path: Path) -> None:
+    decoded = {"Golf": 89, "KOREAN": 430, "av1": 125, "h265": 10, "long-test": 300, "no-first-keyframe": 25}
+    decoded |= {"non-zero-start": 12, "odd-size-444": 25, "rotated-90": 3, "v_ApplyEyeMakeup": 164}
+    files = {path.stem: path for path in sorted((shared / "clips").iterdir())}
+    store = filled(tmp_path, list(files.values()), name="frames", short_side=24)
+    failures = store.failures()
+    assert failures.pop("corrupted").frames_decoded == 28
+    if failures and "no decoder" in failures["av1"].reason:  # not every libav has one
+        del failures["av1"], decoded["av1"]
+    assert not failures
+    rows = {name: store.read(name).attributes["frames"] for name in store.ids()}
+    assert rows == {name: decoded[start] for start in decoded for name in files if name.startswith(start)}

@@ -1,0 +1,82 @@
+"""Runs at the same time on one store: both end well, with what either would have come to alone."""
+
+import errno
+import fcntl
+import multiprocessing
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+from test_killed import Runs, same
+
+from pipeline.lock import alone
+
+RECIPE = """
+title = "shared"
+[dataset]
+name = "stick_figures"
+subjects = 2
+scenarios = ["d1"]
+repetitions = 1
+train_subjects = 1
+[[streams]]
+extractor = {{ name = "person_boxes" }}
+model = {{ name = "lstm", hidden = 8, fit = {{ epochs = 2 }} }}
+[[streams]]
+extractor = {{ name = "skeleton" }}
+model = {{ name = "drnn", state = {state}, fit = {{ epochs = 40 }} }}
+[fusion]
+rule = "product"
+"""
+
+
+def test_three_runs_at_once_on_one_store(tmp_path: Path) -> None:
+    """Two of the same experiment, and one that shares the data, the features and a stream with them."""
+    together, alone_ = (Runs(tmp_path / name, RECIPE.format(state=8)) for name in ("together", "alone"))
+    for runs in (together, alone_):
+        (runs.folder / "other.toml").write_text(RECIPE.format(state=9))
+    other = ("--experiment", "other.toml")
+    processes = [together.start(), together.start(), together.start(*other)]
+    for process in processes:
+        said, _ = process.communicate(timeout=500)
+        assert process.returncode == 0, said
+        assert "report: " in said
+        assert "Traceback" not in said
+    alone_.to_the_end()
+    alone_.to_the_end(*other)
+    same(together, alone_)
+
+
+def _hold(path: Path, lock: Path, inside: Event, leave: Event) -> None:
+    with alone(path, lock):
+        inside.set()
+        leave.wait()
+
+
+def test_one_at_a_time_for_each_path_and_nobody_waits_for_the_dead(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    inside, leave = context.Event(), context.Event()
+    lock = tmp_path / "store" / ".lock"
+    holder = context.Process(target=_hold, args=(tmp_path / "a", lock, inside, leave))
+    holder.start()
+    assert inside.wait(60)
+    with alone(tmp_path / "b", lock):
+        pass
+    waiting = context.Process(target=_hold, args=(tmp_path / "a", lock, entered := context.Event(), leave))
+    waiting.start()
+    assert not entered.wait(5)
+    holder.kill()
+    assert entered.wait(60)
+    leave.set()
+    for process in (holder, waiting):
+        process.join(60)
+    assert [path.name for path in lock.parent.iterdir()] == [".lock"]
+
+
+def test_without_locks_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with alone(tmp_path / "a", tmp_path / ".lock"), alone(tmp_path / "a", tmp_path / ".lock"):
+        pass
