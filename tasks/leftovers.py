@@ -3,6 +3,7 @@
 import luigi
 
 from pipeline.atomic import sweep
+from pipeline.errors import InputError
 from tasks import settings
 from tasks.base import Root
 
@@ -10,11 +11,15 @@ from tasks.base import Root
 @Root.event_handler(luigi.Event.START)
 @Root.event_handler(luigi.Event.SUCCESS)
 def _sweep(_: Root) -> None:
-    sweep(settings.store())
-    for checkpoint in settings.store().glob("*/*/checkpoint.pt"):
+    try:
+        store = settings.store()
+    except InputError:  # the task meets it as well, and says so
+        return
+    sweep(store)
+    for checkpoint in store.glob("*/*/checkpoint.pt"):
         if checkpoint.with_name("network.safetensors").exists():
             checkpoint.unlink(missing_ok=True)
-    for journal in settings.store().glob("*/*/journal-*"):
+    for journal in store.glob("*/*/journal-*"):
         if shards := sorted(journal.parent.glob(f"{journal.name.removeprefix('journal-')}-*.h5")):
             from pipeline.store import Journal
 
