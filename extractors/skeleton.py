@@ -24,6 +24,9 @@ class Augmentation(Config):
     joint_offset_metres: NonNegativeFloat = Field(
         0.02, description="deviation of each joint's constant shift, per axis"
     )
+    time_warp: float = Field(
+        0.0, ge=0, le=0.5, description="parts of a copy are faster or slower by up to twice this share"
+    )
     seed: NonNegativeInt = 0
 
 
@@ -40,8 +43,19 @@ class Skeleton(Extractor):
 
     variant: Literal["583", "472"] = Field("583", description="472: the last block is positions to the hip centre, 60")
     normalise: bool = Field(True, description="hip centre at the origin, mean bone length of the clip 1")
+    origin: Literal["each_frame", "first_frame"] = Field(
+        "each_frame", description="whose hip centre is the origin; the first frame's keeps the body's way through space"
+    )
+    equal_bones: bool = Field(
+        False, description="all 19 bones become as long as their mean, each in its direction, which evens out bodies"
+    )
     sampled_frames: PositiveInt | None = Field(
         None, description="sequences are interpolated to so many frames before anything else, which evens out speed"
+    )
+    spacing: Literal["time", "path"] = Field(
+        "time",
+        description="frames stand at equal distances in time, or along the path of all joints relative to the hip "
+        "centre, which evens out pauses and rhythm",
     )
     velocity_window_frames: PositiveInt = 5
     velocity_threshold_bone_lengths: PositiveFloat = Field(
@@ -68,18 +82,24 @@ class Skeleton(Extractor):
     def _row(self, joints: "np.ndarray", copy: int) -> Row:
         import numpy as np
 
-        from extractors.skeleton_augment import Perturbation, generator
+        from extractors.skeleton_augment import UNCHANGED, Perturbation, generator
         from extractors.skeleton_blocks import features
-        from extractors.skeleton_file import bone_length, interpolated, normalised
+        from extractors.skeleton_file import bone_length, equal_bones, interpolated, normalised
+        from extractors.skeleton_path import along_path
 
-        frames, speed = len(joints), 1.0
+        frames, perturbation = len(joints), UNCHANGED
         if self.augment and copy:
             perturbation = Perturbation.draw(self.augment, generator(joints, self.augment.seed, copy))
-            joints, speed = perturbation.moved(joints), perturbation.speed
-        times = np.linspace(0, frames - 1, self.sampled_frames or max(1, round(frames / speed)))
+            joints = perturbation.moved(joints)
+        count = self.sampled_frames or max(1, round(frames / perturbation.speed))
+        times = perturbation.warped(np.linspace(0, frames - 1, count))
+        if self.spacing == "path":
+            times = along_path(joints, times)
         joints = interpolated(joints, times)
+        if self.equal_bones:
+            joints = equal_bones(joints)
         if self.normalise:
-            joints = normalised(joints)
+            joints = normalised(joints, each_frame=self.origin == "each_frame")
         blocks = features(
             joints,
             self.velocity_window_frames,

@@ -12,25 +12,40 @@ if TYPE_CHECKING:
 
 
 class Perturbation(NamedTuple):
-    """One draw: how fast, and joints -> ``matrix`` · (joints − centre) + centre + ``shifts``."""
+    """One draw: how fast, where faster, and joints -> ``matrix`` · (joints − centre) + centre + ``shifts``."""
 
     speed: float
     matrix: np.ndarray  # (3, 3)
     shifts: np.ndarray  # (20, 3), metres
+    warp: np.ndarray  # (2,): the amplitudes of half a period and of a whole one
 
     @classmethod
     def draw(cls, within: "Augmentation", rng: np.random.Generator) -> Self:
-        """Speed log-uniform, angles and scales uniform, shifts normal."""
+        """Speed log-uniform, angles, scales and warp uniform, shifts normal."""
         speed = within.speed_factor ** rng.uniform(-1, 1)
         yaw, pitch = np.radians(rng.uniform(-1, 1, 2) * (within.yaw_degrees, within.pitch_degrees))
         scales = 1 + within.axis_scale * rng.uniform(-1, 1, 3)
         shifts = within.joint_offset_metres * rng.standard_normal((JOINTS, 3))
-        return cls(speed, rotation(0, pitch) @ rotation(1, yaw) @ np.diag(scales), shifts)
+        warp = within.time_warp * rng.uniform(-1, 1, 2)
+        return cls(speed, rotation(0, pitch) @ rotation(1, yaw) @ np.diag(scales), shifts, warp)
 
     def moved(self, joints: np.ndarray) -> np.ndarray:
         """Joints (time, 20, 3), turned and stretched about the clip's mean hip centre; time stays as it is."""
         centre = joints[:, HIP_CENTRE].mean(axis=0)
         return np.asarray((joints - centre) @ self.matrix.T + centre + self.shifts)
+
+    def warped(self, times: np.ndarray) -> np.ndarray:
+        """Rising times from 0 on, shifted so that the clip runs at 1 + warp · (cos πu, cos 2πu) of its speed.
+
+        u is the share of the clip that has passed. The first and the last time stay, and the order does.
+        """
+        last = times[-1]
+        phases = np.pi * np.array([1, 2])
+        waves = np.sin(times[:, None] / max(last, 1) * phases) / phases  # (time, 2)
+        return np.asarray(np.clip(times + last * (waves @ self.warp), 0, last))
+
+
+UNCHANGED = Perturbation(1.0, np.eye(3), np.zeros((JOINTS, 3)), np.zeros(2))
 
 
 def rotation(axis: int, angle: float) -> np.ndarray:

@@ -4,6 +4,7 @@ Li, Zhang, Liu, "Action Recognition Based on a Bag of 3D Points", CVPR4HB 2010. 
 """
 
 from array import array
+from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 
@@ -15,6 +16,7 @@ JOINTS = 20
 COLUMNS = 4  # x, y, z, confidence
 HIP_CENTRE = 6
 FEET = (17, 18)
+HEAD = 19
 BONES = np.array(
     [
         (19, 0, 1, 0, 7, 9, 1, 8, 10, 2, 3, 6, 6, 4, 5, 13, 14, 15, 16),
@@ -22,6 +24,21 @@ BONES = np.array(
     ]
 ).T  # (19, 2)
 """Each bone's two joints; it points from the first to the second."""
+
+
+def _outwards() -> Iterator[tuple[int, int]]:
+    reached = {HIP_CENTRE}
+    while len(reached) < JOINTS:
+        for pair in BONES.tolist():
+            inner = reached.intersection(pair)
+            if len(inner) == 1:
+                (outer,) = set(pair) - inner
+                reached.add(outer)
+                yield inner.pop(), outer
+
+
+OUTWARDS = tuple(_outwards())
+"""The bones from the hip centre outwards: each one's inner joint is an earlier one's outer joint."""
 
 LARGEST_BYTES = 64 * 2**20
 """Some 80,000 frames; larger files are no skeletons of one clip."""
@@ -120,6 +137,22 @@ def bone_length(joints: np.ndarray) -> float:
     return size
 
 
-def normalised(joints: np.ndarray) -> np.ndarray:
-    """Relative to the hip centre of each frame, in units of the clip's mean bone length."""
-    return np.asarray((joints - joints[:, HIP_CENTRE, None]) / bone_length(joints))
+def normalised(joints: np.ndarray, *, each_frame: bool = True) -> np.ndarray:
+    """Relative to the hip centre of each frame, or of the first one, in units of the clip's mean bone length."""
+    centres = joints[:, HIP_CENTRE, None] if each_frame else joints[0, HIP_CENTRE]
+    return np.asarray((joints - centres) / bone_length(joints))
+
+
+def equal_bones(joints: np.ndarray) -> np.ndarray:
+    """The same hip centres and directions of bones, all as long as the clip's mean bone; no length, no direction.
+
+    Vemulapalli, Arrate, Chellappa, "Human Action Recognition by Representing 3D Skeletons as Points in a Lie Group",
+    CVPR 2014, give all bodies the lengths of one of them; equal lengths need no such body.
+    """
+    length = bone_length(joints)
+    equal = joints.copy()
+    for inner, outer in OUTWARDS:
+        bone = joints[:, outer] - joints[:, inner]
+        size = np.linalg.norm(bone, axis=1, keepdims=True)
+        equal[:, outer] = equal[:, inner] + length * np.divide(bone, size, out=np.zeros_like(bone), where=size > 0)
+    return equal

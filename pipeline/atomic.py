@@ -62,6 +62,11 @@ def sweep(folder: Path) -> list[Path]:
     return leftovers
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether a file is a temporary one that a process may be writing."""
+    return _TEMPORARY.fullmatch(path.name) is not None and not _abandoned(path)
+
+
 def set_aside(path: Path, error: Exception) -> NoReturn:
     """Give a damaged file another name, and raise DamagedStore that says so.
 

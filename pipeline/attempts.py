@@ -6,12 +6,15 @@ reason into the note. Whoever is killed from outside, for lack of memory or by i
 
 import faulthandler
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 NOTE = ".started"
+FAULTS = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
+"""The signals that the interpreter signs."""
 _DEATH = re.compile(r"^Fatal Python error: (?P<fault>.+)$(?P<threads>(?:\n(?!Fatal Python error: ).*)*)", re.MULTILINE)
 _FRAME = re.compile(r"Current thread .*\n  File \"(?P<file>.+)\", line (?P<line>\d+)")
 _STDERR = 2
@@ -31,7 +34,7 @@ def attempt(note: Path, video: str) -> Iterator[list[str]]:
         with _signing(file):
             try:
                 yield earlier
-            except Exception:
+            except BaseException:  # told to end, too
                 if not earlier:
                     note.unlink(missing_ok=True)
                 raise
@@ -41,11 +44,6 @@ def attempt(note: Path, video: str) -> Iterator[list[str]]:
 def in_hand(journal: Path) -> list[str]:
     """The videos that are being computed, or were when their process died."""
     return sorted(_text(note).partition("\n")[0] for note in journal.glob(f"*{NOTE}"))
-
-
-def deaths(journal: Path) -> int:
-    """How many processes died with a video of this journal in hand."""
-    return sum(len(_deaths(note)) for note in journal.glob(f"*{NOTE}"))
 
 
 def _deaths(note: Path) -> list[str]:

@@ -1,8 +1,9 @@
-"""Drawings of the report: inline SVG in the page's own text colour."""
+"""Drawings of the report: inline SVG in the page's own colours."""
 
 import io
 import re
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,78 +14,81 @@ if TYPE_CHECKING:
 
     from pipeline.fit import Curves
 
-_INK = "#010203"  # stands for the page's own text colour
-_BLUE = (0.16, 0.45, 0.85)
+_COLOURS = {"#010203": "currentColor", "#010204": "var(--right)", "#010205": "var(--line)"}
+_INK, _LINE, _RULE = _COLOURS
+_SIZE_INCHES = (5.0, 3.0)
+_TIP = "tip:"
 
 
-def training_curves(name: str, labels: Sequence[str], curves: "Sequence[Curves | None]") -> str:
-    """Loss and accuracy by epoch, a line a run; dotted where the first run's learning rate changes."""
-
-    def draw(figure: "Figure") -> None:
-        loss, accuracy = figure.subplots(1, 2)
-        for label, curve in zip(labels, curves, strict=True):
-            if curve is not None:
-                epochs = range(1, len(curve.loss) + 1)
-                marker = "." if len(epochs) == 1 else None
-                loss.plot(epochs, curve.loss, label=label, marker=marker)
-                accuracy.plot(epochs, [100 * value for value in curve.accuracy], marker=marker)
-        loss.set(xlabel="epoch", ylabel="training loss")
-        accuracy.set(xlabel="epoch", ylabel="training accuracy [%]")
-        first = next(curve for curve in curves if curve is not None)
-        falls = [epoch for epoch in range(1, len(first.lr)) if first.lr[epoch] != first.lr[epoch - 1]]
-        for axes in (loss, accuracy):
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            for epoch in falls:
-                axes.axvline(epoch + 0.5, linestyle=":", color=_INK, alpha=0.5)
-        if len(loss.lines) - len(falls) <= 8:
-            loss.legend(frameon=False)
-
-    return _svg(name, "training loss and accuracy by epoch", (9, 3.2), draw)
+def training_curves(name: str, labels: Sequence[str], curves: "Sequence[Curves | None]") -> list[str]:
+    """Loss and accuracy by epoch: each run thin, their mean bold; dotted where the first run's rate changes."""
+    drawn = [(label, curve) for label, curve in zip(labels, curves, strict=True) if curve is not None]
+    rates = drawn[0][1].lr
+    falls = [epoch for epoch in range(1, len(rates)) if rates[epoch] != rates[epoch - 1]]
+    loss = {label: curve.loss for label, curve in drawn}
+    accuracy = {label: tuple(100 * share for share in curve.accuracy) for label, curve in drawn}
+    return [
+        _curves(f"{name}-loss", "training loss", loss, falls),
+        _curves(f"{name}-accuracy", "training accuracy [%]", accuracy, falls),
+    ]
 
 
-def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> str:
-    """Rows true, columns predicted, shares of the row as opacity; counts in the cells of small matrices."""
-    shown = counts if counts[:, -1].any() else counts[:, :-1]
-    shares = shown / np.maximum(shown.sum(axis=1, keepdims=True), 1)
-    image = np.dstack([np.broadcast_to(channel, shown.shape) for channel in _BLUE] + [0.8 * shares])
-    side = min(2.5 + 0.4 * len(classes), 14)
-    size = min(9.0, 72 * (side - 2.5) / len(classes) * 0.8)
+def _curves(name: str, quantity: str, runs: dict[str, tuple[float, ...]], falls: Sequence[int]) -> str:
+    from matplotlib.ticker import MaxNLocator
 
     def draw(figure: "Figure") -> None:
         axes: Axes = figure.subplots()
-        axes.imshow(image, interpolation="none")
-        columns = [*classes, "failed"][: shown.shape[1]]
-        axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=size)
-        axes.set_yticks(range(len(classes)), classes, fontsize=size)
-        axes.tick_params(length=0)
-        axes.set(xlabel="predicted", ylabel="true")
-        if len(classes) <= 25:
-            for (true, predicted), count in np.ndenumerate(shown):
-                if count:
-                    axes.text(predicted, true, str(count), ha="center", va="center", fontsize=size)
+        several = len(runs) > 1
+        for label, values in runs.items():
+            style = {"color": _LINE, "alpha": 0.45, "linewidth": 0.9} if several else {"color": _LINE, "linewidth": 2.2}
+            _line(axes, values, f"{label}: {values[-1]:.3g} at the end", **style)
+        if several:
+            epochs = min(map(len, runs.values()))
+            mean = np.mean([values[:epochs] for values in runs.values()], axis=0)
+            _line(axes, mean, f"mean of {len(runs)} runs: {mean[-1]:.3g} at the end", color=_LINE, linewidth=2.4)
+        for epoch in falls:
+            rule = axes.axvline(epoch + 0.5, linestyle=":", color=_INK, alpha=0.5)
+            rule.set_gid(f"{_TIP}the learning rate changes after epoch {epoch}")
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.grid(color=_RULE)
+        axes.set_axisbelow(True)
 
-    return _svg(name="confusion", description="confusion matrix", size=(side, side), draw=draw)
+    return _svg(name, f"{quantity} by epoch", draw)
 
 
-def _svg(name: str, description: str, size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
-    """An inline SVG in the page's text colour; the same drawing gives the same bytes."""
+def _line(axes: "Axes", values: Sequence[float] | np.ndarray, tip: str, **style: Any) -> None:
+    marker = "o" if len(values) == 1 else None
+    (line,) = axes.plot(range(1, len(values) + 1), values, marker=marker, **style)
+    line.set_gid(_TIP + tip)
+
+
+def _svg(name: str, description: str, draw: Callable[["Figure"], None]) -> str:
+    """An inline SVG, drawn so that it is read at half its size; the same drawing gives the same bytes.
+
+    Colours become the page's; what has a group id that begins with ``tip:`` gets that as its title.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
-    inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-    style: Any = dict.fromkeys(inked, _INK)
-    style |= {"svg.hashsalt": name, "svg.fonttype": "none", "text.parse_math": False, "font.size": 9}
-    style |= {"axes.spines.top": name == "confusion", "axes.spines.right": name == "confusion"}
+    inked = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
+    style: Any = dict.fromkeys(inked, _INK) | {"axes.edgecolor": _RULE, "xtick.color": _INK}
+    style |= {"svg.hashsalt": name, "svg.fonttype": "none", "text.parse_math": False, "font.size": 11}
+    style |= dict.fromkeys(("axes.spines.top", "axes.spines.right", "axes.spines.left"), False)
+    style |= {"ytick.major.size": 0, "xtick.major.size": 3}
     text = io.StringIO()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(style)
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
         draw(figure)
-        figure.savefig(
-            text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(text, format="svg", transparent=True, metadata=metadata)
     drawing = text.getvalue()
-    drawing = drawing[drawing.index("<svg") :].replace(_INK, "currentColor")
+    drawing = drawing[drawing.index("<svg") :]
+    for placeholder, colour in _COLOURS.items():
+        drawing = drawing.replace(placeholder, colour)
+    drawing = re.sub(rf'<g id="{_TIP}([^"]*)"([^>]*)>', r"<g\2><title>\1</title>", drawing)
     drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)  # nothing refers to groups, and pages hold several drawings
-    return drawing.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)
+    drawing = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", drawing)
+    return drawing.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)

@@ -1,9 +1,12 @@
 """What goes wrong through no fault of this program."""
 
 import errno
+import os
+import re
 
 NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """The ``errno`` of an OSError where a disk, a quota or a limit on file sizes leaves no room."""
+_SAID = re.compile("|".join([*map(os.strerror, NO_SPACE), rf"errno = ({'|'.join(map(str, NO_SPACE))})\b"]))
 
 
 class InputError(ValueError):
@@ -27,3 +30,15 @@ class UnusableVideo(InputError):
 
 class DamagedStore(InputError):
     """A sealed file was truncated or altered; it has been set aside, and whoever makes such files makes it again."""
+
+
+def lacks_space(error: BaseException | None) -> bool:
+    """Whether a full disk, quota or limit on file sizes is behind an error, or behind one that it came from.
+
+    Libraries that write by themselves say so in their messages alone.
+    """
+    while error is not None:
+        if getattr(error, "errno", None) in NO_SPACE or _SAID.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

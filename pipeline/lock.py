@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.errors import InputError
+
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -24,6 +26,21 @@ def alone(wanted: Path, lock: Path) -> Iterator[None]:
     with open(lock, "ab") as file:
         try:
             _take(file.fileno(), int.from_bytes(digest), wanted)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        yield
+
+
+@contextmanager
+def everything(lock: Path) -> Iterator[None]:
+    """Let nobody begin to make anything while the block runs. Raises InputError where somebody is at it already."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "ab") as file:
+        try:
+            fcntl.lockf(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise InputError(f"a run is at work in {lock.parent}: wait until it has ended, then try again") from None
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise

@@ -1,16 +1,17 @@
 """Scores of test videos by id: checked, saved, aligned and fused."""
 
+import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import PositiveFloat, model_validator
 
-from pipeline.atomic import whole
+from pipeline.atomic import set_aside, whole
 from pipeline.config import Config
 from pipeline.errors import InputError
 
@@ -65,21 +66,29 @@ class Scores:
         rows = np.array([place[id] for id in ids], np.intp)
         return type(self)(tuple(ids), self.values[rows], self.kind, self.classes, tuple(failed))
 
-    def save(self, path: Path) -> None:
-        """Write an .npz archive atomically."""
+    def save(self, path: Path, provenance: Mapping[str, Any]) -> None:
+        """Write an .npz archive atomically; provenance: where the scores come from, JSON values."""
         ids, classes, failed = (np.array(names, np.str_) for names in (self.ids, self.classes, self.failed))
+        names = {"ids": ids, "classes": classes, "failed": failed, "kind": np.array(self.kind)}
+        origin = np.array(json.dumps(provenance, sort_keys=True))
         with whole(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, ids=ids, values=self.values, kind=np.array(self.kind), classes=classes, failed=failed)
+            np.savez(file, allow_pickle=False, values=self.values, provenance=origin, **names)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote. Raises InputError where the file is damaged or something else."""
+        """Read what ``save`` wrote. Raises DamagedStore, having set the file aside, where it is not whole."""
         try:
             with np.load(path, allow_pickle=False) as archive:
                 ids, classes, failed = (tuple(archive[name].tolist()) for name in ("ids", "classes", "failed"))
                 return cls(ids, archive["values"], archive["kind"].item(), classes, failed)
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError, AttributeError) as error:
-            raise InputError(f"{path}: no file of scores ({error}); delete it, and it is made anew") from error
+            set_aside(path, error)
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """Where a file of scores comes from. Raises what ``np.load`` does where the file is damaged."""
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(json.loads(archive["provenance"].item()))
 
 
 class Fusion(Config):

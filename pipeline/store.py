@@ -77,6 +77,15 @@ class Journal:
         with suppress(OSError):  # another state's videos are in it, or it is gone
             self.folder.rmdir()
 
+    def discard_sealed(self, shards: Iterable[Path]) -> None:
+        """Forget what these shards hold: a process was killed, or slower than another, after they were sealed."""
+        held = holders(shards)
+        for path in self.folder.iterdir():
+            if path.stem in held:
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+
     def _note(self, keys: Keys) -> Path:
         return self.folder / f"{keys.name}{NOTE}"
 
@@ -150,8 +159,10 @@ class Store:
     def __getstate__(self) -> dict[str, Any]:
         return {"index": self.index, "_files": {}, "_process": -1}
 
-    def read(self, video: str, variant: int = 0, arrays: Sequence[str] | None = None) -> Row:
-        """One row, all its arrays or the named ones, in memory.
+    def read(
+        self, video: str, variant: int = 0, arrays: Sequence[str] | None = None, part: slice | tuple[()] = ()
+    ) -> Row:
+        """One row, all its arrays or the named ones, in memory; of each array only ``part`` of its first axis.
 
         Raises KeyError where the store has no such row, InputError where the row has no such array.
         """
@@ -160,8 +171,8 @@ class Store:
         with self._reading(shard) as file:
             group = file[place]
             held = list(group)
-            read = {name: group[name][()] for name in held if arrays is None or name in arrays}
-            attributes = _attributes(group)
+            read = {name: group[name][part] for name in held if arrays is None or name in arrays}
+            attributes = attributes_of(group)
         if arrays is not None and (missing := set(arrays) - set(held)):
             raise InputError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(held)}")
         return Row(read, attributes)
@@ -181,7 +192,7 @@ class Store:
         found: dict[str, Failure] = {}
         for video in self._ids("failures"):
             with self._reading(self._shard(_failure_path(video))) as file:
-                found[video] = _failure(file[_failure_path(video)])
+                found[video] = failure_of(file[_failure_path(video)])
         return found
 
     def ids(self) -> list[str]:
@@ -274,12 +285,14 @@ def _text(value: str) -> np.bytes_:
     return np.bytes_(value.encode())
 
 
-def _attributes(group: h5py.Group) -> dict[str, float | int | str]:
+def attributes_of(group: h5py.Group) -> dict[str, float | int | str]:
+    """The attributes of a row's group as they were written."""
     read = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in read.items()}
 
 
-def _failure(reason: h5py.Dataset) -> Failure:
+def failure_of(reason: h5py.Dataset) -> Failure:
+    """What is noted of a video without rows."""
     return Failure(reason[0].decode(), int(reason.attrs["frames_decoded"]))
 
 

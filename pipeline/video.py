@@ -1,6 +1,8 @@
 """Video files to frames with their times, and back. The only module that knows PyAV.
 
-Frames are decoded in order, in a thread of their own, without seeking: headers lie about counts, seeking is by time.
+Frames are decoded in order, without seeking: headers lie about counts, seeking is by time. One thread decodes and
+converts, each frame while it is in that core's cache: a second thread took as much as it gave, from 320×240 to
+1920×1080, and is better spent on another video.
 A file is read through Python's own file object, so what the disk does raises its OSError, and whatever libav complains
 of is the video's own fault.
 
@@ -13,13 +15,12 @@ nearest multiple of 90 degrees.
 
 import errno
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import av
 import cv2
@@ -34,7 +35,6 @@ from pipeline.late_errors import LateErrors
 
 Image = NDArray[np.uint8]
 Colour = Literal["rgb", "grey"]
-T = TypeVar("T")
 
 # Without these swscale halves the chroma's width, which costs 4:2:0 nothing, and rounds by table.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -45,7 +45,6 @@ _LEAST_OF_HEADER = 0.9  # headers lie by a few frames in either direction
 _REPEATABLE = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 _BLOCK_BYTES = 64 * 2**20
 _SHORTEST_S = 1e-6
-_AHEAD_FRAMES = 8  # decoded while as many are converted: libav and OpenCV let go of the interpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class Block:
 
 
 def decode(
-    path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None = None, block_frames: int = 32
+    path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None = None, block_frames: int = 8
 ) -> Iterator[Block]:
     """Stream the clip in blocks of at most ``block_frames`` frames and 64 MiB (but one frame at the least).
 
@@ -85,7 +84,7 @@ def decode(
         )
     seen, blocks, fault = 0, _Blocks(colour, block_frames), ""
     try:
-        with closing(_decoded(path)) as source, closing(_ahead(source)) as decoded:
+        with closing(_decoded(path)) as decoded:
             for frame, time, fps in decoded:
                 seen += 1
                 if seen > first:
@@ -208,32 +207,6 @@ def _memory_for_libav() -> bool:
     except MemoryError:
         return False
     return True
-
-
-def _ahead(source: Iterator[T]) -> Generator[T]:
-    """The items of ``source``, the next few already on their way in another thread while the last few are used."""
-
-    def some() -> tuple[list[T], Exception | None]:
-        items: list[T] = []
-        try:
-            for item in islice(source, _AHEAD_FRAMES):
-                items.append(item)  # one by one, so that what came before an error is kept
-        except Exception as error:
-            return items, error
-        return items, None
-
-    with ThreadPoolExecutor(1, "decode") as pool:
-        coming = pool.submit(some)
-        while True:
-            items, error = coming.result()
-            more = error is None and len(items) == _AHEAD_FRAMES
-            if more:
-                coming = pool.submit(some)
-            yield from items
-            if error is not None:
-                raise error
-            if not more:
-                return
 
 
 @dataclass

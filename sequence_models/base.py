@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from pipeline.config import Config
 from pipeline.hyperparameters import Fit
@@ -54,20 +54,24 @@ class TrainedModel(Model):
     """A model trained by ``pipeline.fit``.
 
     standardise: each feature to mean 0 and deviation 1 over all steps of the training sequences; constant ones to 0.
+    input_dropout: the share of features that is zeroed in training, drawn anew for every step, while the others grow
+    (Srivastava et al., *Dropout: A Simple Way to Prevent Neural Networks from Overfitting*, JMLR 2014).
     """
 
     fit: Fit
     standardise: bool = True
+    input_dropout: float = Field(0.0, ge=0, lt=1)
 
     @abstractmethod
     def network(self, features: int, classes: int) -> "Network":
-        """The network that sees features as they come, or standardised."""
+        """The network that sees features as they come, or standardised and with some dropped."""
 
     def build(self, features: int, classes: int) -> "Network":
         from sequence_models.networks.standardised import Standardised
 
         network = self.network(features, classes)
-        return Standardised(network, features) if self.standardise else network
+        plain = not self.standardise and not self.input_dropout
+        return network if plain else Standardised(network, features, dropout=self.input_dropout)
 
     def train(
         self, network: "Network", examples: "Examples", *, seed: int, device: str, checkpoint: "Path"
@@ -75,6 +79,6 @@ class TrainedModel(Model):
         from pipeline.fit import fit
         from sequence_models.networks.standardised import Standardised
 
-        if isinstance(network, Standardised):
+        if isinstance(network, Standardised) and self.standardise:
             network.measure(examples)
         return fit(network, examples, self.fit, seed=seed, device=device, checkpoint=checkpoint)

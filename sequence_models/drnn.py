@@ -1,6 +1,6 @@
 """The differential recurrent neural network."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -17,6 +17,8 @@ class DRNN(TrainedModel):
     order 0 is the paper's LSTM, 1 and 2 its dRNNs. The defaults are the paper's, rate and epochs among them (section
     4.2); optimiser, batch and initialisation it does not name.
     """
+
+    version: ClassVar[int] = 2
 
     name: Literal["drnn"] = "drnn"
     order: NonNegativeInt = 2

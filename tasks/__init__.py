@@ -3,7 +3,7 @@
 import logging
 import multiprocessing
 
-from tasks import processes  # noqa: F401 (luigi's events are its doors)
+from tasks import leftovers, processes  # noqa: F401 (luigi's events are their doors)
 from tasks.base import OneSentence
 from tasks.evaluation import Evaluate, EvaluateAll, Fuse
 from tasks.features import Extract, ExtractShard, FitExtractor
@@ -26,8 +26,8 @@ __all__ = [
     "Train",
 ]
 
-# A worker forked from luigi's own process would inherit its threads, and one that starts from nothing would import torch
-# for seconds: workers are forked from a server that has imported everything and done nothing.
+# A worker forked from luigi's own process would inherit its threads, and one that starts from nothing imports torch for
+# seconds: workers are forked from a server that has imported everything and done nothing.
 multiprocessing.set_start_method("forkserver", force=True)
 multiprocessing.set_forkserver_preload(["tasks", "torch", "pipeline.fit", "pipeline.store", "pipeline.video"])
 logging.getLogger("luigi-interface").addFilter(OneSentence())

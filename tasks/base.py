@@ -1,5 +1,6 @@
 """What all tasks share: parameters that are whole configurations, and outputs named by fingerprints."""
 
+import errno
 import json
 import logging
 import os
@@ -16,12 +17,13 @@ import luigi
 from pydantic import TypeAdapter
 
 from pipeline.config import parse
-from pipeline.errors import NO_SPACE, DamagedStore, InputError
+from pipeline.errors import DamagedStore, InputError, lacks_space
 from pipeline.row import Failure
 from tasks import settings
 
 T = TypeVar("T")
 
+UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 VERSIONS_OF = ("torch", "torchvision", "opencv-contrib-python-headless", "h5py", "av", "scikit-learn", "numpy")
 
 
@@ -48,7 +50,7 @@ class SettledTask(luigi.Task):
     """A task that takes the settings along to the process that runs it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "settings": settings.current().to_str_params()}
+        return {**self.__dict__, "settings": settings.handed_on()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         settings.adopt(state["settings"])
@@ -101,6 +103,10 @@ class Stage(SettledTask):
         """The file whose existence means that the stage is complete."""
 
     @abstractmethod
+    def origin(self, **more: Any) -> dict[str, Any]:
+        """The provenance of its file: what it is computed from, by names, and ``more`` of how."""
+
+    @abstractmethod
     def compute(self) -> None:
         """Make the file."""
 
@@ -125,6 +131,11 @@ class Stage(SettledTask):
             except FileNotFoundError:
                 if not self.complete():  # else another run was faster, and has cleared up
                     raise
+            except Exception as error:
+                sentence = explained(error)
+                if sentence is None:
+                    raise
+                yield Mistake(sentence=sentence)
 
     def __str__(self) -> str:
         try:
@@ -133,8 +144,33 @@ class Stage(SettledTask):
             return str(self.task_id)
 
 
-def origin(stage: Stage, components: Any, upstream: Any, **more: Any) -> dict[str, Any]:
-    """The provenance of a sealed file."""
+class Mistake(Root):
+    """What a stage met that trying again would not mend. It fails once; the stages that yield it are left waiting."""
+
+    sentence = luigi.Parameter()
+
+    def up_to_date(self) -> bool:
+        return False
+
+    def run(self) -> None:
+        raise InputError(self.sentence)
+
+
+def explained(error: BaseException) -> str | None:
+    """The sentence that says what the user can do about an error; None for an error that is no user's."""
+    if isinstance(error, InputError):
+        return str(error)
+    if lacks_space(error):
+        return f"no space left on {settings.store()}: free some and run again; what was journaled is kept"
+    if isinstance(error, OSError) and error.errno in UNFIT and str(error.filename).startswith(str(settings.store())):
+        return f"{error.filename}: {error.strerror}; the store in [kinescope] must be a folder that can be written"
+    if isinstance(error, luigi.parameter.MissingParameterException):
+        return str(error).rpartition("]: ")[2]
+    return None
+
+
+def origin(stage: Stage, components: Any, upstream: Mapping[str, str], **more: Any) -> dict[str, Any]:
+    """The provenance of a sealed file. upstream: fingerprints and digests by name."""
     return {
         "stage": stage.task_family,
         "fingerprint": stage.fingerprint,
@@ -168,14 +204,18 @@ def _commit() -> str:
     return answer.stdout.strip()
 
 
+class Terminated(SystemExit):
+    """A worker was told to end."""
+
+
 class OneSentence(logging.Filter):
-    """A user's mistake, or a full disk, is logged as its one sentence, without the traceback."""
+    """What a user can mend is logged as its one sentence, without the traceback, and what a user ended not at all."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        sentence = str(error) if isinstance(error, InputError) else ""
-        if isinstance(error, OSError) and error.errno in NO_SPACE:
-            sentence = f"no space left: {error}; free some and run again, which goes on from here"
-        if sentence:
+        if isinstance(error, Terminated):
+            return False
+        sentence = explained(error) if error else None
+        if sentence is not None:
             record.msg, record.args, record.exc_info, record.exc_text = sentence, (), None, None
         return True

@@ -1,36 +1,57 @@
 """The console script ``kinescope``."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from luigi.configuration import add_config_path
+from typer.core import TyperGroup
 
 from pipeline.errors import InputError
+from tasks import settings
 from tasks.experiment import bundled, load_experiment
+from tasks.shelves import located
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+if TYPE_CHECKING:
+    from tasks.evaluation import Evaluate
+
+PROJECT = Path(__file__).parent.parent / "luigi.cfg"
+MISTAKE = 2
+DAMAGED = 1
+
+
+class Sentences(TyperGroup):
+    """Commands whose users' mistakes end in one sentence."""
+
+    def invoke(self, context: Any) -> Any:
+        try:
+            return super().invoke(context)
+        except InputError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(MISTAKE) from None
+
+
+app = typer.Typer(cls=Sentences, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="a bundled name, or the path of a TOML file")]
+Place = Annotated[str, typer.Argument(metavar="STORE", help="the store, or in it a data set, a stage or a file")]
 
 
 @app.callback()
 def _main() -> None:
     """Offline action recognition: features into stores once, sequence models on the stores."""
+    if Path("luigi.cfg").resolve() != PROJECT:  # one with a setting or two needs what ours says of the rest
+        for path in (str(PROJECT), "luigi.cfg", os.environ.get("LUIGI_CONFIG_PATH", "")):
+            if Path(path).is_file():
+                add_config_path(path)
+    settings.current()
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def run(
-    context: typer.Context,
-    experiment: Annotated[str, typer.Argument(help="a bundled experiment's name, or the path of a TOML file")],
-) -> None:
+def run(context: typer.Context, experiment: Name) -> None:
     """Evaluate an experiment; options that follow are luigi's own, such as --workers 4."""
-    if not Path("luigi.cfg").exists() and "LUIGI_CONFIG_PATH" not in os.environ:
-        add_config_path(str(Path(__file__).parent.parent / "luigi.cfg"))
-    try:
-        load_experiment(experiment)
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(code=2) from None
+    load_experiment(experiment)
     from luigi.retcodes import run_with_retcodes
 
     run_with_retcodes(["--module", "tasks", "Evaluate", "--experiment", experiment, *context.args])
@@ -47,3 +68,95 @@ def list_experiments() -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         typer.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+
+
+@app.command()
+def why(experiment: Name) -> None:
+    """What a run would do, and because of what."""
+    from tasks.why import why as lines
+
+    _say(lines(_evaluation(experiment)))
+
+
+@app.command()
+def inspect(
+    store: Place = "",
+    video: Annotated[str | None, typer.Argument(help="a video id: its arrays, with statistics")] = None,
+) -> None:
+    """What a store holds: arrays with shapes and sizes, where they come from, failures."""
+    from tasks.inspection import describe
+
+    _say(describe(located(store), video))
+
+
+@app.command()
+def failures(
+    where: Annotated[str, typer.Argument(metavar="[EXPERIMENT or STORE]", help="by default the whole store")] = "",
+) -> None:
+    """The videos that could not be used, with reasons and the frames that did decode."""
+    from tasks.inspection import failed_in, read_by
+    from tasks.shelves import under
+
+    named = where in bundled() or where.endswith(".toml")
+    _say(failed_in(read_by(_evaluation(where)) if named else under(located(where))))
+
+
+@app.command()
+def verify(store: Place = "") -> None:
+    """Read everything that was sealed; what is damaged is set aside, and the next run makes it again."""
+    from tasks.verification import sealed
+    from tasks.verification import verify as damaged
+
+    files = sealed(located(store))
+    found = _say(damaged(files))
+    typer.echo(f"{len(files)} files read, {found} damaged" + (": the next run makes them again" if found else ""))
+    raise typer.Exit(DAMAGED if found else 0)
+
+
+@app.command()
+def gc(
+    experiments: Annotated[list[str] | None, typer.Argument(metavar="[EXPERIMENT ...]", help="what to keep")] = None,
+    all_bundled: Annotated[
+        bool, typer.Option("--all-bundled", help="keep what any bundled experiment reaches")
+    ] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="free it; else it is only listed")] = False,
+) -> None:
+    """List, or free, what the named experiments do not reach: other stages, superseded shards, damaged files."""
+    from tasks.garbage import collect, present
+
+    named = [_evaluation(name) for name in experiments or []]
+    kept = [*named, *(present(map(_evaluation, bundled())) if all_bundled else [])]
+    if not kept:
+        none = "the store has nothing of the bundled experiments: " if all_bundled else ""
+        raise InputError(f"{none}name experiments to keep, such as kinescope gc stick-figures, or give --all-bundled")
+    _say(collect(kept, delete=delete))
+
+
+@app.command()
+def export(
+    store: Place,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder, or one of an export that was interrupted")],
+    npy: Annotated[bool, typer.Option("--npy", help="one .npy file an array")] = False,
+) -> None:
+    """Write OUT/<video id>/<variant>/<array>.npy, and labels, failures and provenance as JSON."""
+    from tasks.export import export as write
+
+    if not npy:
+        raise InputError("in which form? --npy writes one .npy file an array")
+    new = write(located(store), out)
+    typer.echo(f"{new} rows written, and all are there: {out}")
+
+
+def _evaluation(name: str) -> "Evaluate":
+    from tasks.evaluation import Evaluate
+
+    load_experiment(name)
+    return Evaluate(experiment=name)
+
+
+def _say(lines: Iterable[str]) -> int:
+    """Print lines as they come; returns how many there were."""
+    count = 0
+    for count, line in enumerate(lines, start=1):  # noqa: B007 (the last count is the result)
+        typer.echo(line)
+    return count

@@ -10,10 +10,11 @@ import luigi
 
 from data.base import Dataset
 from pipeline.atomic import write_text
+from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.scores import Fusion
 from tasks import settings
-from tasks.base import ConfigParameter, Root, Stage
+from tasks.base import ConfigParameter, Root, Stage, origin
 from tasks.experiment import DEFAULT, Experiment, Stream, load_experiment
 from tasks.index import AnyDataset, Index, folds
 from tasks.training import Predict
@@ -35,7 +36,16 @@ class Fuse(Stage):
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint("Fuse", self.fusion.significant(str), [stage.fingerprint for stage in self.requires()])
+        return fingerprint("Fuse", self.fusion.significant(str), self.upstream.values())
+
+    @property
+    def upstream(self) -> dict[str, str]:
+        """The fingerprint of each stream's scores."""
+        names = [stream.title for stream in self.streams]
+        return dict(zip(names, [stage.fingerprint for stage in self.requires()], strict=True))
+
+    def origin(self, **more: Any) -> dict[str, Any]:
+        return origin(self, self.fusion.significant(str), self.upstream, **more)
 
     def path(self) -> Path:
         return settings.store() / self.dataset.store_name / f"fused-{self.fingerprint}" / "scores.npz"
@@ -43,7 +53,7 @@ class Fuse(Stage):
     def compute(self) -> None:
         from pipeline.scores import Scores, fuse
 
-        fuse([Scores.load(stage.path()) for stage in self.requires()], self.fusion).save(self.path())
+        fuse([Scores.load(stage.path()) for stage in self.requires()], self.fusion).save(self.path(), self.origin())
 
 
 class Evaluate(Root):
@@ -103,21 +113,39 @@ class Evaluate(Root):
         from tasks.results import gather
 
         yield self.index
-        features = [stage.features for run in self.runs for stage in self.predictions(*run)]
-        yield [*features, *(stage for run in self.runs for stage in self.results(*run))]
+        yield self.stages()
         result = gather(self)
         report.write(result, self.folder())
+        if not self.up_to_date():
+            print(f"\n{self.summary()}", flush=True)
         self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
+
+    def stages(self) -> list[Stage]:
+        """All that the report reads: features, curves of the training, scores."""
+        predictions = [stage for run in self.runs for stage in self.predictions(*run)]
+        results = [stage for run in self.runs for stage in self.results(*run)]
+        trained = [training for stage in predictions for training in stage.training()]
+        return [*(stage.features for stage in predictions), *trained, *predictions, *results]
 
     def summary(self) -> str:
         """The table for the terminal, and where the report is."""
         return f"{(self.folder() / 'table.txt').read_text()}\nreport: {self.folder() / 'report.html'}"
 
 
+class Names(luigi.ListParameter):  # type: ignore[type-arg]
+    """Names of experiments; on the command line they are JSON."""
+
+    def parse(self, text: str) -> Any:
+        try:
+            return super().parse(text)
+        except ValueError:
+            raise InputError(f"names in JSON are needed, such as '[\"{DEFAULT}\"]', not {text!r}") from None
+
+
 class EvaluateAll(Root):
     """Several experiments, and one table of what was measured beside what was reported."""
 
-    experiments = luigi.ListParameter(description="names of bundled experiments, or paths of TOML files")
+    experiments = Names(description="names of bundled experiments, or paths of TOML files")
 
     @property
     def evaluations(self) -> list[Evaluate]:

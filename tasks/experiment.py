@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 from pipeline.config import Config, one_of, parse, read_toml, unknown
 from pipeline.errors import InputError
 from pipeline.reducer import PCA
-from pipeline.report import Metric
+from pipeline.results import Metric
 from pipeline.scores import Fusion
 from sequence_models import MODELS
 from sequence_models.base import Model

@@ -13,7 +13,6 @@ from extractors import EXTRACTORS
 from extractors.base import Clip, Extractor, FittedNetwork, Labelled
 from extractors.weights import locate
 from pipeline.atomic import link
-from pipeline.attempts import deaths
 from pipeline.config import one_of
 from pipeline.content import Digests
 from pipeline.errors import InputError
@@ -68,10 +67,10 @@ class ExtractionStage(Stage):
         return [FitExtractor(dataset=self.dataset, extractor=self.extractor, fold=self.fold)]
 
     def origin(self, **more: Any) -> dict[str, Any]:
-        """Provenance of this stage's files."""
-        inputs = [stage.fingerprint for stage in self.fitting()]
+        inputs = {f"{self.extractor.name}-fit": stage.fingerprint for stage in self.fitting()}
         if self.extractor.upstream is not None:
-            inputs.append(keyed(self.dataset, self.extractor.upstream, self.fold).fingerprint)
+            upstream = keyed(self.dataset, self.extractor.upstream, self.fold)
+            inputs[self.extractor.upstream.name] = upstream.fingerprint
         return origin(self, self.extractor.significant(weights_digest), inputs, **more)
 
 
@@ -79,6 +78,8 @@ class ExtractShard(ExtractionStage):
     """The rows of the videos dealt to one shard."""
 
     shard = luigi.IntParameter()
+    crashes = 0
+    """How many of its processes died, in this run, of a fault that a video is to blame for."""
 
     @property
     def uses_gpu(self) -> bool:
@@ -98,8 +99,8 @@ class ExtractShard(ExtractionStage):
 
     @property
     def retry_count(self) -> int:  # type: ignore[override]
-        """Failures that end it. Those of processes that died of a video in hand come on top: the video is found out."""
-        return ATTEMPTS + deaths(self.journal)
+        """Failures that end it. Those of processes that a video killed come on top: the others shall go on."""
+        return ATTEMPTS + self.crashes
 
     def compute(self) -> None:
         from pipeline.shard import fill
@@ -111,7 +112,7 @@ class ExtractShard(ExtractionStage):
             self._sources(),
             self._build,
             journal=Journal(self.journal),
-            earlier=self._earlier(),
+            earlier=self.earlier(),
             provenance=self.origin(device=settings.device()),
         )
 
@@ -148,11 +149,11 @@ class ExtractShard(ExtractionStage):
     def _number(self) -> str:
         return f"{self.shard:03d}-of-{library(self.dataset).shards:03d}"
 
-    def _earlier(self) -> list[Path]:
+    def earlier(self) -> list[Path]:
         """Sealed shards that may hold the same rows: of this number, or from another dealing."""
-        dealing = f"-of-{library(self.dataset).shards:03d}-"
+        number, dealing = self._number(), f"-of-{library(self.dataset).shards:03d}-"
         shards = sorted(self.folder.glob("[0-9]*-of-*.h5"))
-        return [path for path in shards if path.name.startswith(self._number()) or dealing not in path.name]
+        return [path for path in shards if path.name.startswith(number) or dealing not in path.name]
 
 
 class Extract(ExtractionStage):
@@ -174,10 +175,8 @@ class Extract(ExtractionStage):
         return linked and self.path().exists() and all(stage.path().exists() for stage in self.requires())
 
     def compute(self) -> None:
-        from pipeline.store import Journal, write_index
+        from pipeline.store import write_index
 
-        for stage in self.requires():  # a run that was killed after sealing a shard left its journal
-            Journal(stage.journal).discard(stage.videos())
         write_index(self.path(), [stage.path() for stage in self.requires()], self.origin())
         link(self.folder / "index.h5", self.path().name)
 
@@ -205,7 +204,11 @@ class FitExtractor(Stage):
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint("fit", *self._components())
+        significant, upstream = self._components()
+        return fingerprint("fit", significant, upstream.values())
+
+    def origin(self, **more: Any) -> dict[str, Any]:
+        return origin(self, *self._components(), **more)
 
     def path(self) -> Path:
         stage = f"{self.extractor.name}-fit-{self.fingerprint}"
@@ -221,13 +224,13 @@ class FitExtractor(Stage):
         material = Labelled(rows, rows.labels(labels(indexed)), len(indexed.listing.classes))
         checkpoint = self.path().with_name("checkpoint.pt")
         state, curves = self.network.train(material, device=device, checkpoint=checkpoint)
-        save_network(self.path(), state, curves, origin(self, *self._components(), device=device))
+        save_network(self.path(), state, curves, self.origin(device=device))
         checkpoint.unlink(missing_ok=True)
 
-    def _components(self) -> tuple[Any, list[str]]:
-        rows = self.requires().keyed
+    def _components(self) -> tuple[dict[str, Any], dict[str, str]]:
+        rows, upstream = self.requires().keyed, self.requires().extractor.name
         trained_on = rows_digest(rows, library(self.dataset), fold(self.dataset, self.fold).train)
-        return self.network.significant(weights_digest), [rows.fingerprint, trained_on]
+        return self.network.significant(weights_digest), {upstream: rows.fingerprint, "train videos": trained_on}
 
 
 def extract(dataset: Dataset, extractor: Extractor, number: int | None) -> Extract:

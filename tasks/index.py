@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +13,7 @@ import luigi
 
 from data import DATASETS
 from data.base import Dataset, Fold, Listing, Video
-from pipeline.atomic import write_text
+from pipeline.atomic import set_aside, write_text
 from pipeline.config import one_of
 from pipeline.content import Digests
 from pipeline.errors import InputError
@@ -24,6 +26,7 @@ else:
     AnyDataset = one_of(DATASETS, "data set")
 OVERFULL = 4
 """Shards are dealt anew only when they hold, on the mean, more than so many times the shard size."""
+_FORESEEN: "dict[Path, Library]" = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +38,20 @@ class Library:
     shards: int
 
     @classmethod
-    def load(cls, manifest: Path) -> Self:
-        """Read what ``save`` wrote."""
-        table = json.loads(manifest.read_text())
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote. Raises DamagedStore, having set the file aside, where it is not whole."""
+        try:
+            table = json.loads(path.read_text())
+        except ValueError as error:
+            set_aside(path, error)
         videos = tuple(_video(entry) for entry in table["videos"])
         return cls(Listing(tuple(table["classes"]), videos), Digests.of(table["files"]), table["shards"])
 
-    def save(self, manifest: Path) -> None:
+    def save(self, path: Path) -> None:
         """Write the manifest atomically."""
         videos = [{**asdict(video), "files": _names(video)} for video in self.listing.videos]
         known = {"classes": self.listing.classes, "videos": videos, "files": self.digests.entries}
-        write_text(manifest, json.dumps({**known, "shards": self.shards}))
+        write_text(path, json.dumps({**known, "shards": self.shards}))
 
     def shard(self, video_id: str) -> int:
         """The shard a video is dealt to: by a hash of its id, so that an insertion moves no other."""
@@ -94,10 +100,10 @@ class Index(Root):
         return [Generate(dataset=self.dataset)] if self.dataset.generated else []
 
     def output(self) -> luigi.LocalTarget:
-        return luigi.LocalTarget(str(_manifest(self.dataset)))
+        return luigi.LocalTarget(str(manifest(self.dataset)))
 
     def up_to_date(self) -> bool:
-        if not all(task.complete() for task in self.requires()) or not _manifest(self.dataset).exists():
+        if not all(task.complete() for task in self.requires()) or not manifest(self.dataset).exists():
             return False
         known = library(self.dataset)
         listed = self.dataset.listing(settings.data_root(self.dataset))
@@ -105,20 +111,36 @@ class Index(Root):
         return current and (self._verified or not self.verify)
 
     def run(self) -> None:
-        listing = self.dataset.listing(settings.data_root(self.dataset))
-        known = Library.load(_manifest(self.dataset)) if _manifest(self.dataset).exists() else None
-        digests = (known.digests if known else Digests({})).refreshed(_files(listing), rehash=self.verify)
-        Library(listing, digests, _shards(len(listing.videos), known)).save(_manifest(self.dataset))
+        self.survey().save(manifest(self.dataset))
         self._verified = True
+
+    def survey(self) -> Library:
+        """The data set as it is now: what ``run`` writes down. What changed is hashed."""
+        listing = self.dataset.listing(settings.data_root(self.dataset))
+        known = Library.load(manifest(self.dataset)) if manifest(self.dataset).exists() else None
+        digests = (known.digests if known else Digests({})).refreshed(_files(listing), rehash=self.verify)
+        return Library(listing, digests, _shards(len(listing.videos), known))
 
 
 def library(dataset: Dataset) -> Library:
     """The indexed data set, read once a process and again when its manifest is replaced."""
-    manifest = _manifest(dataset)
+    path = manifest(dataset)
+    if path in _FORESEEN:
+        return _FORESEEN[path]
     try:
-        return _loaded(manifest, manifest.stat().st_mtime_ns)
+        return _loaded(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
         raise InputError(f"{dataset.name} is not indexed yet: run Index, or Evaluate, which does it first") from None
+
+
+@contextmanager
+def foreseen(dataset: Dataset, survey: Library) -> Iterator[None]:
+    """Within the block the data set counts as indexed like that, and nothing is written: to foretell a run."""
+    _FORESEEN[manifest(dataset)] = survey
+    try:
+        yield
+    finally:
+        del _FORESEEN[manifest(dataset)]
 
 
 def fold(dataset: Dataset, number: int) -> Fold:
@@ -136,13 +158,14 @@ def _folds(dataset: Dataset, indexed: Library) -> tuple[Fold, ...]:
     return dataset.folds(settings.data_root(dataset), indexed.listing)
 
 
-@lru_cache
-def _loaded(manifest: Path, mtime_ns: int) -> Library:
-    return Library.load(manifest)
-
-
-def _manifest(dataset: Dataset) -> Path:
+def manifest(dataset: Dataset) -> Path:
+    """The file that ``Index`` makes."""
     return settings.store() / dataset.store_name / "index.json"
+
+
+@lru_cache
+def _loaded(path: Path, mtime_ns: int) -> Library:
+    return Library.load(path)
 
 
 def _files(listing: Listing) -> list[Path]:

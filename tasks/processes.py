@@ -1,6 +1,6 @@
-"""Luigi's processes: workers end with the main one and clean up; deaths are said; leftovers of killed runs are swept.
+"""Luigi's processes: workers end with the main one and clean up, and deaths are said.
 
-Luigi's events are the hooks: a root that is not complete is found in the main process, a task starts in its worker.
+Luigi's events are the hooks: a task starts and fails in its worker, a worker's death is noticed by the main process.
 """
 
 import _thread
@@ -16,10 +16,8 @@ from typing import NoReturn
 
 import luigi
 
-from pipeline.atomic import sweep
-from pipeline.attempts import in_hand
-from tasks import settings
-from tasks.base import Root
+from pipeline.attempts import FAULTS, in_hand
+from tasks.base import Terminated
 from tasks.features import ExtractShard
 
 GRACE_S = 3.0
@@ -27,24 +25,9 @@ GRACE_S = 3.0
 TERMINATED = 128 + signal.SIGTERM
 
 
-class Terminated(SystemExit):
-    """The process was asked to end."""
-
-
-@Root.event_handler(luigi.Event.DEPENDENCY_MISSING)
-def _begin(root: Root) -> None:
-    """In the main process: remove what killed runs left, and end in order when told to."""
-    if threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is None:
-        signal.signal(signal.SIGTERM, _terminate)
-    sweep(settings.store())
-    for checkpoint in settings.store().glob("*/*/checkpoint.pt"):
-        if checkpoint.with_name("network.safetensors").exists():
-            checkpoint.unlink(missing_ok=True)
-
-
 @luigi.Task.event_handler(luigi.Event.START)
 def _end_with_the_main_process(_: luigi.Task) -> None:
-    """In a worker: whether it is told to end or the main process is no more, unwind, and be gone within the grace."""
+    """In a worker: told to end, or when the main process is no more, unwind, and be gone within the grace."""
     main = multiprocessing.parent_process()
     if main is None:
         return
@@ -70,10 +53,13 @@ def _end(_: luigi.Task, error: BaseException) -> None:
 
 
 @luigi.Task.event_handler(luigi.Event.PROCESS_FAILURE)
-def _say_that_it_died(task: luigi.Task, message: str) -> None:
+def _died(task: luigi.Task, message: str) -> None:
     code = int(message.rpartition(" ")[2])
     how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    videos = in_hand(task.journal) if isinstance(task, ExtractShard) else []
+    videos: list[str] = []
+    if isinstance(task, ExtractShard):
+        videos = in_hand(task.journal)
+        task.crashes += bool(videos) and -code in FAULTS
     reason = " (the system does that where memory runs out)" if code == -signal.SIGKILL else ""
     having = f" with {', '.join(videos)} in hand" if videos else ""
     logging.getLogger("luigi-interface").warning(f"{task}: its process {how}{reason}{having}")

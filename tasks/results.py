@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline import examples
 from pipeline.network_file import load_curves
-from pipeline.report import Result, Run
-from pipeline.report import Stream as ReportedStream
+from pipeline.results import Result, Run
+from pipeline.results import Stream as ReportedStream
 from pipeline.row import Failure
 from pipeline.scores import Scores
 from pipeline.store import Store, provenance
 from tasks.features import Extract, labels
 from tasks.index import folds, library
+from tasks.thumbnails import pictures
 from tasks.training import Predict
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ def gather(evaluation: "Evaluate") -> Result:
     recipe = evaluation.recipe
     indexed = library(recipe.dataset)
     stages = list(_extractions(evaluation))
-    return Result(
+    result = Result(
         title=recipe.title,
         table=recipe.table,
         metric=recipe.metric,
@@ -40,6 +43,9 @@ def gather(evaluation: "Evaluate") -> Result:
             "files": {str(path): entry.digest for path, entry in indexed.digests.entries.items()},
         },
     )
+    # A file that could not be used may harm whoever opens it.
+    shown = [example.video for example in examples.choose(result) if not example.failed]
+    return replace(result, pictures=pictures(recipe.dataset, shown))
 
 
 def _run(evaluation: "Evaluate", fold: int, seed: int) -> Run:

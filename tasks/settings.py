@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import luigi
+from luigi.configuration import get_config
 
 from data.base import Dataset
 from pipeline import lock
+from pipeline.config import unknown
 from pipeline.errors import InputError
 
 
@@ -24,24 +26,53 @@ class kinescope(luigi.Config):
     max_failed_videos = luigi.IntParameter(default=0, description="unusable videos that a run may end well with")
 
 
-_adopted: list[kinescope] = []
+_adopted: list[kinescope | InputError] = []
 
 
 def current() -> kinescope:
-    """The settings: of the main process, which alone knows those given on the command line, in its workers as well."""
-    if _adopted:
-        return _adopted[-1]
+    """The settings: of the main process, which alone knows those given on the command line, in its workers as well.
+
+    Raises InputError that says what would be right.
+    """
+    if not _adopted or multiprocessing.parent_process() is None:
+        return _checked()
+    if isinstance(_adopted[-1], InputError):
+        raise _adopted[-1]
+    return _adopted[-1]
+
+
+def handed_on() -> dict[str, str] | str:
+    """The settings for a worker, or the sentence about what is wrong with them."""
     try:
-        return kinescope()
+        return dict(current().to_str_params())
+    except InputError as error:
+        return str(error)
+
+
+def adopt(given: dict[str, str] | str) -> None:
+    """Take over, in a worker, the settings that came with its task.
+
+    While a task is unpickled its process does not know yet that it is a worker.
+    """
+    _adopted[:] = [InputError(given) if isinstance(given, str) else kinescope.from_str_params(given)]
+
+
+def _checked() -> kinescope:
+    section, known = "section [kinescope] of luigi.cfg", [name for name, _ in kinescope.get_params()]
+    for given in get_config().options("kinescope") if get_config().has_section("kinescope") else ():
+        if given not in known:
+            raise InputError(f"{section}: {unknown('setting', given, known)}")
+    try:
+        settings = kinescope()
     except (ValueError, luigi.parameter.ParameterException) as error:
-        setting = str(error).rpartition("]: ")[2]
-        raise InputError(f"section [kinescope] of luigi.cfg: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
-
-
-def adopt(params: dict[str, str]) -> None:
-    """Take over, in a worker, the settings that came with its task."""
-    if multiprocessing.parent_process() is not None:
-        _adopted[:] = [kinescope.from_str_params(params)]
+        setting = str(error).rpartition("default value of ")[2]
+        raise InputError(f"{section}: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
+    for name in ("workers", "shard_size"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"{section}: {name!r}: {getattr(settings, name)}; at least 1 is needed")
+    if not all(isinstance(root, str) for root in settings.data_roots.values()):
+        raise InputError(f"{section}: 'data_roots': names of data sets with their folders are needed, both in quotes")
+    return settings
 
 
 def store() -> Path:

@@ -1,5 +1,6 @@
 """Stage two: sequence models trained on stored rows, and their scores of the test videos."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,21 @@ class StreamStage(Stage):
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(self.task_family, *self.components())
+        significant, upstream = self.components()
+        return fingerprint(self.task_family, list(significant.values()), upstream.values())
 
-    def components(self) -> tuple[Any, list[str]]:
-        """What enters the fingerprint: significant configuration, and what it is computed from."""
+    def components(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """What enters the fingerprint, by name: significant configuration, and what it is computed from."""
         raise NotImplementedError
 
-    def rows_digest(self, half: str) -> list[str]:
+    def origin(self, **more: Any) -> dict[str, Any]:
+        return origin(self, *self.components(), **more)
+
+    def rows_digest(self, half: str) -> dict[str, str]:
         """The features' fingerprint, and the digest of the split's "train" or "test" rows and labels."""
         rows, ids = self.features.keyed, getattr(fold(self.dataset, self.fold), half)
-        return [rows.fingerprint, rows_digest(rows, library(self.dataset), ids)]
+        digest = rows_digest(rows, library(self.dataset), ids)
+        return {self.stream.extractor.name: rows.fingerprint, f"{half} videos": digest}
 
     def folder(self, stage: str) -> Path:
         """The folder of this step."""
@@ -79,8 +85,9 @@ class FitReducer(StreamStage):
     def requires(self) -> Extract:
         return self.features
 
-    def components(self) -> tuple[Any, list[str]]:
-        return [self.reducer.significant(weights_digest), self.stream.model.reads], self.rows_digest("train")
+    def components(self) -> tuple[dict[str, Any], dict[str, str]]:
+        reducer = self.reducer.significant(weights_digest)
+        return {"reducer": reducer, "reads": self.stream.model.reads}, self.rows_digest("train")
 
     def path(self) -> Path:
         return self.folder("pca") / "reducer.safetensors"
@@ -95,7 +102,7 @@ class FitReducer(StreamStage):
         rows = StoredRows(Store(self.features.path()), fold(self.dataset, self.fold).train)
         array = self.stream.model.reads
         state = fit_pca((row.arrays[array] for row in tqdm(rows, desc="pca", unit="row", disable=None)), self.reducer)
-        save_reducer(self.path(), state, origin(self, *self.components()))
+        save_reducer(self.path(), state, self.origin())
 
 
 class Train(StreamStage):
@@ -110,9 +117,9 @@ class Train(StreamStage):
     def requires(self) -> list[Stage]:
         return [self.features, *self.reduction()]
 
-    def components(self) -> tuple[Any, list[str]]:
-        fitted = [stage.fingerprint for stage in self.reduction()]
-        return [self.stream.model.significant(weights_digest), self.seed], [*self.rows_digest("train"), *fitted]
+    def components(self) -> tuple[dict[str, Any], dict[str, str]]:
+        model = self.stream.model.significant(weights_digest)
+        return {"model": model, "seed": self.seed}, self.rows_digest("train") | fingerprints(self.reduction())
 
     def path(self) -> Path:
         return self.folder(self.stream.model.name) / "network.safetensors"
@@ -127,7 +134,7 @@ class Train(StreamStage):
             network = model.build(examples.inputs[0].shape[1], len(library(self.dataset).listing.classes))
         checkpoint = self.path().with_name("checkpoint.pt")
         curves = model.train(network, examples, seed=self.seed, device=device, checkpoint=checkpoint)
-        save_network(self.path(), network.state_dict(), curves, origin(self, *self.components(), device=device))
+        save_network(self.path(), network.state_dict(), curves, self.origin(device=device))
         checkpoint.unlink(missing_ok=True)
 
 
@@ -149,11 +156,11 @@ class Predict(StreamStage):
     def requires(self) -> list[Stage]:
         return [self.features, *self.reduction(), *self.training()]
 
-    def components(self) -> tuple[Any, list[str]]:
-        trained = [stage.fingerprint for stage in [*self.reduction(), *self.training()]]
+    def components(self) -> tuple[dict[str, Any], dict[str, str]]:
         # Scores are kept by id, so that a renamed video is another; for what is trained names are nothing.
-        tested = short_digest(fold(self.dataset, self.fold).test)
-        return self.stream.model.significant(weights_digest), [*self.rows_digest("test"), tested, *trained]
+        tested = {"names of test videos": short_digest(fold(self.dataset, self.fold).test)}
+        fitted = fingerprints([*self.reduction(), *self.training()])
+        return {"model": self.stream.model.significant(weights_digest)}, self.rows_digest("test") | tested | fitted
 
     def path(self) -> Path:
         return self.folder("scores") / "scores.npz"
@@ -168,7 +175,7 @@ class Predict(StreamStage):
         values = predict(network, examples, batch=PREDICTION_BATCH, device=settings.device())
         failed = tuple(sorted(set(tested) - set(usable)))
         scores = Scores(tuple(usable), values, "logits", listing.classes, failed)
-        scores.save(self.path())
+        scores.save(self.path(), self.origin(device=settings.device()))
 
     def _network(self, features: int, classes: int) -> Any:
         from pipeline.network_file import load_state
@@ -177,3 +184,8 @@ class Predict(StreamStage):
         for stage in self.training():
             network.load_state_dict(load_state(stage.path()))
         return network
+
+
+def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
+    """By what the stages' folders are called."""
+    return {stage.path().parent.name.rpartition("-")[0]: stage.fingerprint for stage in stages}

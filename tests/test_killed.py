@@ -3,17 +3,21 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+
+from pipeline.atomic import sweep, whole
+from pipeline.store import Store, provenance
 
 ROOT = Path(__file__).parent.parent
 RECIPE = """
@@ -34,6 +38,28 @@ extractor = { name = "skeleton" }
 model = { name = "drnn", state = 8, fit = { epochs = 30, lr = 0.001 } }
 [fusion]
 rule = "product"
+"""
+SKELETONS = """
+title = "skeletons"
+[dataset]
+name = "stick_figures"
+subjects = 2
+scenarios = ["d1"]
+train_subjects = 1
+[[streams]]
+extractor = { name = "skeleton" }
+model = { name = "drnn", state = 8, fit = { epochs = 2 } }
+"""
+VIDEOS = """
+title = "videos"
+[dataset]
+name = "stick_figures"
+subjects = 2
+scenarios = ["d1"]
+train_subjects = 1
+[[streams]]
+extractor = { name = "convnet3d", stride_frames = 8, network = { stride_frames = 8, fit = { epochs = 1, lr = 0.001 } } }
+model = { name = "consensus", rule = "vote" }
 """
 SETTINGS = """
 [core]
@@ -57,7 +83,7 @@ unhandled_exception = 40
 not_run = 25
 [kinescope]
 device = cpu
-shard_size = 6
+shard_size = {shard_size}
 store = {store}
 """
 
@@ -65,17 +91,16 @@ store = {store}
 class Runs:
     """One experiment, started again and again on one store."""
 
-    def __init__(self, folder: Path, recipe: str = RECIPE, **environment: str) -> None:
+    def __init__(self, folder: Path, recipe: str = RECIPE, *, shard_size: int = 6) -> None:
         self.folder, self.store = folder, folder / "store"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.toml").write_text(recipe)
-        (folder / "luigi.cfg").write_text(SETTINGS.format(store=self.store))
+        (folder / "luigi.cfg").write_text(SETTINGS.format(store=self.store, shard_size=shard_size))
         self.environment = {
             **os.environ,
             "LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"),
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(ROOT),
-            **environment,
         }
 
     def start(self, *options: str) -> subprocess.Popen[str]:
@@ -114,9 +139,9 @@ class Runs:
             elif path.suffix == ".npz":
                 with np.load(path) as arrays:
                     yield from ((f"{name}:{key}", arrays[key].tobytes()) for key in sorted(arrays))
-            elif path.name in ("metrics.json", "predictions.csv", "table.txt"):
-                yield name, path.read_bytes()
-            elif path.suffix in (".mp4", ".avi", ".txt"):
+            elif path.name == "metrics.json":
+                yield name, {key: value for key, value in json.loads(path.read_text()).items() if key != "provenance"}
+            elif path.suffix in (".csv", ".txt", ".mp4"):
                 yield name, path.read_bytes()
 
 
@@ -153,20 +178,141 @@ def test_killed_at_random_moments_it_comes_to_the_same(
     kills: int, undisturbed: tuple[Runs, float], tmp_path: Path
 ) -> None:
     finished, seconds = undisturbed
-    runs, moments = Runs(tmp_path), random.Random(kills)
-    killed = 0
+    rng, killed, times = random.Random(kills), 0, 0
     while killed < kills:
-        process = runs.start()
-        try:
-            process.communicate(timeout=moments.uniform(0.2, 0.7) * seconds)
-        except subprocess.TimeoutExpired:
-            # The main process alone, whose workers must then end by themselves, or all at once.
-            (os.kill if killed % 2 else os.killpg)(process.pid, signal.SIGKILL)
-            process.communicate()
-            killed += 1
-        else:
-            assert process.returncode == 0
-            break
+        times += 1
+        runs = Runs(tmp_path / str(times))
+        while killed < kills:
+            process = runs.start()
+            try:
+                said, _ = process.communicate(timeout=rng.uniform(0.1, 0.6) * seconds)
+            except subprocess.TimeoutExpired:
+                # The main process alone, whose workers must then end by themselves, or all at once.
+                (os.kill if killed % 2 else os.killpg)(process.pid, signal.SIGKILL)
+                process.communicate()
+                killed += 1
+            else:
+                assert process.returncode == 0, said
+                break
+        runs.to_the_end()
+        same(runs, finished)
+
+
+def workers(process: subprocess.Popen[str]) -> set[int]:
+    """The living processes of a run's session, but its first."""
+    found = subprocess.run(["pgrep", "-s", str(process.pid)], capture_output=True, text=True, check=False)
+    return {int(number) for number in found.stdout.split()} - {process.pid}
+
+
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
+    """Wait for something to hold."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to pass"
+        time.sleep(0.02)
+
+
+def test_terminating_the_main_process_ends_its_workers_and_keeps_what_they_journaled(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, VIDEOS, shard_size=12)
+    process = runs.start()
+    until(lambda: list(runs.store.glob("*/person_boxes-*/journal-*/[!.]*.h5")))
+    process.terminate()
+    process.communicate(timeout=30)
+    until(lambda: not workers(process), seconds=10)
+    assert process.returncode not in (0, None)
+    journaled = list(runs.store.glob("*/person_boxes-*/journal-*/[!.]*.h5"))
+    assert 0 < len(journaled) < 12
+    assert not [name for name in runs.files() if ".tmp" in name]
     runs.to_the_end()
-    assert killed == kills or json.loads("true")
-    same(runs, finished)
+    (index,) = runs.store.glob("*/person_boxes-*/index.h5")
+    (shard,) = index.parent.glob("000-of-001-*.h5")
+    assert len(Store(index).ids()) == 12
+    assert provenance(shard)["computed"] == 12 - len(journaled)
+
+
+def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    living = [tmp_path / "shards" / name for name in ("mine.h5", "theirs.h5")]
+    script = (
+        "import sys, time; from pathlib import Path; from pipeline.atomic import whole\n"
+        "with whole(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half'); print(temporary, flush=True); time.sleep(600)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script, living[1]], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert other.stdout
+    theirs = Path(other.stdout.readline().strip())
+    foreign = theirs.with_name(re.sub(r"\.[^.]+-(\d+)\.tmp", r".another-host-\1.tmp", theirs.name))
+    foreign.touch()
+    with whole(living[0]) as mine:
+        mine.write_text("half")
+        assert sweep(tmp_path) == []
+        other.kill()
+        other.wait()
+        assert sweep(tmp_path) == [theirs]
+        assert mine.exists()
+        os.utime(foreign, (0, 0))
+        assert sweep(tmp_path) == [foreign]
+    assert living[0].read_text() == "half"
+
+
+def test_what_a_kill_after_the_last_byte_leaves_is_swept_by_the_next_run(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, SKELETONS)
+    runs.to_the_end()
+    before, (network,) = runs.files(), runs.store.glob("*/drnn-*/network.safetensors")
+    network.with_name("checkpoint.pt").touch()
+    next(runs.store.glob("*/evaluate-*/metrics.json")).unlink()
+    runs.to_the_end()
+    assert runs.files() == before
+
+
+CRASHING = """
+import faulthandler, os
+from pathlib import Path
+import pipeline.video as video
+
+plain = video.decode
+
+def decode(path, *args, **named):
+    if Path(path).name in {files}:
+        os.kill(os.getpid(), {signal})
+    return plain(path, *args, **named)
+
+video.decode = decode
+"""
+
+
+def crashing(runs: Runs, files: set[str], number: int) -> None:
+    """Every worker of these runs dies of a signal when it decodes one of the files."""
+    (runs.folder / "sitecustomize.py").write_text(CRASHING.format(files=files, signal=number))
+    runs.environment["PYTHONPATH"] = f"{runs.folder}{os.pathsep}{ROOT}"
+
+
+@pytest.mark.parametrize("options", [["--workers", "1"], []])
+def test_a_video_that_kills_its_process_twice_is_a_failure_and_the_others_go_on(
+    options: list[str], tmp_path: Path
+) -> None:
+    runs = Runs(tmp_path, VIDEOS)
+    crashing(runs, {"person01_walking_d1.mp4", "person02_boxing_d1.mp4"}, signal.SIGSEGV)
+    process = runs.start(*options)
+    said, _ = process.communicate(timeout=600)
+    assert process.returncode == 30, said
+    assert "its process died of SIGSEGV with person01_walking_d1 in hand" in said
+    (index,) = runs.store.glob("*/person_boxes-*/index.h5")
+    failures = Store(index).failures()
+    assert set(failures) == {"person01_walking_d1", "person02_boxing_d1"}
+    assert "died 2 times: Segmentation fault in" in failures["person01_walking_d1"].reason
+    assert len(Store(index).ids()) == 10
+    assert not [name for name in runs.files() if "journal" in name or ".started" in name]
+
+
+def test_a_killed_process_is_no_fault_of_its_video(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, VIDEOS)
+    crashing(runs, {"person01_walking_d1.mp4"}, signal.SIGKILL)
+    process = runs.start()
+    said, _ = process.communicate(timeout=600)
+    assert process.returncode != 0
+    assert "SIGKILL (the system does that where memory runs out) with person01_walking_d1 in hand" in said
+    assert not list(runs.store.glob("*/person_boxes-*/index.h5"))
+    (runs.folder / "sitecustomize.py").unlink()
+    runs.to_the_end()
+    (index,) = runs.store.glob("*/person_boxes-*/index.h5")
+    assert len(Store(index).ids()) == 12

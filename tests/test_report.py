@@ -13,10 +13,13 @@ import pytest
 
 from pipeline import metrics
 from pipeline.errors import InputError
+from pipeline.examples import choose
 from pipeline.fit import Curves
-from pipeline.report import Result, Run, Stream, markdown_table, rows, text_table, write
+from pipeline.report import write
+from pipeline.results import Result, Run, Stream, rows
 from pipeline.row import Failure
 from pipeline.scores import Fusion, Scores, fuse
+from pipeline.tables import markdown_table, text_table
 
 HOSTILE = '<script>alert("x")</script>&amp;$_{2'
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -50,6 +53,33 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
+
+
+class Cells(HTMLParser):
+    """The text of each cell of the table with an id, row by row."""
+
+    def __init__(self, text: str, table: str) -> None:
+        super().__init__()
+        self.table = table
+        self.inside = self.cell = False
+        self.rows: list[list[str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inside = self.inside or (tag == "table" and ("id", self.table) in attrs)
+        self.cell = self.cell or tag in ("td", "th")
+        if self.inside and tag == "tr":
+            self.rows.append([])
+        if self.inside and tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag != "table"
+        self.cell = self.cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self.inside and self.cell:
+            self.rows[-1][-1] += data
 
 
 def classes_of(count: int) -> tuple[str, ...]:
@@ -110,7 +140,8 @@ def test_a_page_is_whole_and_self_contained(classes: int, streams: int, runs: in
     page = Page(text)
     assert {"script", "link", "iframe", "object", "embed", "form", "base"}.isdisjoint(page.tags)
     references = [value for name, value in page.attributes if name in ("src", "href", "xlink:href", "action", "srcset")]
-    assert all(value and value.startswith(("#", "data:image/png;base64,")) for value in references)
+    beside = {value for value in references if value and not value.startswith(("#", "data:image/"))}
+    assert beside == {"metrics.json", "predictions.csv", "table.txt"}
     assert not re.search(r"url\((?!#)|@import", text)
     assert not any(name.startswith("on") for name, _ in page.attributes)
     assert "svg" in page.tags
@@ -155,6 +186,71 @@ def test_figures_are_those_of_metrics(tmp_path: Path) -> None:
     recall = numbers["rows"][-1]["class_accuracy"]
     np.testing.assert_allclose(recall, 100 * counts.diagonal() / counts.sum(axis=1), atol=1e-5)
     assert numbers["failures"][lost] == {"reason": "cut short", "frames_decoded": 12}
+
+
+def test_page_metrics_and_predictions_agree(tmp_path: Path) -> None:
+    result = make(7, 2, 3, failed=[f"{HOSTILE}/1"])
+    write(result, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    numbers = json.loads((tmp_path / "metrics.json").read_text())
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    _, *shown = Cells(page, "figures").rows
+    for row, cells in zip(numbers["rows"], shown, strict=True):
+        verdicts = [
+            [int(line["correct"]) for line in lines if (line["stream"], line["fold"]) == (row["name"], run.fold)]
+            for run in result.runs
+        ]
+        shares = [100 * sum(run) / len(run) for run in verdicts]
+        assert cells[:2] == [row["name"], f"{np.mean(shares):.2f} ± {np.std(shares, ddof=1):.2f}"]
+        assert row["summary"]["accuracy"]["mean"] == pytest.approx(np.mean(shares))
+        others = [row["summary"][name] for name in ("mean_class_accuracy", "top5")]
+        assert cells[-2:] == [f"{each['mean']:.2f} ± {each['deviation']:.2f}" for each in others]
+    assert shown[-1][2:4] == [
+        "92.5",
+        f"{numbers['rows'][-1]['summary']['accuracy']['mean'] - 92.5:+.2f}".replace("-", "−"),
+    ]
+    _, *classes = Cells(page, "class-figures").rows
+    recalls = dict(zip(numbers["classes"], numbers["rows"][-1]["class_accuracy"], strict=True))
+    assert {cells[0]: cells[-1] for cells in classes} == {name: f"{share:.1f}" for name, share in recalls.items()}
+    assert [cells[0] for cells in classes] == sorted(recalls, key=lambda name: -recalls[name])
+
+
+def test_examples_are_those_of_the_predictions(tmp_path: Path) -> None:
+    lost = f"{HOSTILE}/1"
+    result = make(7, 2, 2, failed=[lost], failures={lost: Failure("cut short", 12)})
+    write(result, tmp_path)
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        lines = [line for line in csv.DictReader(file) if (line["stream"], line["fold"]) == ("fusion", "split 0")]
+    told = {line["video"]: line for line in lines}
+    titles = [value for name, value in Page((tmp_path / "report.html").read_text()).attributes if name == "title"]
+    examples = choose(result)
+    assert {example.right for example in examples} == {True, False}
+    for example in examples:
+        line = told[example.video]
+        assert (line["labels"], line["correct"]) == ("|".join(example.labels), str(int(example.right)))
+        if example.failed:
+            assert (example.video, line["predicted"]) == (lost, "")
+            continue
+        (name, probability), *rest = example.best
+        assert (name, f"{probability:.6f}") == (line["predicted"], line["probability"])
+        assert len(rest) == 4
+        assert f"{name}: {probability:.4f}" in titles
+
+
+def test_examples_are_the_most_confident_of_each_class() -> None:
+    right, wrong = np.array([0.5, 0.3, 0.2]), np.array([0.3, 0.4, 0.3])
+    values = np.array([right, [0.7, 0.2, 0.1], wrong, [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+    scores = Scores(("a", "b", "c", "d", "e"), values, "probabilities", ("x", "y", "z"), ("f", "g", "h"))
+    labels = {"a": (0,), "b": (0,), "c": (0,), "d": (0,), "e": (2,), "f": (1,), "g": (1,), "h": (1,)}
+    examples = choose(Result("t", (Stream("s"),), (Run("f", 0, (scores,), None, (None,)),), labels))
+    assert [example.video for example in examples] == ["b", "e", "d", "f", "g"]
+    assert examples[1].best == (("z", 0.6), ("x", 0.2), ("y", 0.2))
+    assert not examples[-1].right
+    many = choose(make(101, 1, 1))
+    assert len(many) == 12
+    assert [example.right for example in many] == [True] * 6 + [False] * 6
+    assert len({example.labels for example in many[:6]}) == 6
 
 
 def test_groups_count_their_videos(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError
-from pipeline.scores import Fusion, Scores, align, fuse
+from pipeline.errors import DamagedStore, InputError
+from pipeline.scores import Fusion, Scores, align, fuse, provenance
 
 CLASSES = ("walk", "run", "wave")
 
@@ -74,7 +74,8 @@ def test_probabilities_of_logits_are_their_softmax() -> None:
 @pytest.mark.parametrize("ids", [("d/é ü<script>", 'b, "quoted"'), ()])
 def test_saving_loses_nothing(ids: tuple[str, ...], tmp_path: Path) -> None:
     scores = Scores(ids, np.random.default_rng(0).normal(size=(len(ids), 2)), "logits", ("x", "y"), ("lost",))
-    scores.save(tmp_path / "scores.npz")
+    scores.save(tmp_path / "scores.npz", {"stage": "test"})
+    assert provenance(tmp_path / "scores.npz") == {"stage": "test"}
     again = Scores.load(tmp_path / "scores.npz")
     assert (again.ids, again.kind, again.classes, again.failed) == (ids, "logits", ("x", "y"), ("lost",))
     np.testing.assert_array_equal(again.values, scores.values)
@@ -82,9 +83,9 @@ def test_saving_loses_nothing(ids: tuple[str, ...], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["half", "empty", "text", "other", "pickle"])
-def test_damaged_files_are_refused(content: str, tmp_path: Path) -> None:
+def test_damaged_files_are_set_aside(content: str, tmp_path: Path) -> None:
     path = tmp_path / "scores.npz"
-    random_logits(0).save(path)
+    random_logits(0).save(path, {})
     whole = path.read_bytes()
     if content == "other":
         np.savez(path, values=np.zeros(3))
@@ -92,8 +93,9 @@ def test_damaged_files_are_refused(content: str, tmp_path: Path) -> None:
         np.savez(path, ids=np.array(["a", None], object))
     else:
         path.write_bytes({"half": whole[: len(whole) // 2], "empty": b"", "text": b"no archive"}[content])
-    with pytest.raises(InputError, match="no file of scores"):
+    with pytest.raises(DamagedStore, match=r"set aside as scores\.npz\.damaged-1"):
         Scores.load(path)
+    assert not path.exists()
 
 
 def test_streams_are_joined_by_id() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from extractors.base import Clip
 from extractors.skeleton import Augmentation, Skeleton
-from extractors.skeleton_augment import Perturbation, generator, rotation
+from extractors.skeleton_augment import UNCHANGED, Perturbation, generator, rotation
 from extractors.skeleton_blocks import (
     angles,
     features,
@@ -16,7 +16,19 @@ from extractors.skeleton_blocks import (
     relative_positions,
     velocity_histograms,
 )
-from extractors.skeleton_file import BONES, bone_length, interpolated, normalised, parse, read, repaired
+from extractors.skeleton_file import (
+    BONES,
+    HIP_CENTRE,
+    OUTWARDS,
+    bone_length,
+    equal_bones,
+    interpolated,
+    normalised,
+    parse,
+    read,
+    repaired,
+)
+from extractors.skeleton_path import along_path
 from pipeline.errors import InputError, UnusableVideo
 
 SIZES = {"position": 60, "angle": 136, "offset": 54, "velocity": 162, "pairwise": 171}
@@ -297,7 +309,119 @@ def test_each_block_ignores_what_it_should_and_nothing_else(block, change):
     assert same == (block in invariant)
 
 
+# Bodies evened out
+
+
+def test_bones_lead_outwards_from_the_hip_centre():
+    assert sorted(map(sorted, OUTWARDS)) == sorted(map(sorted, BONES.tolist()))
+    reached = [HIP_CENTRE]
+    for inner, outer in OUTWARDS:
+        assert inner in reached
+        reached.append(outer)
+    assert sorted(reached) == list(range(20))
+
+
+def test_equal_bones_keep_directions_hips_and_the_bodys_size():
+    joints = walk()
+    equal = equal_bones(joints)
+    lengths = np.linalg.norm(equal[:, BONES[:, 1]] - equal[:, BONES[:, 0]], axis=2)
+    np.testing.assert_allclose(lengths, bone_length(joints))
+    np.testing.assert_allclose(angles(equal), angles(joints), atol=1e-7)
+    np.testing.assert_array_equal(equal[:, HIP_CENTRE], joints[:, HIP_CENTRE])
+    np.testing.assert_allclose(equal_bones(equal), equal)
+
+
+def test_bodies_that_differ_in_the_lengths_of_their_bones_alone_become_one(clip):
+    joints = walk()
+    other, factors = joints.copy(), np.random.default_rng(2).uniform(0.5, 2, 19)
+    for (inner, outer), factor in zip(OUTWARDS, factors, strict=True):
+        other[:, outer] = other[:, inner] + factor * (joints[:, outer] - joints[:, inner])
+    (row,), (same,) = extract(clip(joints), equal_bones=True), extract(clip(other), equal_bones=True)
+    np.testing.assert_allclose(row.arrays["features"], same.arrays["features"], atol=1e-4)
+
+
+def test_a_bone_without_length_leaves_its_joints_together():
+    joints = walk()
+    joints[:, 7] = joints[:, 0]  # elbow and shoulder
+    equal = equal_bones(joints)
+    np.testing.assert_array_equal(equal[:, 7], equal[:, 0])
+    assert np.isfinite(equal).all()
+
+
+def test_the_first_frames_origin_keeps_the_way_of_the_hip_centre(clip):
+    joints = walk()
+    (row,) = extract(clip(joints + np.array((5, 6, 7))), origin="first_frame")
+    positions = row.arrays["features"][:, :60].reshape(-1, 20, 3)
+    way = (joints[:, HIP_CENTRE] - joints[0, HIP_CENTRE]) / bone_length(joints)
+    np.testing.assert_allclose(positions[:, HIP_CENTRE], way, atol=1e-5)
+    (each,) = extract(clip(joints))
+    np.testing.assert_allclose(positions[0], each.arrays["features"][0, :60].reshape(20, 3), atol=1e-5)
+
+
+# Time along the path
+
+
+def swing(times):
+    """Arms that swing once to and fro over a time of 1, on a hip that travels; (time, 20, 3)."""
+    joints = np.tile(walk(1)[0], (len(times), 1, 1))
+    joints[:, 9:13, 1] += np.sin(np.pi * np.asarray(times))[:, None]
+    return joints + np.outer(times, (3, 0, 1))[:, None]
+
+
+def test_what_is_sampled_along_the_path_forgets_pauses_and_rhythm(clip):
+    steady = np.linspace(0, 1, 200)
+    paused = np.concatenate([steady[:60], np.full(150, steady[60]), steady[60:]])
+    rhythms = (steady, paused, steady**2, 1 - (1 - steady) ** 1.5)
+    in_time, on_path = (
+        [extract(clip(swing(times)), sampled_frames=12, spacing=spacing)[0].arrays["features"] for times in rhythms]
+        for spacing in ("time", "path")
+    )
+    for one, other, changed in zip(on_path[1:], in_time[1:], ("pause", "acceleration", "slowing"), strict=True):
+        assert np.abs(one - on_path[0])[:, :60].max() < 0.02, changed
+        assert np.abs(other - in_time[0])[:, :60].max() > 0.1, changed
+
+
+def test_times_along_the_path_rise_from_the_first_frame_to_the_last():
+    joints = walk(30)
+    found = along_path(joints, np.linspace(0, 29, 16))
+    assert found[0] == 0
+    assert found[-1] == pytest.approx(29)
+    assert (np.diff(found) > 0).all()
+    np.testing.assert_allclose(along_path(joints + np.arange(30)[:, None, None], np.linspace(0, 29, 16)), found)
+
+
+def test_a_body_at_rest_keeps_its_times():
+    still = np.tile(walk(1), (9, 1, 1))
+    times = np.linspace(0, 8, 5)
+    np.testing.assert_array_equal(along_path(still, times), times)
+    np.testing.assert_array_equal(along_path(still[:1], np.zeros(3)), np.zeros(3))
+
+
 # Augmentation
+
+
+@given(warp=st.tuples(*[st.floats(-0.5, 0.5)] * 2), frames=st.integers(1, 50), count=st.integers(1, 60))
+def test_a_warp_keeps_order_and_both_ends(warp, frames, count):
+    times = np.linspace(0, frames - 1, count)
+    warped = UNCHANGED._replace(warp=np.array(warp)).warped(times)
+    assert (np.diff(warped) >= 0).all()
+    np.testing.assert_allclose(warped[[0, -1]], times[[0, -1]], atol=1e-9)
+    np.testing.assert_array_equal(UNCHANGED.warped(times), times)
+
+
+def test_a_warp_speeds_up_one_part_and_slows_down_another(clip):
+    times = np.linspace(0, 99, 100)
+    speeds = np.diff(UNCHANGED._replace(warp=np.array((0.4, 0))).warped(times))
+    assert speeds[0] == pytest.approx(1.4, abs=0.01)
+    assert speeds[-1] == pytest.approx(0.6, abs=0.01)
+    fields = {"sampled_frames": 16, "normalise": False}
+    plain, warped = (
+        extract(clip(walk(40)), augment=Augmentation(copies=3, time_warp=warp), **fields) for warp in (0, 0.5)
+    )
+    np.testing.assert_array_equal(warped[0].arrays["features"], plain[0].arrays["features"])
+    for one, other in zip(warped[1:], plain[1:], strict=True):
+        assert (one.arrays["start_frames"] != other.arrays["start_frames"]).any()
+        np.testing.assert_allclose(one.arrays["features"][0], other.arrays["features"][0], atol=1e-6)
 
 
 def test_rotations_are_right_handed_turns():

@@ -1,5 +1,6 @@
 """Scaling of features measured over the training sequences."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
+from pipeline.hyperparameters import Fit
+from sequence_models.lstm import LSTM
 from sequence_models.networks.standardised import Scaling, Standardised
 from sequence_models.networks.steps import SequenceClassifier
 
@@ -84,6 +87,36 @@ def test_forward_and_loss_see_scaled_inputs() -> None:
     loss, same = network.loss(inputs, torch.tensor([7]), torch.tensor([1]))
     assert torch.equal(same, scores)
     torch.testing.assert_close(loss, -scores.log_softmax(1)[0, 1])
+
+
+def test_features_are_dropped_in_training_alone_and_keep_their_mean() -> None:
+    network = Standardised(Last(), 3, dropout=0.25)
+    ones, lengths = torch.ones(1000, 7, 3), torch.full((1000,), 7)
+    torch.manual_seed(0)
+    for run in (network, lambda *given: network.loss(*given, torch.zeros(1000, dtype=torch.long))):
+        network.train()
+        run(ones, lengths)
+        given = network.network.given
+        assert (given == 0).double().mean().item() == pytest.approx(0.25, abs=0.02)
+        assert given.mean().item() == pytest.approx(1, abs=0.03)
+        assert ((given == 0).any(dim=1) & (given != 0).any(dim=1)).any()  # drawn anew for every step
+        network.eval()
+        run(ones, lengths)
+        assert torch.equal(network.network.given, ones)
+
+
+@pytest.mark.parametrize(("standardise", "mean"), [(True, 0.0), (False, 9.0)])
+def test_a_model_drops_features_whether_or_not_it_standardises_them(
+    standardise: bool, mean: float, tmp_path: Path
+) -> None:
+    model = LSTM(hidden=4, standardise=standardise, input_dropout=0.5, fit=Fit(epochs=1))
+    network = model.build(3, 2)
+    examples = Sequences(*(np.random.default_rng(n).normal(9, 1, (5, 3)).astype(np.float32) for n in range(40)))
+    model.train(network, examples, seed=0, device="cpu", checkpoint=tmp_path / "checkpoint.pt")
+    assert isinstance(network, Standardised)
+    assert network.dropout.p == 0.5
+    scaled = network.scaling(torch.from_numpy(np.concatenate(examples.inputs)))
+    assert scaled.mean().item() == pytest.approx(mean, abs=0.2)
 
 
 def test_the_scaling_is_saved_and_never_trained() -> None:

@@ -67,6 +67,13 @@ def test_named_arrays_only_and_a_wrong_name_says_which_there_are(shard: Path) ->
     assert shard.exists()
 
 
+@pytest.mark.parametrize("part", [slice(0, 1), slice(3, 7), slice(8, None), slice(0, 0)])
+def test_a_part_is_the_same_slice_of_every_array(shard: Path, part: slice) -> None:
+    read = Store(shard).read("a", 1, part=part).arrays
+    for name, whole in row(1).arrays.items():
+        np.testing.assert_array_equal(read[name], whole[part], strict=True)
+
+
 def test_an_index_follows_its_folder(shard: Path, tmp_path: Path) -> None:
     write_index(shard.with_name("index.h5"), [shard], {})
     moved = tmp_path.with_name(f"{tmp_path.name}-moved")

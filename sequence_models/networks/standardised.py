@@ -54,12 +54,13 @@ class Scaling(nn.Module):
 
 
 class Standardised(nn.Module):
-    """A network that sees scaled features."""
+    """A network that sees scaled features, and in training a random share of them as 0."""
 
-    def __init__(self, network: Any, features: int) -> None:
+    def __init__(self, network: Any, features: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.network = network
         self.scaling = Scaling(features)
+        self.dropout = nn.Dropout(dropout)
 
     def measure(self, examples: "Examples") -> None:
         """Scale by the training examples."""
@@ -67,12 +68,12 @@ class Standardised(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """(batch, time, feature), (batch,) -> scores (batch, class)."""
-        scores: Tensor = self.network(self.scaling(inputs), lengths)
+        scores: Tensor = self.network(self.dropout(self.scaling(inputs)), lengths)
         return scores
 
     def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The network's own."""
-        loss: tuple[Tensor, Tensor] = self.network.loss(self.scaling(inputs), lengths, targets)
+        loss: tuple[Tensor, Tensor] = self.network.loss(self.dropout(self.scaling(inputs)), lengths, targets)
         return loss
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -1,0 +1,101 @@
+"""Rows in and out of a store, against one ``.npy`` file a row: ``python benchmarks/store.py [--json]``.
+
+Rows are features float32 as TSN makes them: of 25 snippets, and of long videos, densely sampled. Writing ours means
+each row journaled, synced, and sealed with the others in checked shards; the peer is ``np.save``, and ``np.save`` with
+the sync that makes a file survive a power cut. All reading is from files that are in memory already.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from table import Comparison, Table, fastest, options
+
+from pipeline.keys import Keys
+from pipeline.row import Row
+from pipeline.store import Journal, Store, seal, write_index
+
+SHARD = 64
+WINDOW = 16
+
+
+def sealed(folder: Path, rows: Iterable[tuple[str, Row]]) -> Path:
+    """The index of a new store of these rows, by video id, made as a run makes it."""
+    everything = list(rows)
+    journal, shards = Journal(folder / "journal"), []
+    for start in range(0, len(everything), SHARD):
+        keys = []
+        for number, (video, row) in enumerate(everything[start : start + SHARD], start):
+            keys.append(Keys(video, "digest", (f"{number:032x}",)))
+            journal.write(keys[-1], [row])
+        shards.append(folder / f"{start:05d}.h5")
+        seal(shards[-1], keys, {key.name: journal.path(key) for key in keys}, {})
+        journal.discard(keys)
+    write_index(folder / "index.h5", shards, {})
+    return folder / "index.h5"
+
+
+def features(count: int, steps: int, width: int) -> list[tuple[str, Row]]:
+    """Random rows by video id."""
+    rng = np.random.default_rng(0)
+    starts = np.arange(steps, dtype=np.int64)
+    arrays = (rng.random((steps, width), np.float32) for _ in range(count))
+    return [(f"video{i:05d}", Row({"features": array, "start_frames": starts})) for i, array in enumerate(arrays)]
+
+
+def save(folder: Path, rows: list[tuple[str, Row]], sync: bool) -> None:
+    """What a script without a store does."""
+    for video, row in rows:
+        with (folder / f"{video}.npy").open("wb") as file:
+            np.save(file, row.arrays["features"])
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def compare(table: Table, folder: Path, rounds: int, rows: list[tuple[str, Row]]) -> None:
+    """All lines for rows of one size."""
+    steps, width = rows[0][1].arrays["features"].shape
+    sizes = f"{len(rows)} rows of {steps} x {width} float32"
+    rng = np.random.default_rng(1)
+    videos = [rows[place][0] for place in rng.permutation(len(rows))]
+    starts = rng.integers(steps - WINDOW, size=(len(rows), 4))
+    windows = [(video, slice(a, a + WINDOW)) for video, four in zip(videos, starts, strict=True) for a in four]
+    store: list[Store] = []
+
+    def write() -> None:
+        store[:] = [Store(sealed(folder, rows))]
+
+    def add(what: str, count: int, seconds: tuple[float, float]) -> None:
+        table.add(Comparison(what, *(count / second for second in seconds), "1/s", sizes, 1))
+
+    ours, plain, synced = fastest(rounds, write, lambda: save(folder, rows, False), lambda: save(folder, rows, True))
+    add("rows written; np.save", len(rows), (ours, plain))
+    add("rows written; np.save and fsync", len(rows), (ours, synced))
+    ours, loaded = fastest(
+        rounds,
+        lambda: [store[0].read(video, arrays=["features"]) for video in videos],
+        lambda: [np.load(folder / f"{video}.npy") for video in videos],
+    )
+    add("rows read whole, in any order; np.load", len(rows), (ours, loaded))
+    ours, loaded, mapped = fastest(
+        rounds,
+        lambda: [store[0].read(video, arrays=["features"], part=part) for video, part in windows],
+        lambda: [np.load(folder / f"{video}.npy")[part] for video, part in windows],
+        lambda: [np.load(folder / f"{video}.npy", mmap_mode="r")[part].copy() for video, part in windows],
+    )
+    add(f"random windows of {WINDOW} steps; np.load", len(windows), (ours, loaded))
+    add(f"random windows of {WINDOW} steps; np.load mapped", len(windows), (ours, mapped))
+
+
+def main() -> None:
+    given, table = options(__doc__ or "", rows=512, steps=25, long_rows=16, long_steps=3000, width=1024, rounds=3)
+    for count, steps in ((given.rows, given.steps), (given.long_rows, given.long_steps)):
+        with tempfile.TemporaryDirectory() as folder:
+            compare(table, Path(folder), given.rounds, features(count, steps, given.width))
+
+
+if __name__ == "__main__":
+    main()

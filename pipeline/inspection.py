@@ -1,0 +1,214 @@
+"""What files of a store hold, for people who look: nothing is changed, and nothing is set aside."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+from safetensors import SafetensorError, safe_open
+
+from pipeline import scores
+from pipeline.errors import InputError
+from pipeline.row import Failure, Row
+from pipeline.store import attributes_of, failure_of
+
+Shape = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class ArrayExtent:
+    """One named array over all rows: its types, the smallest and largest of each axis, bytes in memory."""
+
+    dtypes: set[str] = field(default_factory=set)
+    smallest: Shape = ()
+    largest: Shape = ()
+    rows: int = 0
+    bytes: int = 0
+
+    def add(self, array: h5py.Dataset) -> None:
+        """Count one row's array."""
+        self.dtypes.add(str(array.dtype))
+        self.smallest = tuple(map(min, self.smallest, array.shape)) if self.rows else array.shape
+        self.largest = tuple(map(max, self.largest, array.shape)) if self.rows else array.shape
+        self.rows += 1
+        self.bytes += array.nbytes
+
+
+@dataclass(slots=True)
+class Contents:
+    """What shards hold.
+
+    keys: of each video with rows, by its id, the rows' keys; failed: the key of each without; arrays by name.
+    """
+
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    arrays: dict[str, ArrayExtent] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many there are of all videos."""
+        return sum(map(len, self.keys.values()))
+
+
+def contents(shards: Iterable[Path]) -> Contents:
+    """Everything in some shards, without reading the arrays. Raises InputError where one is not whole."""
+    found = Contents()
+    for shard in shards:
+        with _reading(shard) as file:
+            for place, item in sorted(_items(file), key=lambda entry: _number(entry[0])):
+                _note(found, place, item)
+    return found
+
+
+def linked(index: Path) -> list[Path]:
+    """The shards that an index links, whether they are there or not; a shard is its own."""
+    found: dict[Path, None] = {}
+
+    def note(_: str, link: object) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            found[index.parent / link.filename] = None
+
+    with _reading(index) as file:
+        file.visititems_links(note)
+        holds_rows = any(True for _ in _items(file))
+    return sorted(found) or ([index] if holds_rows else [])
+
+
+def read(shard: Path, video: str) -> list[Row]:
+    """All variants of a video, in order; none where the shard has no such video."""
+    with _reading(shard) as file:
+        group = file.get(f"videos/{video}", {})
+        return [_row(group[name]) for name in sorted(filter(_is_variant, group), key=_number)]
+
+
+class Tensor(NamedTuple):
+    """One tensor of a file of weights: safetensors' name of its type, and its shape."""
+
+    dtype: str
+    shape: Shape
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    """What a file of weights holds, by name, without reading it. Raises InputError where it is not whole."""
+    with _weights(path) as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    return {name: Tensor(part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """What a file of a store says of its origin: of a shard, an index, weights, scores, or the figures of a report.
+
+    Raises InputError where it says nothing, or is damaged.
+    """
+    if path.suffix not in _ORIGINS:
+        raise InputError(f"{path} is no file of a store: one ending in {', '.join(_ORIGINS)} is needed")
+    try:
+        return dict(_ORIGINS[path.suffix](path))
+    except InputError:
+        raise
+    except Exception as error:  # damaged bytes may end the reading of them in any way
+        raise InputError(f"{path} is damaged, or not made by kinescope: it does not say where it comes from") from error
+
+
+def check(index: Path) -> None:
+    """Raises InputError where an index links what is not there."""
+    with _reading(index) as file:
+        places: list[tuple[str, Path]] = []
+
+        def note(place: str, link: object) -> None:
+            if isinstance(link, h5py.ExternalLink):
+                places.append((place, index.parent / link.filename))
+
+        file.visititems_links(note)
+    for shard in dict.fromkeys(path for _, path in places):
+        if not shard.exists():
+            raise InputError(f"{index} links {shard.name}, which is not there")
+        with _reading(shard) as file:
+            for place, path in places:
+                if path == shard and place not in file:
+                    raise InputError(f"{index} links {place} in {shard.name}, which does not hold it")
+
+
+def _items(file: h5py.File) -> Iterator[tuple[str, "h5py.Group | h5py.Dataset"]]:
+    """Rows and failures with their places."""
+    found: list[tuple[str, h5py.Group | h5py.Dataset]] = []
+
+    def note(place: str, item: "h5py.Group | h5py.Dataset") -> None:
+        if "key" in item.attrs:
+            found.append((place, item))
+
+    file.visititems(note)
+    yield from found
+
+
+def _note(found: Contents, place: str, item: "h5py.Group | h5py.Dataset") -> None:
+    video = place.partition("/")[2].rpartition("/")[0]
+    if isinstance(item, h5py.Dataset):
+        found.failures[video] = failure_of(item)
+        found.failed[video] = item.attrs["key"].decode()
+        return
+    found.keys.setdefault(video, []).append(item.attrs["key"].decode())
+    for array in item:
+        found.arrays.setdefault(array, ArrayExtent()).add(item[array])
+
+
+def _is_variant(name: str) -> bool:
+    return re.fullmatch(r"variant-\d+", name) is not None
+
+
+def _number(place: str) -> int:
+    """Of a row its variant's number, as names would sort wrongly; of a failure 0."""
+    name = place.rpartition("/")[2]
+    return int(name.rpartition("-")[2]) if _is_variant(name) else 0
+
+
+def _row(group: h5py.Group) -> Row:
+    return Row({name: group[name][()] for name in group}, attributes_of(group))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path} is damaged, or no HDF5 file ({error}): kinescope verify sets it aside") from None
+
+
+@contextmanager
+def _weights(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, "numpy") as file:
+            yield file
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged ({error}): kinescope verify sets it aside") from None
+
+
+def _of_rows(path: Path) -> dict[str, Any]:
+    with _reading(path) as file:
+        return dict(json.loads(file.attrs["provenance"]))
+
+
+def _of_weights(path: Path) -> dict[str, Any]:
+    with _weights(path) as file:
+        return dict(json.loads(file.metadata()["provenance"]))
+
+
+def _of_figures(path: Path) -> dict[str, Any]:
+    return {"stage": "Evaluate", "components": json.loads(path.read_text())["provenance"]["experiment"], "upstream": {}}
+
+
+_ORIGINS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    ".h5": _of_rows,
+    ".safetensors": _of_weights,
+    ".npz": scores.provenance,
+    ".json": _of_figures,
+}

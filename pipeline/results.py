@@ -1,0 +1,174 @@
+"""What an experiment came to: the scores of every run, and the figures of each stream and of the fusion."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pipeline import metrics
+from pipeline.errors import InputError
+from pipeline.metrics import Summary
+from pipeline.row import Failure
+from pipeline.scores import Scores
+
+if TYPE_CHECKING:
+    from pipeline.fit import Curves
+
+Metric = Literal["accuracy", "mean_class_accuracy", "mAP"]
+FUSION = "fusion"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream of an experiment; reported: what the paper reports for it alone, in percent."""
+
+    name: str
+    reported: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One fold with one seed: scores and training curves of each stream in order, and the scores of the fusion.
+
+    A stream that was not trained has None for curves; an experiment of a single stream has no fusion.
+    """
+
+    fold: str
+    seed: int
+    scores: tuple[Scores, ...]
+    fused: Scores | None
+    curves: "tuple[Curves | None, ...]"
+
+    @property
+    def name(self) -> str:
+        """How tables and legends call it."""
+        return f"{self.fold}, seed {self.seed}"
+
+    @property
+    def final(self) -> Scores:
+        """The experiment's own scores: the fusion's, or the only stream's."""
+        return self.scores[-1] if self.fused is None else self.fused
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that a report tells.
+
+    table: where the paper reports; metric: the figure it reports; reported: that figure in percent;
+    labels: class indices by video id, of every test video at the least; failures: of test and training videos by id;
+    groups: coarse groups of classes by name; notes: what a reader must know; provenance: nested mappings and
+    sequences of JSON values; pictures: of example videos by id, a few HTML elements each in the
+    order of time, which go into the page as they are.
+    Raises InputError where runs do not fit the streams, or a scored video has no label.
+    """
+
+    title: str
+    streams: tuple[Stream, ...]
+    runs: tuple[Run, ...]
+    labels: Mapping[str, tuple[int, ...]]
+    metric: Metric = "accuracy"
+    table: str = ""
+    reported: float | None = None
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.runs or not self.streams:
+            raise InputError("there is nothing to report; at least one run of one stream is needed")
+        for run in self.runs:
+            if not len(run.scores) == len(run.curves) == len(self.streams):
+                raise InputError(f"fold {run.fold!r}: scores and curves of all {len(self.streams)} streams are needed")
+            if (run.fused is None) != (len(self.streams) == 1):
+                raise InputError(f"fold {run.fold!r}: several streams need a fusion, and a single one takes none")
+            for scores in (*run.scores, *((run.fused,) if run.fused else ())):
+                if scores.classes != self.classes:
+                    raise InputError(f"fold {run.fold!r}: classes differ; they must be the same in all runs")
+                if unlabelled := sorted({*scores.ids, *scores.failed} - self.labels.keys()):
+                    raise InputError(f"video {unlabelled[0]!r} has scores but no label; every test video needs one")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.runs[0].scores[0].classes
+
+    @property
+    def tested(self) -> list[tuple[str, ...]]:
+        """The ids of each run's test videos, failed ones included."""
+        return [(*run.final.ids, *run.final.failed) for run in self.runs]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The figures of a stream or the fusion, as fractions.
+
+    figures: one mapping a run; counts: confusion (class, class + 1) summed over runs, None with several labels a
+    video; recall and precision: (class,), NaN where a class has no test video, precision None but for mAP.
+    """
+
+    name: str
+    reported: float | None
+    figures: tuple[dict[str, float], ...]
+    counts: np.ndarray | None
+    recall: np.ndarray | None
+    precision: np.ndarray | None
+
+    def percent(self, figure: str) -> list[float]:
+        """Of each run."""
+        return [100 * run[figure] for run in self.figures]
+
+    def summary(self, figure: str) -> Summary:
+        """In percent."""
+        return metrics.summary(self.percent(figure))
+
+
+def rows(result: Result) -> list[Row]:
+    """One row a stream, and one for the fusion where there are several."""
+    made = []
+    for place, stream in enumerate(result.streams):
+        alone = result.reported if len(result.streams) == 1 and stream.reported is None else stream.reported
+        made.append(_row(result, stream.name, alone, [run.scores[place] for run in result.runs]))
+    fused = [run.fused for run in result.runs if run.fused is not None]
+    return [*made, _row(result, FUSION, result.reported, fused)] if fused else made
+
+
+def _row(result: Result, name: str, reported: float | None, scores: Sequence[Scores]) -> Row:
+    single = all(len(labels) == 1 for labels in result.labels.values())
+    figures, counts, precisions = [], [], []
+    for run in scores:
+        # Softmax ranks videos of one label; with several, each class has a logistic score of its own.
+        values = run.probabilities() if single else run.values
+        given = values, [result.labels[id] for id in run.ids], [result.labels[id] for id in run.failed]
+        figure = {"accuracy": metrics.accuracy(*given)}
+        if single:
+            figure["mean_class_accuracy"] = metrics.mean_class_accuracy(*given)
+            counts.append(metrics.confusion(*given))
+        if len(result.classes) > 5:
+            figure["top5"] = metrics.top_k(*given[:2], 5, given[2])
+        if result.metric == "mAP":
+            figure["mAP"] = metrics.mean_average_precision(*given)
+            precisions.append(metrics.average_precision(*given))
+        figures.append(figure)
+    total = np.sum(counts, axis=0) if counts else None
+    recall = None if total is None else _mean(np.diag(total), total.sum(axis=1))
+    stacked = np.array(precisions)
+    precision = _mean(np.nansum(stacked, axis=0), np.isfinite(stacked).sum(axis=0)) if precisions else None
+    return Row(name, reported, tuple(figures), total, recall, precision)
+
+
+def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    return np.array([part / number if number else math.nan for part, number in zip(total, count, strict=True)])
+
+
+def groups(result: Result, row: Row) -> Iterator[tuple[str, float, int]]:
+    """Name of each coarse group with test videos, the share of them that is recognised, their number."""
+    if row.counts is None:
+        return
+    for name, members in result.groups.items():
+        places = [result.classes.index(member) for member in members if member in result.classes]
+        number = int(row.counts[places].sum())
+        if number:
+            yield name, float(row.counts[places, places].sum() / number), number

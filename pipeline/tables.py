@@ -1,0 +1,108 @@
+"""Results as tables: for the terminal, Markdown, ``metrics.json`` and ``predictions.csv``. Figures are in percent."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pipeline.metrics import Summary
+from pipeline.results import FUSION, Result, Row, groups, rows
+from pipeline.scores import Scores
+
+TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "top5": "top 5", "mAP": "mAP"}
+
+
+def text_table(result: Result) -> str:
+    """For the terminal: aligned columns stream, measured, reported, difference."""
+    lines = _cells(result)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [
+        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
+        for line in lines
+    ]
+    failed = [f"videos that could not be used, and count as wrong: {len(result.failures)}"] if result.failures else []
+    return "\n".join([result.title, padded[0], "  ".join("─" * width for width in widths), *padded[1:], *failed])
+
+
+def markdown_table(result: Result) -> str:
+    """The same as Markdown."""
+    header, *lines = ([re.sub(r"([\\|`*_<\[])", r"\\\1", cell) for cell in line] for line in _cells(result))
+    marks = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, marks, *lines))
+
+
+def _cells(result: Result) -> list[list[str]]:
+    source = f"reported ({result.table})" if result.table else "reported"
+    lines = [["stream", f"{TITLES[result.metric]} [%]", source, "difference"]]
+    for row in rows(result):
+        measured = row.summary(result.metric)
+        difference = "" if row.reported is None else f"{measured.mean - row.reported:+.2f}"
+        lines.append([row.name, plus_minus(measured), "" if row.reported is None else f"{row.reported:g}", difference])
+    return lines
+
+
+def plus_minus(summary: Summary) -> str:
+    """Mean, and deviation where there are several runs."""
+    return f"{summary.mean:.2f}" + ("" if summary.deviation is None else f" ± {summary.deviation:.2f}")
+
+
+def _percent(fraction: float) -> float | None:
+    return None if math.isnan(fraction) else round(100 * float(fraction), 6)
+
+
+def numbers(result: Result, table: Sequence[Row]) -> dict[str, Any]:
+    """metrics.json: every figure in percent, null where there is none; confusion as counts summed over runs."""
+    return {
+        "title": result.title,
+        "table": result.table,
+        "metric": result.metric,
+        "unit": "percent",
+        "notes": list(result.notes),
+        "classes": list(result.classes),
+        "rows": [
+            {
+                "name": row.name,
+                "reported": row.reported,
+                "summary": {name: row.summary(name)._asdict() for name in row.figures[0]},
+                "runs": [
+                    {"fold": run.fold, "seed": run.seed, **{name: _percent(value) for name, value in figures.items()}}
+                    for run, figures in zip(result.runs, row.figures, strict=True)
+                ],
+                "class_accuracy": None if row.recall is None else [_percent(value) for value in row.recall],
+                "average_precision": None if row.precision is None else [_percent(value) for value in row.precision],
+                "groups": {name: _percent(share) for name, share, _ in groups(result, row)},
+                "confusion": None if row.counts is None else row.counts.tolist(),
+            }
+            for row in table
+        ],
+        "failures": {
+            id: {"reason": failure.reason, "frames_decoded": failure.frames_decoded}
+            for id, failure in result.failures.items()
+        },
+        "provenance": result.provenance,
+    }
+
+
+def predictions(result: Result) -> str:
+    """predictions.csv: one line a run, stream and test video; labels are joined by "|", failed ones predict nothing."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["fold", "seed", "stream", "video", "labels", "predicted", "probability", "correct"])
+    for run in result.runs:
+        names = [stream.name for stream in result.streams]
+        for name, scores in zip([*names, FUSION], [*run.scores, run.fused], strict=True):
+            if scores is not None:
+                table.writerows([run.fold, run.seed, name, *line] for line in _verdicts(result, scores))
+    return text.getvalue()
+
+
+def _verdicts(result: Result, scores: Scores) -> Iterator[list[str]]:
+    probabilities = scores.probabilities()
+    for id, row in zip(scores.ids, probabilities, strict=True):
+        labels, best = result.labels[id], int(row.argmax())
+        names = "|".join(result.classes[label] for label in labels)
+        yield [id, names, result.classes[best], f"{row[best]:.6f}", str(int(best in labels))]
+    for id in scores.failed:
+        yield [id, "|".join(result.classes[label] for label in result.labels[id]), "", "", "0"]

@@ -1,0 +1,119 @@
+"""What a step of the dRNN does besides large matrix products, forward and back, in torch's operators.
+
+``fused`` does the same in compiled loops.
+"""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Trail(NamedTuple):
+    """What a forward leaves behind. Row 0 of states and outputs is what was before the first step: zeros."""
+
+    gates: Tensor  # (time, batch, 3·state + output): i, f, g and o; or (1, ...) where only the last are kept
+    readout: Tensor  # (time, batch, output): tanh(W_zs s + b); or (1, ...)
+    states: Tensor  # (time + 1, batch, state): s; or (1, ...)
+    outputs: Tensor  # (time + 1, batch, output): z
+
+
+class Forward(Protocol):
+    """The steps of one forward, to be called in turn.
+
+    recurrent (batch, 2·state + 2·output): what d⁰s … dᴺs of the last step that began add to i and f of the next, to
+    its own o, and to its readout, whose bias is not in it.
+    """
+
+    def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
+        """Finishes the step before, if there is one, and begins this: i, f, g and s. Returns d⁰s … dᴺs.
+
+        entering: (batch, 3·state + output), what enters i, f, g and o from the inputs; may be overwritten.
+        """
+
+    def finish(self, step: int, recurrent: Tensor) -> None:
+        """o, the readout and z; only the last 2·output columns of ``recurrent`` are needed."""
+
+
+class Backward(Protocol):
+    """The steps of one backward, last one first. In ``now`` a step leaves the gradients of what enters i, f, g, o and
+    the readout, (batch, 3·state + 2·output); ``into`` has those of all steps, (3·state + 2·output, time, batch)."""
+
+    now: Tensor
+    into: Tensor
+
+    def step(self, step: int, to_output: Tensor, to_seen: Tensor) -> None:
+        """to_output: gradient of z (batch, output), as it comes from outside.
+
+        to_seen: of d⁰s …, as far as it passes, as it comes from i and f of the step after, (batch, reached).
+        """
+
+
+class PlainForward:
+    """seen: (batch, (order + 1)·state) zeros; bias: the readout's, (output,); feedback: what z of the step before adds
+    to i, f, g and o, (3·state + output, output)."""
+
+    def __init__(self, trail: Trail, seen: Tensor, bias: Tensor, feedback: Tensor) -> None:
+        self.trail, self.bias, self.feedback = trail, bias, feedback.T
+        self.seen, self.before = seen, seen.clone()
+
+    def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
+        if step:
+            self.finish(step - 1, recurrent)
+        gates, _, states, outputs = self.trail
+        m, now = states.shape[2], gates[step % len(gates)]
+        torch.addmm(entering, outputs[step], self.feedback, out=now)
+        now[:, : 2 * m].add_(recurrent[:, : 2 * m]).sigmoid_()
+        i, f, g = now[:, :m], now[:, m : 2 * m], now[:, 2 * m : 3 * m].tanh_()
+        self.seen, self.before = self.before, self.seen
+        s = torch.mul(f, self.before[:, :m], out=self.seen[:, :m]).addcmul_(i, g)
+        for lower in range(0, self.seen.shape[1] - m, m):
+            place = slice(lower, lower + m)
+            torch.sub(self.seen[:, place], self.before[:, place], out=self.seen[:, lower + m : lower + 2 * m])
+        states[(step + 1) % len(states)] = s
+        return self.seen
+
+    def finish(self, step: int, recurrent: Tensor) -> None:
+        gates, readout, states, outputs = self.trail
+        m = states.shape[2]
+        o, r = recurrent[:, -2 * len(self.bias) :].chunk(2, dim=1)
+        r = torch.tanh(r + self.bias, out=readout[step % len(readout)])
+        torch.mul(gates[step % len(gates), :, 3 * m :].add_(o).sigmoid_(), r, out=outputs[step + 1])
+
+
+class PlainBackward:
+    """feedback: as in the forward, rows at zero where no gradient passes; outward: from d⁰s …, as far as the gradient
+    reaches, to o and the readout, (2·output, reached)."""
+
+    def __init__(self, trail: Trail, feedback: Tensor, outward: Tensor) -> None:
+        self.trail, self.feedback, self.outward = trail, feedback, outward
+        (time, batch, k), m = trail.readout.shape, trail.states.shape[2]
+        self.now = feedback.new_zeros(batch, 3 * m + 2 * k)
+        self.into = feedback.new_empty(3 * m + 2 * k, time, batch)
+        self.carried = feedback.new_zeros(batch, m)
+        self.later = feedback.new_zeros(batch, outward.shape[1])
+
+    def step(self, step: int, to_output: Tensor, to_seen: Tensor) -> None:
+        k, m = to_output.shape[1], self.carried.shape[1]
+        gates, before = self.trail.gates[step], self.trail.states[step]
+        i, f, g, o = gates.split([m, m, m, k], dim=1)
+        to_i, to_f, to_g, to_o, to_r = self.now.split([m, m, m, k, k], dim=1)
+        to_z = to_output + self.now[:, : 3 * m + k] @ self.feedback
+        r = self.trail.readout[step]
+        to_o.copy_(to_z * r * o * (1 - o))
+        to_r.copy_(to_z * o * (1 - r * r))
+        to_s = self._to_state(to_seen + self.now[:, 3 * m :] @ self.outward) + self.carried
+        to_i.copy_(to_s * g * i * (1 - i))
+        to_f.copy_(to_s * before * f * (1 - f))
+        to_g.copy_(to_s * i * (1 - g * g))
+        self.carried = to_s * f
+        self.into[:, step] = self.now.T
+
+    def _to_state(self, total: Tensor) -> Tensor:
+        """Of s in all, from those of d⁰s …, since dʲs_t = dʲ⁻¹s_t − dʲ⁻¹s_{t−1}."""
+        m = self.carried.shape[1]
+        for lower in range(total.shape[1] - 2 * m, -1, -m):
+            above = slice(lower + m, lower + 2 * m)
+            total[:, lower : lower + m] += total[:, above] - self.later[:, above]
+        self.later = total
+        return total[:, :m]

@@ -1,0 +1,96 @@
+"""A store's rows as plain files for other tools: ``kinescope export``."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline import inspection
+from pipeline.atomic import whole, write_text
+from pipeline.errors import InputError
+from pipeline.row import Row
+from tasks.index import Library
+from tasks.shelves import as_shelf
+
+ATTRIBUTES = "attributes.json"
+
+
+def export(store: Path, out: Path) -> int:
+    """Write ``out/<video id>/<variant>/<array>.npy`` for every row of a stage, or of a shard; returns how many are new.
+
+    Each row's attributes lie beside its arrays, written last: a row that has its attributes is whole, and is not
+    written again while its key is the same. ``provenance.json``, ``failures.json`` and ``labels.json`` lie in ``out``.
+    Raises InputError where the store has no rows, or ``out`` holds another stage's.
+    """
+    shelf = as_shelf(store)
+    file = shelf.output if shelf else store
+    if file is None or not file.is_file() or file.suffix != ".h5":
+        raise InputError(f"{store} holds no videos' rows: a stage of an extractor, its index.h5 or a shard is needed")
+    origin = inspection.provenance(file)
+    _claim(out, origin)
+    shards = inspection.linked(file)
+    found = inspection.contents(shards)
+    failures = {video: {"reason": f.reason, "frames_decoded": f.frames_decoded} for video, f in found.failures.items()}
+    _write(out / "failures.json", failures)
+    _write(out / "labels.json", _labels(file.absolute().parent.parent / "index.json", {*found.keys, *failures}))
+    with tqdm(total=len(found.keys), desc="export", unit="video", disable=None) as progress:
+        return sum(_shard(shard, out, progress) for shard in shards)
+
+
+def _shard(shard: Path, out: Path, progress: "tqdm[None]") -> int:
+    new = 0
+    for video, keys in inspection.contents([shard]).keys.items():
+        folders = [_below(out, f"{video}/{variant}") for variant in range(len(keys))]
+        if [_key(folder) for folder in folders] != keys:
+            for folder, row in zip(folders, inspection.read(shard, video), strict=True):
+                _row(folder, row)
+            new += len(keys)
+        progress.update()
+    return new
+
+
+def _claim(out: Path, origin: Mapping[str, Any]) -> None:
+    known = out / "provenance.json"
+    if known.exists() and (other := json.loads(known.read_text())["fingerprint"]) != origin["fingerprint"]:
+        raise InputError(f"{out} holds rows of another stage, {other}: an empty or new folder is needed")
+    if not known.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is there and holds something else: an empty or new folder is needed")
+    _write(known, origin)
+
+
+def _labels(manifest: Path, ids: set[str]) -> dict[str, Any]:
+    """The names of the classes, and by video id the indices of its own; none where no manifest is at hand."""
+    if not manifest.exists():
+        return {"classes": [], "labels": {}}
+    listing = Library.load(manifest).listing
+    labels = {video.id: video.labels for video in listing.videos if video.id in ids}
+    return {"classes": listing.classes, "labels": labels}
+
+
+def _row(folder: Path, row: Row) -> None:
+    (folder / ATTRIBUTES).unlink(missing_ok=True)
+    for name, array in row.arrays.items():
+        with whole(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+    _write(folder / ATTRIBUTES, row.attributes)
+
+
+def _key(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / ATTRIBUTES).read_text())["key"])
+    except FileNotFoundError:
+        return None
+
+
+def _below(out: Path, relative: str) -> Path:
+    path = out / relative
+    if not path.resolve().is_relative_to(out.resolve()):
+        raise InputError(f"video id {relative!r} leads out of {out}: this is no store that kinescope made")
+    return path
+
+
+def _write(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,26 @@
+"""Stages and what they need, walked as luigi does."""
+
+from collections.abc import Callable, Iterable
+
+from luigi.task import flatten
+
+from tasks.base import Stage
+
+
+def upstream_first(wanted: Iterable[Stage], counts: Callable[[Stage], bool]) -> list[Stage]:
+    """The stages that count, each after those it needs; behind one that does not count nothing is looked at."""
+    found: list[Stage] = []
+    seen: set[str] = set()
+
+    def visit(stage: Stage) -> None:
+        if stage.task_id in seen:
+            return
+        seen.add(stage.task_id)
+        if counts(stage):
+            for needed in flatten(stage.requires()):
+                visit(needed)
+            found.append(stage)
+
+    for stage in wanted:
+        visit(stage)
+    return found

@@ -1,0 +1,26 @@
+"""What killed runs leave is swept by the next: before its work, and after it what was not dead yet."""
+
+import luigi
+
+from pipeline.atomic import sweep
+from pipeline.errors import InputError
+from tasks import settings
+from tasks.base import Root
+
+
+@Root.event_handler(luigi.Event.START)
+@Root.event_handler(luigi.Event.SUCCESS)
+def _sweep(_: Root) -> None:
+    try:
+        store = settings.store()
+    except InputError:  # the task meets it as well, and says so
+        return
+    sweep(store)
+    for checkpoint in store.glob("*/*/checkpoint.pt"):
+        if checkpoint.with_name("network.safetensors").exists():
+            checkpoint.unlink(missing_ok=True)
+    for journal in store.glob("*/*/journal-*"):
+        if shards := sorted(journal.parent.glob(f"{journal.name.removeprefix('journal-')}-*.h5")):
+            from pipeline.store import Journal
+
+            Journal(journal).discard_sealed(shards)

@@ -1,0 +1,60 @@
+"""Pictures of the few videos that a report shows: from the frames store where there is one, else from the files."""
+
+from collections.abc import Iterable
+
+from data.base import Dataset, Video
+from extractors.frames import Frames
+from pipeline.errors import InputError
+from tasks.features import extract
+from tasks.index import library
+
+
+def pictures(dataset: Dataset, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Elements for the report by video id; a video that cannot be shown has none, which is no reason to fail."""
+    videos = {video.id: video for video in library(dataset).listing.videos}
+    return {id: _first(dataset, videos[id]) for id in ids}
+
+
+def _first(dataset: Dataset, video: Video) -> tuple[str, ...]:
+    for source in (_stored, _decoded):
+        try:
+            if found := source(dataset, video):
+                return found
+        except (InputError, OSError, ValueError):
+            continue
+    return ()
+
+
+def _stored(dataset: Dataset, video: Video) -> tuple[str, ...]:
+    """Of the frames store, as ``Decode`` makes it; nothing where that is not there."""
+    if "video" not in video.files:
+        return ()
+    path = extract(dataset, Frames(), None).shard(library(dataset).shard(video.id)).path()
+    if not path.exists():
+        return ()
+    from extractors.frames import decode_frame
+    from pipeline import thumbnails
+    from pipeline.store import Store
+
+    store = Store(path)
+    if video.id not in store.ids():
+        return ()
+    arrays = store.read(video.id).arrays
+    chosen = thumbnails.places(min(len(arrays["start_frames"]), thumbnails.LONGEST_FRAMES))
+    return thumbnails.of_frames([decode_frame(arrays, place) for place in chosen])
+
+
+def _decoded(dataset: Dataset, video: Video) -> tuple[str, ...]:
+    from pipeline import thumbnails
+
+    modality = "video" if "video" in video.files else "skeleton"
+    path = video.files[modality]
+    library(dataset).digests.check(path)
+    if modality == "video":
+        return thumbnails.of_clip(path, video.frames)
+    from extractors.skeleton_file import BONES, FEET, HEAD, read
+
+    joints = read(path, video.frames)
+    if (joints[:, HEAD, 1] < joints[:, FEET, 1].mean(axis=1)).mean() > 0.5:  # screen coordinates: y downwards
+        joints = joints * (1, -1, 1)
+    return thumbnails.of_skeleton(joints, BONES, HEAD)

@@ -1,0 +1,61 @@
+"""Reading everything that was sealed: ``kinescope verify``."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.atomic import set_aside
+from pipeline.errors import DamagedStore, InputError
+from pipeline.reducer import load_reducer
+from pipeline.scores import Scores
+from pipeline.store import verify as verify_rows
+from tasks.shelves import INDEX, OUTPUTS, SHARD, under
+
+
+def sealed(path: Path) -> list[Path]:
+    """Every file at or below a path that can be verified, shards before what links them.
+
+    Raises InputError where there is none.
+    """
+    if path.is_file():
+        if not _is_sealed(path):
+            raise InputError(f"{path} is no shard, index, network or file of scores of a store")
+        return [path]
+    files = [file for shelf in under(path) for file in sorted(shelf.folder.iterdir()) if _is_sealed(file)]
+    return sorted(files, key=lambda file: INDEX.fullmatch(file.name) is not None)
+
+
+def verify(files: list[Path]) -> Iterator[str]:
+    """Read every byte of some files; a sentence for each that is damaged, and was set aside."""
+    total = sum(file.stat().st_size for file in files)
+    with tqdm(total=total, desc="verify", unit="B", unit_scale=True, disable=None) as progress:
+        for file in files:
+            amount = file.stat().st_size
+            try:
+                _CHECKS[file.suffix](file)
+            except DamagedStore as error:
+                yield str(error)
+            progress.update(amount)
+
+
+def _is_sealed(file: Path) -> bool:
+    named = SHARD.fullmatch(file.name) or INDEX.fullmatch(file.name) or file.name in OUTPUTS
+    return bool(named) and file.is_file() and not file.is_symlink()
+
+
+def _figures(file: Path) -> None:
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        set_aside(file, error)
+
+
+_CHECKS: dict[str, Callable[[Path], Any]] = {
+    ".h5": verify_rows,
+    ".safetensors": load_reducer,
+    ".npz": Scores.load,
+    ".json": _figures,
+}

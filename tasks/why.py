@@ -1,0 +1,227 @@
+"""What a run would do, and because of what: ``kinescope why``.
+
+Each stage that is not complete is compared with the nearest one of its kind in the data set's folder, as the
+provenance of what that one made tells.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from pipeline import inspection
+from pipeline.errors import InputError
+from tasks import settings
+from tasks.base import Stage
+from tasks.evaluation import Evaluate, Fuse
+from tasks.features import Extract, ExtractShard
+from tasks.graph import upstream_first
+from tasks.index import Index, Library, foreseen, library, manifest
+from tasks.shelves import Shelf, flattened, shelves
+from tasks.training import FitReducer, StreamStage
+
+NAMED = 3
+"""Of many videos, or fields, so many are named."""
+ABSENT = "none"
+DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+
+
+def why(evaluation: Evaluate) -> Iterator[str]:
+    """A line a stage that would run, or one that says that nothing would. Raises InputError as a run would."""
+    index, name = evaluation.index, evaluation.recipe.dataset.store_name
+    generating = [task for task in index.requires() if not task.complete()]
+    if generating or not manifest(index.dataset).exists():
+        yield (
+            f"would run: Generate {name}: not all of its files are there"
+            if generating
+            else (f"would run: Index {name}: it was never indexed")
+        )
+        yield "would run: every stage after it that the store does not have for these files"
+        return
+    survey = None if index.complete() else index.survey()
+    if survey is not None:
+        yield f"would run: Index {name}: {_listed(_resurveyed(index, survey))}"
+    with nullcontext() if survey is None else foreseen(index.dataset, survey):
+        lines = list(_lines(evaluation))
+    yield from lines
+    if survey is None and not lines:
+        yield "nothing would run"
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """What the provenance of two stages tells: fields and versions, old -> new, and what they are computed from."""
+    before, now = flattened(old["components"]), flattened(new["components"])
+    for name in sorted(before.keys() | now.keys()):
+        if name not in before or name not in now or before[name] != now[name]:
+            place, _, leaf = name.rpartition(".")
+            what = " of ".join(filter(None, ("version", place))) if leaf == "version" else f"field {name}"
+            yield f"{what} {_shown(before, name)} -> {_shown(now, name)}"
+    fresh = [name for name, value in new["upstream"].items() if old["upstream"].get(name) != value]
+    stages = [name for name in fresh if not name.endswith(" videos")]
+    yield from (f"upstream {name} changed" if name in old["upstream"] else f"upstream {name} is new" for name in stages)
+    if fresh and not stages:  # else other rows are those of the changed stage
+        yield f"{fresh[0]} or their labels changed" if "names" not in fresh[0] else f"{fresh[0]} changed"
+
+
+def _lines(evaluation: Evaluate) -> Iterator[str]:
+    missing = upstream_first(evaluation.stages(), lambda stage: not stage.complete())
+    stages = [stage for stage in missing if not isinstance(stage, ExtractShard)]
+    told = [(_title(stage), _listed(_reasons(stage)), stage) for stage in stages]
+    places = list(dict.fromkeys((title, reasons) for title, reasons, _ in told))
+    told.sort(key=lambda line: places.index(line[:2]))
+    for (title, reasons), group in groupby(told, key=lambda line: line[:2]):
+        yield f"would run: {title}{_count([stage for *_, stage in group])}: {reasons}"
+    if missing or not evaluation.up_to_date():
+        yield f"would run: Evaluate: {_listed(_report_reasons(evaluation, [title for title, *_ in told]))}"
+
+
+def _count(stages: list[Stage]) -> str:
+    shards = [shard for stage in stages if isinstance(stage, Extract) for shard in stage.requires()]
+    if shards:
+        return f" ({sum(not shard.complete() for shard in shards)} of {len(shards)} shards)"
+    return f" ({len(stages)} times)" if len(stages) > 1 else ""
+
+
+def _title(stage: Stage) -> str:
+    if isinstance(stage, Fuse):
+        return str(stage.task_family)
+    if isinstance(stage, StreamStage) and not isinstance(stage, FitReducer):
+        return f"{stage.task_family} {stage.stream.model.name}"
+    return f"{stage.task_family} {_family(stage)}"
+
+
+def _family(stage: Stage) -> str:
+    """What the folders of such stages are called."""
+    return stage.path().parent.name.rpartition("-")[0]
+
+
+def _listed(reasons: Iterable[str]) -> str:
+    told = list(dict.fromkeys(reasons))
+    return "; ".join(told[:NAMED]) + (f"; and {len(told) - NAMED} more" if len(told) > NAMED else "")
+
+
+def _shown(leaves: Mapping[str, Any], name: str) -> str:
+    if name not in leaves:
+        return ABSENT
+    text = json.dumps(leaves[name], ensure_ascii=False)
+    return str(DIGEST.sub(r"\1…", text))
+
+
+def _reasons(stage: Stage) -> Iterator[str]:
+    folder = stage.path().parent
+    if folder.is_dir():
+        yield from _rows_reasons(stage) if isinstance(stage, Extract) else _output_reasons(stage.path())
+        return
+    origin = json.loads(json.dumps(stage.origin()))
+    nearest = _nearest(origin, [shelf for shelf in shelves(folder.parent) if shelf.name == _family(stage)])
+    yield from ["never computed"] if nearest is None else differences(nearest, origin)
+
+
+def _nearest(origin: Mapping[str, Any], found: Iterable[Shelf]) -> dict[str, Any] | None:
+    """The provenance with the most in common, of several the latest; None where there is none of its kind."""
+    ranked = []
+    for shelf in found:
+        output = shelf.output
+        try:
+            other = inspection.provenance(output) if output else {}
+        except InputError:  # damaged: it tells nothing
+            continue
+        comparable = isinstance(other.get("upstream"), Mapping) and other["stage"] == origin["stage"]
+        if comparable and _kind(other) == _kind(origin):
+            assert output
+            ranked.append((len(_facts(other) & _facts(origin)), output.stat().st_mtime_ns, other))
+    return max(ranked, key=lambda entry: entry[:2])[2] if ranked else None
+
+
+def _facts(origin: Mapping[str, Any]) -> set[tuple[str, str]]:
+    leaves = flattened({part: origin[part] for part in ("components", "upstream")})
+    return {(name, str(value)) for name, value in leaves.items()}
+
+
+def _kind(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """The names of what is configured: another model is no change of this one."""
+    leaves = flattened(origin["components"])
+    return {place: value for place, value in leaves.items() if place in ("name", "model.name", "dataset.name")}
+
+
+def _output_reasons(path: Path) -> Iterator[str]:
+    aside = sorted(path.parent.glob(f"{path.name}.damaged-*"))
+    if aside:
+        yield f"{path.name} was damaged, and set aside as {aside[-1].name}"
+    elif path.with_name("checkpoint.pt").exists():
+        yield "it was interrupted, and goes on from its checkpoint"
+    else:
+        yield f"{path.name} is missing"
+
+
+def _rows_reasons(stage: Extract) -> Iterator[str]:
+    shards = [shard for shard in stage.requires() if not shard.complete()]
+    if not shards:
+        yield "index.h5 is missing, or links other shards"
+    old: dict[str, str] = {}
+    new: dict[str, str] = {}
+    for shard in shards:
+        number = shard.path().name.rpartition("-")[0]
+        earlier = [path for path in shard.earlier() if path.name.startswith(number)]
+        if earlier:
+            found = inspection.contents([max(earlier, key=lambda path: path.stat().st_mtime_ns)])
+            old |= {video: keys[0] for video, keys in found.keys.items()} | found.failed
+            new |= {keys.id: keys.name for keys in shard.videos()}
+        elif shard.earlier():
+            yield "the videos are dealt anew to shards"
+        elif shard.journal.is_dir():
+            yield "it was interrupted, and goes on from its journal"
+        else:
+            yield from _output_reasons(shard.path())
+    yield from _videos(old, new)
+
+
+def _videos(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """What became of videos between two states of them by id."""
+    kinds = {
+        "added": sorted(new.keys() - old.keys()),
+        "removed": sorted(old.keys() - new.keys()),
+        "changed": sorted(video for video in new.keys() & old.keys() if new[video] != old[video]),
+    }
+    for what, videos in kinds.items():
+        if videos:
+            many = f"{len(videos)} videos" if len(videos) > 1 else "video"
+            yield f"{many} {what}: {', '.join(videos[:NAMED])}{', …' if len(videos) > NAMED else ''}"
+
+
+def _resurveyed(index: Index, survey: Library) -> Iterator[str]:
+    """What became of a data set since it was indexed."""
+    known = library(index.dataset)
+    contents = [
+        {video.id: ([lib.digests[path] for path in video.files.values()], video.frames) for video in lib.listing.videos}
+        for lib in (known, survey)
+    ]
+    labels = [{video.id: video.labels for video in lib.listing.videos} for lib in (known, survey)]
+    moved = [video for video in labels[0].keys() & labels[1].keys() if labels[0][video] != labels[1][video]]
+    told = [*_videos(*contents), *([f"labels changed of {len(moved)} videos"] if moved else [])]
+    yield from told or ["files were touched, moved or described anew; their content is as it was"]
+
+
+def _report_reasons(evaluation: Evaluate, running: list[str]) -> Iterator[str]:
+    folder = evaluation.folder()
+    if folder.is_dir() and not running:
+        missing = [name for name in ("report.html", "metrics.json", "table.txt") if not (folder / name).exists()]
+        yield (
+            f"{missing[0]} is missing"
+            if missing
+            else (
+                f"more videos could not be used than max_failed_videos in [kinescope] allows "
+                f"({settings.current().max_failed_videos})"
+            )
+        )
+        return
+    origin = {"stage": "Evaluate", "components": json.loads(evaluation.recipe.canonical()), "upstream": {}}
+    nearest = _nearest(origin, [shelf for shelf in shelves(folder.parent) if shelf.name == "evaluate"])
+    yield from differences(nearest, origin) if nearest else ()
+    if running:
+        yield f"upstream {', '.join(dict.fromkeys(running))} would run"
+    elif not nearest:
+        yield "never computed"

@@ -1,0 +1,185 @@
+"""Reports driven in headless Chromium: nothing is missing, nothing sticks out, nothing is fetched."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import luigi
+import numpy as np
+import pytest
+from luigi.configuration import get_config
+
+import tasks
+from pipeline import thumbnails
+from pipeline.fit import Curves
+from pipeline.report import write
+from pipeline.results import Result, Run, Stream
+from pipeline.row import Failure
+from pipeline.scores import Fusion, Scores, fuse
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+LOST = "class 1/video 0 of a rather long name that has_no_place_to_be_broken_but_in_the_middle_of_it"
+SKELETONS = """
+title = "a real run"
+[dataset]
+name = "stick_figures"
+subjects = 2
+scenarios = ["d1"]
+repetitions = 1
+train_subjects = 1
+[[streams]]
+extractor = { name = "skeleton" }
+model = { name = "drnn", order = 0, state = 8, steps = 8, fit = { epochs = 2 } }
+"""
+LOOK = """() => {
+  const size = element => { const box = element.getBoundingClientRect(); return box.width * box.height };
+  const links = [...document.querySelectorAll('a')].map(link => link.getAttribute('href'));
+  return {
+    pictures: document.querySelectorAll('img, svg').length,
+    empty: [...document.querySelectorAll('img, svg')].filter(each => !size(each)).map(each => each.outerHTML),
+    broken: [...document.images].filter(image => !image.complete || !image.naturalWidth).length,
+    anchors: links.filter(link => link.startsWith('#') && !document.getElementById(link.slice(1))),
+    files: links.filter(link => !link.startsWith('#')),
+    overflow: document.documentElement.scrollWidth - window.innerWidth,
+    outside: [...document.querySelectorAll('body *')].filter(each => !each.closest('.scroll') &&
+      each.getBoundingClientRect().right > window.innerWidth + 1).map(each => each.outerHTML.slice(0, 200)),
+    paper: getComputedStyle(document.body).backgroundColor,
+    cells: document.querySelectorAll('.matrix')[0].querySelectorAll('tbody td').length,
+    small: [...document.querySelectorAll('.figures text')].map(each => each.getBoundingClientRect())
+      .filter(box => Math.min(box.width, box.height) < 4 || Math.max(box.width, box.height) < 8).length,
+  };
+}"""
+
+
+def synthetic(classes: int, streams: int) -> Result:
+    """Two folds with two seeds each; the first video cannot be used, and has no picture."""
+    rng = np.random.default_rng(classes)
+    names = tuple(f"class {number} & a name" for number in range(classes))
+    ids = [LOST, *(f"class {number % classes}/video {number}" for number in range(1, 4 * classes))]
+    runs = []
+    for number in range(4):
+        made = []
+        for _ in range(streams):
+            values = rng.normal(size=(len(ids) - 1, classes))
+            values[np.arange(len(values)), [place % classes for place in range(1, len(ids))]] += 2.0
+            made.append(Scores(tuple(ids[1:]), values, "logits", names, (LOST,)))
+        fused = fuse(made, Fusion()) if streams > 1 else None
+        loss = tuple(2.0 / (epoch + 1) + 0.1 * number for epoch in range(9))
+        curves = Curves(loss, tuple(1 - value / 3 for value in loss), (0.1,) * 5 + (0.01,) * 4)
+        runs.append(Run(f"split {number // 2 + 1}", number % 2, tuple(made), fused, (curves,) * streams))
+    frame = rng.integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    return Result(
+        title=f"{classes} classes, {streams} streams",
+        streams=tuple(Stream(f"stream {number} with a long name", 80.0) for number in range(streams)),
+        runs=tuple(runs),
+        labels={id: (number % classes,) for number, id in enumerate(ids)},
+        table="A paper's table 4",
+        reported=92.5,
+        failures={LOST: Failure("decoding fails after 3 frames: " + "x" * 80, 3)},
+        notes=("A note.",),
+        provenance={"stages": [{"stage": "train", "fingerprint": "0123456789ab"}], "files": dict.fromkeys(ids, "d1")},
+        pictures={id: thumbnails.of_frames([frame] * 4) for id in ids[1:]},
+    )
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no Chromium to look at reports with: none of {', '.join(BROWSERS)} is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        # Containers run as root, and have a small /dev/shm.
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a report by name, made once."""
+    root = tmp_path_factory.mktemp("reports")
+
+    def make(name: str) -> Path:
+        folder = root / name
+        if name == "run" and not folder.exists():
+            return real_run(root)
+        if not folder.exists():
+            classes, streams = map(int, name.split("x"))
+            write(synthetic(classes, streams), folder)
+        return folder
+
+    return make
+
+
+def real_run(root: Path) -> Path:
+    """The report of a small experiment on files, from extraction to page; its folder."""
+    recipe = root / "recipe.toml"
+    recipe.write_text(SKELETONS)
+    for key, value in {"store": root / "store", "device": "cpu"}.items():
+        get_config().set("kinescope", key, str(value))
+    try:
+        luigi.task_register.Register.clear_instance_cache()
+        task = tasks.Evaluate(experiment=str(recipe))
+        if not task.complete():
+            luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
+        return task.folder()
+    finally:
+        get_config().remove_section("kinescope")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["6x2", "20x1", "101x3", "run"])
+def test_a_report_stands_in_the_browser(
+    chromium: Any, reports: Callable[[str], Path], name: str, width: int, scheme: str
+) -> None:
+    folder = reports(name)
+    address = (folder / "report.html").as_uri()
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("requestfailed", lambda request: said.append(request.url))
+    page.on("request", lambda request: asked.append(request.url))
+    try:
+        page.goto(address)
+        for closed in page.locator("summary").all():
+            if closed.is_visible() and closed.evaluate("each => !each.parentElement.open"):
+                closed.click()
+        seen = page.evaluate(LOOK)
+        folded = page.locator("#provenance > details")
+        assert folded.evaluate("each => each.open")
+        assert folded.locator(".tree").first.is_visible()
+    finally:
+        page.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [address]
+    assert seen["pictures"] > 10
+    assert (seen["empty"], seen["broken"]) == ([], 0)
+    assert seen["anchors"] == []
+    assert set(seen["files"]) == {"metrics.json", "predictions.csv", "table.txt"}
+    assert all((folder / file).is_file() for file in seen["files"])
+    assert (seen["overflow"], seen["outside"]) == (0, [])
+    assert seen["small"] == 0
+    assert (seen["paper"] == "rgb(20, 23, 26)") == (scheme == "dark")
+    classes = 6 if name == "run" else int(name.split("x")[0])
+    assert seen["cells"] == classes * (classes + (name != "run"))  # and one column of failed videos
+
+
+def test_provenance_is_folded_and_paper_is_white(chromium: Any, reports: Callable[[str], Path]) -> None:
+    page = chromium.new_page(color_scheme="dark")
+    try:
+        page.goto((reports("20x1") / "report.html").as_uri())
+        tree = page.locator("#provenance .tree").first
+        assert not tree.is_visible()
+        page.locator("#provenance summary").first.click()
+        assert tree.is_visible()
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
+        assert page.pdf(format="A4").startswith(b"%PDF")
+    finally:
+        page.close()
