@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import multiprocessing
+import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -47,29 +48,28 @@ def test_three_runs_at_once_on_one_store(tmp_path: Path) -> None:
     same(together, alone_)
 
 
-def _hold(path: Path, lock: Path, inside: Event, leave: Event) -> None:
+def _hold(path: Path, lock: Path, inside: Event, seconds: float) -> None:
     with alone(path, lock):
         inside.set()
-        leave.wait()
+        time.sleep(seconds)
 
 
 def test_one_at_a_time_for_each_path_and_nobody_waits_for_the_dead(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    inside, leave = context.Event(), context.Event()
-    lock = tmp_path / "store" / ".lock"
-    holder = context.Process(target=_hold, args=(tmp_path / "a", lock, inside, leave))
+    inside, entered, lock = context.Event(), context.Event(), tmp_path / "store" / ".lock"
+    holder = context.Process(target=_hold, args=(tmp_path / "a", lock, inside, 600))
+    waiting = context.Process(target=_hold, args=(tmp_path / "a", lock, entered, 0))
     holder.start()
     assert inside.wait(60)
     with alone(tmp_path / "b", lock):
         pass
-    waiting = context.Process(target=_hold, args=(tmp_path / "a", lock, entered := context.Event(), leave))
     waiting.start()
-    assert not entered.wait(5)
+    assert not entered.wait(3)
     holder.kill()
     assert entered.wait(60)
-    leave.set()
     for process in (holder, waiting):
         process.join(60)
+    assert waiting.exitcode == 0
     assert [path.name for path in lock.parent.iterdir()] == [".lock"]
 
 
