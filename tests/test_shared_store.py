@@ -21,21 +21,24 @@ scenarios = ["d1"]
 repetitions = 1
 train_subjects = 1
 [[streams]]
-extractor = {{ name = "convnet3d", stride_frames = 8, network = {{ stride_frames = 8, fit = {{ epochs = 2 }} }} }}
-model = {{ name = "lstm", hidden = 8, fit = {{ epochs = 2 }} }}
-[[streams]]
 extractor = {{ name = "skeleton" }}
 model = {{ name = "drnn", state = {state}, fit = {{ epochs = 40 }} }}
+"""
+VIDEO = """
+[[streams]]
+extractor = { name = "convnet3d", stride_frames = 8, network = { stride_frames = 8, fit = { epochs = 2 } } }
+model = { name = "lstm", hidden = 8, fit = { epochs = 2 } }
 [fusion]
 rule = "product"
 """
 
 
-def test_three_runs_at_once_on_one_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", ["", pytest.param(VIDEO, marks=pytest.mark.slow)], ids=["skeletons", "and videos"])
+def test_three_runs_at_once_on_one_store(more: str, tmp_path: Path) -> None:
     """Two of the same experiment, and one that shares the data, the features and a stream with them."""
-    together, alone_ = (Runs(tmp_path / name, RECIPE.format(state=8)) for name in ("together", "alone"))
+    together, alone_ = (Runs(tmp_path / name, RECIPE.format(state=8) + more) for name in ("together", "alone"))
     for runs in (together, alone_):
-        (runs.folder / "other.toml").write_text(RECIPE.format(state=9))
+        (runs.folder / "other.toml").write_text(RECIPE.format(state=9) + more)
     other = ("--experiment", "other.toml")
     processes = [together.start(), together.start(), together.start(*other)]
     for process in processes:
