@@ -118,7 +118,8 @@ class ExtractShard(ExtractionStage):
 
     def videos(self) -> list[Keys]:
         """The keys of each of its videos."""
-        return [self.keyed.keys[video] for video in dealt(library(self.dataset))[self.shard]]
+        keys = self.keyed.keys
+        return [keys[video] for video in dealt(library(self.dataset))[self.shard]]
 
     def _build(self) -> Any:
         state = [stage.path() for stage in self.fitting()]
