@@ -61,7 +61,7 @@ def test_a_starved_process_seals_nothing(extractor: str, tmp_path: Path) -> None
     file = tmp_path / "file.mp4"
     if extractor == "skeleton":
         file = tmp_path / "file.txt"
-        walk = np.random.default_rng(0).normal(size=(4000 * 20, 4))
+        walk = np.random.default_rng(0).normal(size=(1500 * 20, 4))
         np.savetxt(file, walk, fmt="%.4f")
     else:
         pictures = np.random.default_rng(0).integers(0, 256, (4, 480, 640, 3), np.uint8)

@@ -20,7 +20,7 @@ scenarios = ["d1"]
 repetitions = 1
 train_subjects = 1
 [[streams]]
-extractor = {{ name = "person_boxes" }}
+extractor = {{ name = "convnet3d", stride_frames = 8, network = {{ stride_frames = 8, fit = {{ epochs = 2 }} }} }}
 model = {{ name = "lstm", hidden = 8, fit = {{ epochs = 2 }} }}
 [[streams]]
 extractor = {{ name = "skeleton" }}
@@ -38,7 +38,7 @@ def test_three_runs_at_once_on_one_store(tmp_path: Path) -> None:
     other = ("--experiment", "other.toml")
     processes = [together.start(), together.start(), together.start(*other)]
     for process in processes:
-        said, _ = process.communicate(timeout=500)
+        said, _ = process.communicate(timeout=200)
         assert process.returncode == 0, said
         assert "report: " in said
         assert "Traceback" not in said
