@@ -85,7 +85,6 @@ class Skeleton(Extractor):
         from extractors.skeleton_augment import UNCHANGED, Perturbation, generator
         from extractors.skeleton_blocks import features
         from extractors.skeleton_file import bone_length, equal_bones, interpolated, normalised
-        from extractors.skeleton_path import along_path
 
         frames, perturbation = len(joints), UNCHANGED
         if self.augment and copy:
@@ -94,6 +93,8 @@ class Skeleton(Extractor):
         count = self.sampled_frames or max(1, round(frames / perturbation.speed))
         times = perturbation.warped(np.linspace(0, frames - 1, count))
         if self.spacing == "path":
+            from extractors.skeleton_path import along_path
+
             times = along_path(joints, times)
         joints = interpolated(joints, times)
         if self.equal_bones:

@@ -13,7 +13,7 @@ from pipeline.errors import NO_SPACE, DamagedStore
 
 FOREIGN_AGE_S = 24 * 3600
 """A temporary file of another machine is a leftover when it was not written to for so long."""
-_TEMPORARY = re.compile(r"\..+\.(?P<place>[^/]+)-(?P<process>\d+)\.tmp(\.\w+)?")
+_TEMPORARY = re.compile(r"\..+\.(?P<place>[^/.]+)-(?P<process>\d+)\.tmp(\.\w+)?")
 
 
 @contextmanager
@@ -115,7 +115,8 @@ def _abandoned(path: Path) -> bool:
 
 def _place() -> str:
     """Where a process number means something: the host, and the container where there is one."""
+    host = socket.gethostname().replace(".", "_")
     try:
-        return f"{socket.gethostname()}-{os.stat('/proc/self/ns/pid').st_ino}"
+        return f"{host}-{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
-        return socket.gethostname()
+        return host

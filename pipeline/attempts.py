@@ -1,21 +1,21 @@
 """Which video a process had in hand when it died: a note for each that is started, signed by the signal that kills.
 
 Only a fault of the process itself (a segmentation fault, an abort, …) signs: the interpreter's fault handler writes the
-reason into the note. Whoever is killed from outside, for lack of memory or by its user, leaves a note without one.
+reason into the note. Whoever is killed from outside, for lack of memory or by its user, leaves a note without one, and
+a bus error counts as none: a full disk under a mapped file is one.
 """
 
 import faulthandler
 import re
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 NOTE = ".started"
-FAULTS = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
-"""The signals that the interpreter signs."""
-_DEATH = re.compile(r"^Fatal Python error: (?P<fault>.+)$(?P<threads>(?:\n(?!Fatal Python error: ).*)*)", re.MULTILINE)
+_DEATH = re.compile(
+    r"^Fatal Python error: (?!Bus error)(?P<fault>.+)$(?P<threads>(?:\n(?!Fatal Python error: ).*)*)", re.MULTILINE
+)
 _FRAME = re.compile(r"Current thread .*\n  File \"(?P<file>.+)\", line (?P<line>\d+)")
 _STDERR = 2
 
@@ -41,9 +41,16 @@ def attempt(note: Path, video: str) -> Iterator[list[str]]:
     note.unlink(missing_ok=True)
 
 
-def in_hand(journal: Path) -> list[str]:
-    """The videos that are being computed, or were when their process died."""
-    return sorted(_text(note).partition("\n")[0] for note in journal.glob(f"*{NOTE}"))
+def notes(journal: Path) -> dict[str, int]:
+    """By video that was started and is not finished, how many processes died of a fault with it in hand."""
+    return {_text(note).partition("\n")[0]: len(_deaths(note)) for note in sorted(journal.glob(f"*{NOTE}"))}
+
+
+def forget_the_killed(journal: Path) -> None:
+    """Remove the notes that nothing signed. To be called where no other process works on this journal."""
+    for note in journal.glob(f"*{NOTE}"):
+        if not _deaths(note):
+            note.unlink(missing_ok=True)
 
 
 def _deaths(note: Path) -> list[str]:

@@ -22,7 +22,7 @@ def alone(wanted: Path, lock: Path) -> Iterator[None]:
     byte when a process dies. Where a file system has no locks nobody waits: work is then done twice.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.blake2b(str(wanted).encode(), digest_size=7).digest()
+    digest = hashlib.blake2b(os.path.relpath(wanted, lock.parent).encode(), digest_size=7).digest()
     with open(lock, "ab") as file:
         try:
             _take(file.fileno(), int.from_bytes(digest), wanted)

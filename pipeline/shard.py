@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline.attempts import forget_the_killed
 from pipeline.errors import UnusableVideo
 from pipeline.keys import Keys
 from pipeline.row import Failure, Row
@@ -34,6 +35,7 @@ def fill(
     holds under the same key are taken over; ``build`` is called only where something is left to compute.
     """
     began = time.monotonic()
+    forget_the_killed(journal.folder)
     held = holders(earlier)
     missing = [keys for keys in videos if keys.name not in held and keys not in journal]
     if missing:

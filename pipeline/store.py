@@ -80,10 +80,10 @@ class Journal:
     def discard_sealed(self, shards: Iterable[Path]) -> None:
         """Forget what these shards hold: a process was killed, or slower than another, after they were sealed."""
         held = holders(shards)
-        for path in self.folder.iterdir():
-            if path.stem in held:
-                path.unlink(missing_ok=True)
-        with suppress(OSError):
+        with suppress(OSError):  # another run may sweep as well
+            for path in self.folder.iterdir():
+                if path.stem in held:
+                    path.unlink(missing_ok=True)
             self.folder.rmdir()
 
     def _note(self, keys: Keys) -> Path:

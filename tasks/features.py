@@ -13,6 +13,7 @@ from extractors import EXTRACTORS
 from extractors.base import Clip, Extractor, FittedNetwork, Labelled
 from extractors.weights import locate
 from pipeline.atomic import link
+from pipeline.attempts import notes
 from pipeline.config import one_of
 from pipeline.content import Digests
 from pipeline.errors import InputError
@@ -79,7 +80,8 @@ class ExtractShard(ExtractionStage):
 
     shard = luigi.IntParameter()
     crashes = 0
-    """How many of its processes died, in this run, of a fault that a video is to blame for."""
+    """How many of its processes died, in this run, of a fault with a video in hand."""
+    _noted = frozenset[tuple[str, int]]()
 
     @property
     def uses_gpu(self) -> bool:
@@ -102,6 +104,13 @@ class ExtractShard(ExtractionStage):
         """Failures that end it. Those of processes that a video killed come on top: the others shall go on."""
         return ATTEMPTS + self.crashes
 
+    def blame(self) -> list[str]:
+        """The videos that its process, which died, had in hand. Deaths that a fault signed count as crashes, once."""
+        noted = notes(self.journal)
+        gained = [video for video, deaths in noted.items() if deaths and (video, deaths) not in self._noted]
+        self.crashes, self._noted = self.crashes + len(gained), frozenset(noted.items())
+        return gained or [video for video, deaths in noted.items() if not deaths]
+
     def compute(self) -> None:
         from pipeline.shard import fill
         from pipeline.store import Journal
@@ -118,7 +127,8 @@ class ExtractShard(ExtractionStage):
 
     def videos(self) -> list[Keys]:
         """The keys of each of its videos."""
-        return [self.keyed.keys[video] for video in dealt(library(self.dataset))[self.shard]]
+        keys = self.keyed.keys
+        return [keys[video] for video in dealt(library(self.dataset))[self.shard]]
 
     def _build(self) -> Any:
         state = [stage.path() for stage in self.fitting()]

@@ -12,11 +12,9 @@ import threading
 import time
 from multiprocessing.connection import wait
 from types import FrameType
-from typing import NoReturn
 
 import luigi
 
-from pipeline.attempts import FAULTS, in_hand
 from tasks.base import Terminated
 from tasks.features import ExtractShard
 
@@ -56,14 +54,17 @@ def _end(_: luigi.Task, error: BaseException) -> None:
 def _died(task: luigi.Task, message: str) -> None:
     code = int(message.rpartition(" ")[2])
     how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    videos: list[str] = []
-    if isinstance(task, ExtractShard):
-        videos = in_hand(task.journal)
-        task.crashes += bool(videos) and -code in FAULTS
     reason = " (the system does that where memory runs out)" if code == -signal.SIGKILL else ""
+    videos = task.blame() if isinstance(task, ExtractShard) else []
     having = f" with {', '.join(videos)} in hand" if videos else ""
     logging.getLogger("luigi-interface").warning(f"{task}: its process {how}{reason}{having}")
 
 
-def _terminate(_: int, __: FrameType | None) -> NoReturn:
+def _terminate(_: int, frame: FrameType | None) -> None:
+    if frame is not None and frame.f_globals.get("__name__") == "pipeline.late_errors":
+        # HDF5 and libav, which call it, cannot bear an exception: a moment later.
+        later = threading.Timer(0.01, _thread.interrupt_main, (signal.SIGTERM,))
+        later.daemon = True
+        later.start()
+        return
     raise Terminated(TERMINATED)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from extractors.base import Extractor
 from pipeline import examples
 from pipeline.network_file import load_curves
 from pipeline.results import Result, Run
@@ -43,9 +44,15 @@ def gather(evaluation: "Evaluate") -> Result:
             "files": {str(path): entry.digest for path, entry in indexed.digests.entries.items()},
         },
     )
-    # A file that could not be used may harm whoever opens it.
+    # A file that could not be used, or that nothing used, may harm whoever opens it.
     shown = [example.video for example in examples.choose(result) if not example.failed]
-    return replace(result, pictures=pictures(recipe.dataset, shown))
+    modality = "video" if any(_source(stream.extractor).reads == "video" for stream in recipe.streams) else "skeleton"
+    return replace(result, pictures=pictures(recipe.dataset, shown, modality))
+
+
+def _source(extractor: Extractor) -> Extractor:
+    """The extractor at the beginning, which reads files."""
+    return extractor if extractor.upstream is None else _source(extractor.upstream)
 
 
 def _run(evaluation: "Evaluate", fold: int, seed: int) -> Run:

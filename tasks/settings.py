@@ -2,10 +2,12 @@
 
 import multiprocessing
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import luigi
+from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import get_config
 
 from data.base import Dataset
@@ -58,10 +60,18 @@ def adopt(given: dict[str, str] | str) -> None:
 
 
 def _checked() -> kinescope:
+    """They are asked for thousands of times, and change only between runs of one process."""
+    config = get_config()
+    given = tuple(config.items("kinescope")) if config.has_section("kinescope") else ()
+    return _parsed(given, CmdlineParser.get_instance())
+
+
+@lru_cache(maxsize=1)
+def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kinescope:
     section, known = "section [kinescope] of luigi.cfg", [name for name, _ in kinescope.get_params()]
-    for given in get_config().options("kinescope") if get_config().has_section("kinescope") else ():
-        if given not in known:
-            raise InputError(f"{section}: {unknown('setting', given, known)}")
+    for name, _value in given:
+        if name not in known:
+            raise InputError(f"{section}: {unknown('setting', name, known)}")
     try:
         settings = kinescope()
     except (ValueError, luigi.parameter.ParameterException) as error:

@@ -1,6 +1,7 @@
 """Pictures of the few videos that a report shows: from the frames store where there is one, else from the files."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from data.base import Dataset, Video
 from extractors.frames import Frames
@@ -9,14 +10,17 @@ from tasks.features import extract
 from tasks.index import library
 
 
-def pictures(dataset: Dataset, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Elements for the report by video id; a video that cannot be shown has none, which is no reason to fail."""
+def pictures(dataset: Dataset, ids: Iterable[str], modality: str) -> dict[str, tuple[str, ...]]:
+    """Elements for the report by video id; a video that cannot be shown has none, which is no reason to fail.
+
+    modality: which of its files is opened, "video" or "skeleton".
+    """
     videos = {video.id: video for video in library(dataset).listing.videos}
-    return {id: _first(dataset, videos[id]) for id in ids}
+    return {id: _first(dataset, videos[id], modality) for id in ids}
 
 
-def _first(dataset: Dataset, video: Video) -> tuple[str, ...]:
-    for source in (_stored, _decoded):
+def _first(dataset: Dataset, video: Video, modality: str) -> tuple[str, ...]:
+    for source in (_stored, partial(_decoded, modality=modality)):
         try:
             if found := source(dataset, video):
                 return found
@@ -44,10 +48,9 @@ def _stored(dataset: Dataset, video: Video) -> tuple[str, ...]:
     return thumbnails.of_frames([decode_frame(arrays, place) for place in chosen])
 
 
-def _decoded(dataset: Dataset, video: Video) -> tuple[str, ...]:
+def _decoded(dataset: Dataset, video: Video, modality: str) -> tuple[str, ...]:
     from pipeline import thumbnails
 
-    modality = "video" if "video" in video.files else "skeleton"
     path = video.files[modality]
     library(dataset).digests.check(path)
     if modality == "video":

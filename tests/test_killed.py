@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from data.stick_figures import ACTIONS
 from pipeline.atomic import sweep, whole
 from pipeline.store import Store, provenance
 
@@ -230,9 +231,15 @@ def test_terminating_the_main_process_ends_its_workers_and_keeps_what_they_journ
     assert provenance(shard)["computed"] == 12 - len(journaled)
 
 
-def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["", "node01.cluster.example.org"])
+def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = f"import socket; socket.gethostname = lambda: {host!r}\n" if host else ""
+    if host:
+        monkeypatch.setattr("socket.gethostname", lambda: host)
     living = [tmp_path / "shards" / name for name in ("mine.h5", "theirs.h5")]
-    script = (
+    script = renamed + (
         "import sys, time; from pathlib import Path; from pipeline.atomic import whole\n"
         "with whole(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('half'); print(temporary, flush=True); time.sleep(600)"
@@ -302,6 +309,26 @@ def test_a_video_that_kills_its_process_twice_is_a_failure_and_the_others_go_on(
     assert "died 2 times: Segmentation fault in" in failures["person01_walking_d1"].reason
     assert len(Store(index).ids()) == 10
     assert not [name for name in runs.files() if "journal" in name or ".started" in name]
+
+
+def test_a_crash_with_no_video_in_hand_ends_the_run(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, VIDEOS)
+    crashing(runs, {"person01_walking_d1.mp4"}, signal.SIGKILL)
+    runs.start().communicate(timeout=600)
+    assert [name for name in runs.files() if name.endswith(".started")]
+    (runs.folder / "sitecustomize.py").write_text(
+        "import os\nfrom extractors.person_boxes import PersonBoxes\n"
+        f"PersonBoxes.build = lambda *_: os.kill(os.getpid(), {signal.SIGILL:d})\n"
+    )
+    said, _ = runs.start().communicate(timeout=120)
+    assert "died of SIGILL" in said
+    assert "in hand" not in said
+
+
+def test_files_that_no_stream_reads_are_not_opened_for_pictures(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, SKELETONS)
+    crashing(runs, {f"person0{person}_{action}_d1.mp4" for person in (1, 2) for action in ACTIONS}, signal.SIGSEGV)
+    runs.to_the_end()
 
 
 def test_a_killed_process_is_no_fault_of_its_video(tmp_path: Path) -> None:

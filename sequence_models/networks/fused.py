@@ -3,6 +3,10 @@
 One thread: a step's work is less than what threads cost.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numba
 import numpy as np
 from torch import Tensor
@@ -67,8 +71,17 @@ class FusedBackward:
 # NaN and infinity must stay what they are, so that a training that diverges is seen: no "nnan", no "ninf". The error
 # model is NumPy's because Python's check for a division by zero would keep the loops from being vectorised; so would
 # indices that might be negative, which is why rows are sliced first and each loop runs from 0.
-_compiled = numba.njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", cache=True)
-_inlined = numba.njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", inline="always")
+_loop: Any = partial(numba.njit, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
+_inlined = _loop(inline="always")
+
+
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Kept for later processes, beside this file or in the user's cache; where neither can be written, not kept."""
+    try:
+        compiled: Callable[..., None] = _loop(function, cache=True)
+    except RuntimeError:  # at once: what cannot be compiled raises only when it is first called
+        compiled = _loop(function)
+    return compiled
 
 
 @_inlined
