@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
-from pipeline.atomic import set_aside, whole
 from pipeline.config import Config
 from pipeline.errors import InputError
 
@@ -158,17 +158,16 @@ def save_reducer(path: Path, state: Mapping[str, np.ndarray], provenance: Mappin
     """Write what ``fit_pca`` returned atomically, as safetensors."""
     from safetensors.numpy import save
 
-    content = save(dict(state), {"provenance": json.dumps(provenance, sort_keys=True)})
-    with whole(path) as temporary:
-        temporary.write_bytes(content)  # as in network_file
+    from pipeline import tensor_file
+
+    tensor_file.write(path, partial(save, dict(state)), {"provenance": json.dumps(provenance, sort_keys=True)})
 
 
 def load_reducer(path: Path) -> dict[str, np.ndarray]:
-    """Read what ``save_reducer`` wrote. Raises DamagedStore, having set the file aside, where it is not whole."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    """Read what ``save_reducer`` wrote. Raises DamagedStore, having set the file aside, where it was altered."""
+    from safetensors.numpy import load
 
-    try:
-        return dict(load_file(path))
-    except SafetensorError as error:
-        set_aside(path, error)
+    from pipeline import tensor_file
+
+    content, _ = tensor_file.read(path)
+    return dict(load(content))

@@ -1,6 +1,7 @@
 """From an experiment to its report: trials, splits and seeds, fused and measured."""
 
 import json
+import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import luigi
 
 from data.base import Dataset
 from pipeline.atomic import write_text
-from pipeline.errors import InputError
+from pipeline.errors import DamagedStore, InputError
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.scores import Fusion
 from tasks import settings
@@ -20,6 +21,8 @@ from tasks.index import AnyDataset, Index, folds
 from tasks.training import Predict
 
 Streams = tuple[Stream, ...]
+REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv")
+"""The files of a report."""
 
 
 class Fuse(Stage):
@@ -103,19 +106,36 @@ class Evaluate(Root):
         """Whether the report is there for the files as they are, with no more failures than are allowed."""
         if not self.index.complete():
             return False
-        files = [self.folder() / name for name in ("report.html", "metrics.json", "table.txt")]
-        if not all(file.exists() for file in files):
-            return False
-        return len(json.loads(files[1].read_text())["failures"]) <= settings.current().max_failed_videos
+        return self.shortcoming() is None
+
+    def shortcoming(self) -> str | None:
+        """Why the report that is there does not do; None where it does."""
+        for name in REPORT:
+            if not (self.folder() / name).exists():
+                return f"{name} is missing"
+        try:
+            failures = json.loads((self.folder() / "metrics.json").read_text(encoding="utf-8"))["failures"]
+        except ValueError:
+            return "metrics.json is damaged"
+        allowed = settings.current().max_failed_videos
+        if len(failures) > allowed:
+            return f"more videos could not be used than max_failed_videos in [kinescope] allows ({allowed})"
+        return None
 
     def run(self) -> Iterator[Any]:
         from pipeline import report
         from tasks.results import gather
 
-        yield self.index
-        yield self.stages()
-        result = gather(self)
-        report.write(result, self.folder())
+        while True:
+            yield self.index
+            yield self.stages()
+            try:
+                with settings.alone(self.folder()):
+                    result = gather(self)
+                    report.write(result, self.folder())
+                break
+            except DamagedStore as error:  # set aside: its stage makes it again
+                logging.getLogger("luigi-interface").warning(str(error))
         if not self.up_to_date():
             print(f"\n{self.summary()}", flush=True)
         self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")

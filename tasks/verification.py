@@ -7,9 +7,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline import tensor_file
 from pipeline.atomic import set_aside
 from pipeline.errors import DamagedStore, InputError
-from pipeline.reducer import load_reducer
 from pipeline.scores import Scores
 from pipeline.store import verify as verify_rows
 from tasks.shelves import INDEX, OUTPUTS, SHARD, under
@@ -55,7 +55,7 @@ def _figures(file: Path) -> None:
 
 _CHECKS: dict[str, Callable[[Path], Any]] = {
     ".h5": verify_rows,
-    ".safetensors": load_reducer,
+    ".safetensors": tensor_file.read,
     ".npz": Scores.load,
     ".json": _figures,
 }

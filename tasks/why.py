@@ -14,7 +14,6 @@ from typing import Any
 
 from pipeline import inspection
 from pipeline.errors import InputError
-from tasks import settings
 from tasks.base import Stage
 from tasks.evaluation import Evaluate, Fuse
 from tasks.features import Extract, ExtractShard
@@ -74,8 +73,10 @@ def _lines(evaluation: Evaluate) -> Iterator[str]:
     told.sort(key=lambda line: places.index(line[:2]))
     for (title, reasons), group in groupby(told, key=lambda line: line[:2]):
         yield f"would run: {title}{_count([stage for *_, stage in group])}: {reasons}"
-    if missing or not evaluation.up_to_date():
-        yield f"would run: Evaluate: {_listed(_report_reasons(evaluation, [title for title, *_ in told]))}"
+    shortcoming = evaluation.shortcoming()
+    if missing or shortcoming:
+        reasons = _report_reasons(evaluation, shortcoming, [title for title, *_ in told])
+        yield f"would run: Evaluate: {_listed(reasons)}"
 
 
 def _count(stages: list[Stage]) -> str:
@@ -205,18 +206,10 @@ def _resurveyed(index: Index, survey: Library) -> Iterator[str]:
     yield from told or ["files were touched, moved or described anew; their content is as it was"]
 
 
-def _report_reasons(evaluation: Evaluate, running: list[str]) -> Iterator[str]:
+def _report_reasons(evaluation: Evaluate, shortcoming: str | None, running: list[str]) -> Iterator[str]:
     folder = evaluation.folder()
-    if folder.is_dir() and not running:
-        missing = [name for name in ("report.html", "metrics.json", "table.txt") if not (folder / name).exists()]
-        yield (
-            f"{missing[0]} is missing"
-            if missing
-            else (
-                f"more videos could not be used than max_failed_videos in [kinescope] allows "
-                f"({settings.current().max_failed_videos})"
-            )
-        )
+    if shortcoming and folder.is_dir() and not running:
+        yield shortcoming
         return
     origin = {"stage": "Evaluate", "components": json.loads(evaluation.recipe.canonical()), "upstream": {}}
     nearest = _nearest(origin, [shelf for shelf in shelves(folder.parent) if shelf.name == "evaluate"])

@@ -276,6 +276,21 @@ def test_verify_sets_damaged_files_aside_and_the_next_run_makes_them_again(small
     assert len(small.says("why", small.recipe)) == count
 
 
+@pytest.mark.parametrize("kind", ["drnn-*/network", "pca-*/reducer"])
+def test_verify_finds_a_flipped_bit_of_what_was_trained(small: Small, kind: str) -> None:
+    path = next(small.store.glob(f"*/{kind}.safetensors"))
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    assert small("verify").exit_code == 1
+    assert not path.exists()
+
+
+def test_why_tells_of_damaged_figures(small: Small) -> None:
+    os.truncate(next(small.store.glob("*/evaluate-*/metrics.json")), 100)
+    assert small.says("why", small.recipe) == ["would run: Evaluate: metrics.json is damaged"]
+
+
 def test_verify_finds_an_altered_number(small: Small) -> None:
     path = next(small.rows().glob("0*.h5"))
     row = Store(path).read(Store(path).ids()[0]).arrays["features"].tobytes()

@@ -9,10 +9,12 @@ import luigi
 import numpy as np
 import pytest
 from luigi.configuration import get_config
+from safetensors.numpy import load, load_file
 
 import tasks
 from extractors.skeleton import Skeleton
 from pipeline.store import Store
+from tasks.evaluation import REPORT
 
 RECIPE = """
 title = "small"
@@ -180,6 +182,43 @@ def test_a_damaged_network_is_trained_again(runs: Runs) -> None:
     shutil.rmtree(runs.experiment().predictions(0, 0)[0].path().parent)
     shutil.rmtree(runs.experiment().folder())
     assert runs() == ["Predict", "Train"]
+
+
+def flip(path: Path) -> None:
+    """Turn over one bit of the last number."""
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [flip, lambda path: os.truncate(path, path.stat().st_size - 9)])
+def test_a_network_found_damaged_only_by_the_report_is_trained_again(
+    runs: Runs, damage: Callable[[Path], None]
+) -> None:
+    runs()
+    (training,) = runs.experiment().predictions(0, 0)[0].training()
+    whole = training.path().read_bytes()
+    damage(training.path())
+    shutil.rmtree(runs.experiment().folder())
+    assert runs() == ["Train"]
+    assert load_file(training.path()).keys() == load(whole).keys()
+    assert all(np.array_equal(value, load(whole)[name]) for name, value in load_file(training.path()).items())
+    assert training.path().with_name("network.safetensors.damaged-1").exists()
+
+
+@pytest.mark.parametrize(("name", "damaged"), [*((name, False) for name in REPORT), ("metrics.json", True)])
+def test_a_report_that_is_not_whole_is_written_again(runs: Runs, name: str, damaged: bool) -> None:
+    runs()
+    file = runs.experiment().folder() / name
+    content = file.read_text()
+    if damaged:
+        os.truncate(file, 100)
+    else:
+        file.unlink()
+    assert not runs.experiment().complete()
+    assert runs() == []
+    assert "Evaluate" in runs.ran
+    assert name == "report.html" or file.read_text() == content
 
 
 def test_several_experiments_make_one_table_and_share_their_features(runs: Runs) -> None:
