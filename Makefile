@@ -19,7 +19,7 @@ test: install
 	$(BIN)/pytest -n 2
 
 slow: install
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n 2 -m slow
 
 check: install
 	$(BIN)/ruff check .
