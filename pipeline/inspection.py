@@ -117,7 +117,7 @@ def provenance(path: Path) -> dict[str, Any]:
 
 
 def check(index: Path) -> None:
-    """Raises InputError where an index links what is not there."""
+    """Raises InputError where an index links what is not in its shards; a shard that is not there is none's fault."""
     with _reading(index) as file:
         places: list[tuple[str, Path]] = []
 
@@ -126,13 +126,11 @@ def check(index: Path) -> None:
                 places.append((place, index.parent / link.filename))
 
         file.visititems_links(note)
-    for shard in dict.fromkeys(path for _, path in places):
-        if not shard.exists():
-            raise InputError(f"{index} links {shard.name}, which is not there")
+    for shard in filter(Path.exists, dict.fromkeys(path for _, path in places)):
         with _reading(shard) as file:
             for place, path in places:
                 if path == shard and place not in file:
-                    raise InputError(f"{index} links {place} in {shard.name}, which does not hold it")
+                    raise InputError(f"it links {place}, which {shard.name} does not hold")
 
 
 def _items(file: h5py.File) -> Iterator[tuple[str, "h5py.Group | h5py.Dataset"]]:

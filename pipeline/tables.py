@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pipeline.metrics import Summary
@@ -26,10 +26,10 @@ def text_table(result: Result) -> str:
     return "\n".join([result.title, padded[0], "  ".join("─" * width for width in widths), *padded[1:], *failed])
 
 
-def markdown_table(result: Result) -> str:
-    """The same as Markdown."""
-    header, *lines = ([re.sub(r"([\\|`*_<\[])", r"\\\1", cell) for cell in line] for line in _cells(result))
-    marks = ["---", *["---:"] * (len(header) - 1)]
+def markdown_table(cells: Iterable[Sequence[str]], numbers: int) -> str:
+    """Rows of cells, the first the header, as Markdown; the last ``numbers`` columns are aligned right."""
+    header, *lines = ([re.sub(r"([\\|`*_<\[])", r"\\\1", cell) for cell in row] for row in cells)
+    marks = ["---"] * (len(header) - numbers) + ["---:"] * numbers
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, marks, *lines))
 
 

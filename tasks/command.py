@@ -98,7 +98,7 @@ def failures(
     from tasks.shelves import under
 
     named = where in bundled() or where.endswith(".toml")
-    _say(failed_in(read_by(_evaluation(where)) if named else under(located(where))))
+    _say(failed_in(read_by(_evaluation(where)) if named else under(located(where, bundled()))))
 
 
 @app.command()
@@ -121,7 +121,11 @@ def gc(
     ] = False,
     delete: Annotated[bool, typer.Option("--delete", help="free it; else it is only listed")] = False,
 ) -> None:
-    """List, or free, what the named experiments do not reach: other stages, superseded shards, damaged files."""
+    """List, or free, what the named experiments do not reach: other stages, superseded shards, damaged files.
+
+    Stages written to within the last hour stay, and while a run computes nothing is freed. Older stages that a run
+    still reads are safe only where its experiment is named.
+    """
     from tasks.garbage import collect, present
 
     named = [_evaluation(name) for name in experiments or []]
@@ -143,8 +147,9 @@ def export(
 
     if not npy:
         raise InputError("in which form? --npy writes one .npy file an array")
-    new = write(located(store), out)
-    typer.echo(f"{new} rows written, and all are there: {out}")
+    new, gone = write(located(store), out)
+    removed = f", {gone} removed that the store no longer has" if gone else ""
+    typer.echo(f"{new} rows written{removed}, and all are there: {out}")
 
 
 def _evaluation(name: str) -> "Evaluate":

@@ -180,11 +180,13 @@ class EvaluateAll(Root):
         return luigi.LocalTarget(str(settings.store() / "tables" / f"{name}.md"))
 
     def run(self) -> Iterator[Any]:
+        from pipeline.tables import markdown_table
+
         yield self.evaluations
-        lines = ["| experiment | table | metric | measured [%] | reported [%] |", "| --- | --- | --- | ---: | ---: |"]
+        rows = [("experiment", "table", "metric", "measured [%]", "reported [%]")]
         for task in self.evaluations:
-            lines += _table_rows(task)
-        write_text(Path(self.output().path), "\n".join(lines) + "\n")
+            rows += _table_rows(task)
+        write_text(Path(self.output().path), markdown_table(rows, numbers=2) + "\n")
 
     def summary(self) -> str:
         """The table, and where it is."""
@@ -196,14 +198,14 @@ def predict(dataset: Dataset, stream: Stream, fold: int, seed: int) -> Predict:
     return Predict(dataset=dataset, stream=stream, fold=fold, seed=seed if stream.model.trained else 0)
 
 
-def _table_rows(task: Evaluate) -> Iterator[str]:
+def _table_rows(task: Evaluate) -> Iterator[tuple[str, str, str, str, str]]:
     measured = json.loads((task.folder() / "metrics.json").read_text())
     for row in measured["rows"]:
         mean, deviation, count = row["summary"][measured["metric"]].values()
         figure = f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f} ({count} runs)")
         reported = "" if row["reported"] is None else f"{row['reported']:.2f}"
         title = f"{measured['title']}: {row['name']}"
-        yield f"| {title} | {measured['table']} | {measured['metric']} | {figure} | {reported} |"
+        yield title, measured["table"], measured["metric"], figure, reported
 
 
 @Evaluate.event_handler(luigi.Event.SUCCESS)

@@ -18,11 +18,13 @@ from tasks.shelves import as_shelf
 ATTRIBUTES = "attributes.json"
 
 
-def export(store: Path, out: Path) -> int:
-    """Write ``out/<video id>/<variant>/<array>.npy`` for every row of a stage, or of a shard; returns how many are new.
+def export(store: Path, out: Path) -> tuple[int, int]:
+    """Write ``out/<video id>/<variant>/<array>.npy`` for every row of a stage, or of a shard.
 
     Each row's attributes lie beside its arrays, written last: a row that has its attributes is whole, and is not
-    written again while its key is the same. ``provenance.json``, ``failures.json`` and ``labels.json`` lie in ``out``.
+    written again while its key is the same. Rows of an earlier export that the store no longer has are removed.
+    ``provenance.json``, ``failures.json`` and ``labels.json`` lie in ``out``. Returns how many rows are new, and how
+    many were removed.
     Raises InputError where the store has no rows, or ``out`` holds another stage's.
     """
     shelf = as_shelf(store)
@@ -36,8 +38,11 @@ def export(store: Path, out: Path) -> int:
     failures = {video: {"reason": f.reason, "frames_decoded": f.frames_decoded} for video, f in found.failures.items()}
     _write(out / "failures.json", failures)
     _write(out / "labels.json", _labels(file.absolute().parent.parent / "index.json", {*found.keys, *failures}))
+    gone = _strange(out, {video: len(keys) for video, keys in found.keys.items()})
+    for folder in gone:
+        _remove(folder, out)
     with tqdm(total=len(found.keys), desc="export", unit="video", disable=None) as progress:
-        return sum(_shard(shard, out, progress) for shard in shards)
+        return sum(_shard(shard, out, progress) for shard in shards), len(gone)
 
 
 def _shard(shard: Path, out: Path, progress: "tqdm[None]") -> int:
@@ -81,8 +86,25 @@ def _row(folder: Path, row: Row) -> None:
 def _key(folder: Path) -> str | None:
     try:
         return str(json.loads((folder / ATTRIBUTES).read_text())["key"])
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, LookupError, TypeError):  # none, or not ours
         return None
+
+
+def _strange(out: Path, variants: Mapping[str, int]) -> list[Path]:
+    """The folders of exported rows that are none of so many variants by video id."""
+    wanted = {out / video / str(variant) for video, count in variants.items() for variant in range(count)}
+    folders = [attributes.parent for attributes in out.rglob(ATTRIBUTES)]
+    return [folder for folder in folders if folder not in wanted and _key(folder) is not None]
+
+
+def _remove(folder: Path, out: Path) -> None:
+    """Remove what an export wrote of a row, and the folders that nothing else is in."""
+    for file in (folder / ATTRIBUTES, *folder.glob("*.npy")):
+        file.unlink()
+    for parent in (folder, *folder.parents):
+        if parent == out or any(parent.iterdir()):
+            break
+        parent.rmdir()
 
 
 def _below(out: Path, relative: str) -> Path:

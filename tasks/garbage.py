@@ -25,7 +25,11 @@ from tasks.index import foreseen, manifest
 from tasks.shelves import INDEX, SHARD, Shelf, datasets, shelves
 
 REST_S = 3600
-"""A stage that something was written to within this time may belong to a run that is alive: it stays."""
+"""A stage that something was written to within this time may belong to a run that is alive: it stays, whole.
+
+A run that makes something holds the store's lock, which ``collect`` respects. Between two stages it holds none: then
+this time alone protects it, and what it reads that is older, and that no experiment to keep reaches, may be taken.
+"""
 
 
 def collect(evaluations: Iterable[Evaluate], *, delete: bool) -> Iterator[str]:
@@ -47,8 +51,8 @@ def _collected(kept: "Kept", delete: bool) -> Iterator[str]:
         yield f"{'freed' if delete else 'would free'}  {tqdm.format_sizeof(amount, 'B'):>8}  {path}"
     for folder in sorted(filter(Path.exists, kept.whole)):
         yield f"kept, as its data set is not indexed, or its files are not there: {folder}"
-    for folder in at_work(settings.store()):
-        yield f"kept, as a run may be at work in it: {folder}"
+    for folder in at_work(settings.store(), kept):
+        yield f"kept, as it was written to within the hour, and a run may be at work in it: {folder}"
     yield f"{tqdm.format_sizeof(total, 'B')} {'freed' if delete else 'would be freed: --delete does it'}"
 
 
@@ -96,9 +100,10 @@ def garbage(store: Path, kept: Kept) -> Iterator[Path]:
             yield from (path for path in (dataset / "index.json", dataset / "files") if path.exists())
 
 
-def at_work(store: Path) -> list[Path]:
-    """The folders of stages that a run may be at work in."""
-    return [shelf.folder for dataset in datasets(store) for shelf in shelves(dataset) if is_alive(shelf)]
+def at_work(store: Path, kept: Kept) -> list[Path]:
+    """The folders of stages of which something might go, were it not that a run may be at work in them."""
+    found = [shelf for dataset in datasets(store) if dataset not in kept.whole for shelf in shelves(dataset)]
+    return [shelf.folder for shelf in found if any(_spent(shelf, kept)) and is_alive(shelf)]
 
 
 def free(path: Path) -> None:
@@ -131,23 +136,22 @@ def _keep(kept: Kept, stage: Stage) -> None:
     kept.folders.add(stage.path().parent)
     kept.files.add(stage.path())
     if isinstance(stage, ExtractShard) and not stage.complete():
-        kept.files.update(stage.earlier())  # whose rows are taken over
+        kept.files.update((*stage.earlier(), stage.journal))  # whose rows are taken over
 
 
 def _spent(shelf: Shelf, kept: Kept) -> Iterator[Path]:
-    """All of a stage that is not reached; of one that is, superseded shards and what was set aside as damaged."""
+    """All of a stage that is not reached; of one that is, superseded shards, their journals, and what was damaged."""
     if shelf.folder not in kept.folders:
         yield shelf.folder
         return
     for path in sorted(shelf.folder.iterdir()):
         superseded = SHARD.fullmatch(path.name) or INDEX.fullmatch(path.name)
-        if path not in kept.files and (superseded or ".damaged-" in path.name):
+        if path not in kept.files and (superseded or ".damaged-" in path.name or path.name.startswith("journal-")):
             yield path
 
 
 def is_alive(shelf: Shelf) -> bool:
     """Whether a run may be at work in it."""
     written = [path for path in shelf.folder.rglob("*") if not path.is_dir()]
-    unfinished = [path for path in written if path.parent.name.startswith("journal-") or path.name == "checkpoint.pt"]
     recent = time.time() - REST_S
-    return any(path.lstat().st_mtime > recent for path in unfinished) or any(is_in_use(path) for path in written)
+    return any(is_in_use(path) or path.lstat().st_mtime > recent for path in written)

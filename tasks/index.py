@@ -111,7 +111,8 @@ class Index(Root):
         return current and (self._verified or not self.verify)
 
     def run(self) -> None:
-        self.survey().save(manifest(self.dataset))
+        with settings.alone(manifest(self.dataset)):
+            self.survey().save(manifest(self.dataset))
         self._verified = True
 
     def survey(self) -> Library:

@@ -88,14 +88,16 @@ def under(path: Path) -> list[Shelf]:
     return found
 
 
-def located(given: str) -> Path:
+def located(given: str, others: Collection[str] = ()) -> Path:
     """What a user means by the path of a store or of something in it, from here or from the store; "": the store.
 
-    Raises InputError with the nearest name that is there.
+    Raises InputError with the nearest name that is there, or that of ``others`` which might have been meant.
     """
     for base in (Path(), settings.store()) if given else (settings.store(),):
         if (base / given).exists():
             return base / given
+    if near := difflib.get_close_matches(given, others, n=1):
+        raise InputError(f"no such experiment or store: {given}; did you mean {near[0]}?")
     for base in (Path(), settings.store()):
         there, missing = _parted(base, given)
         names = _names(there)

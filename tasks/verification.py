@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline import tensor_file
+from pipeline import inspection, tensor_file
 from pipeline.atomic import set_aside
 from pipeline.errors import DamagedStore, InputError
 from pipeline.scores import Scores
@@ -46,6 +46,14 @@ def _is_sealed(file: Path) -> bool:
     return bool(named) and file.is_file() and not file.is_symlink()
 
 
+def _rows(file: Path) -> None:
+    verify_rows(file)
+    try:
+        inspection.check(file)
+    except InputError as error:
+        set_aside(file, error)
+
+
 def _figures(file: Path) -> None:
     try:
         json.loads(file.read_text(encoding="utf-8"))
@@ -54,7 +62,7 @@ def _figures(file: Path) -> None:
 
 
 _CHECKS: dict[str, Callable[[Path], Any]] = {
-    ".h5": verify_rows,
+    ".h5": _rows,
     ".safetensors": tensor_file.read,
     ".npz": Scores.load,
     ".json": _figures,

@@ -88,6 +88,11 @@ class Small:
         """The folder of the features."""
         return self.experiment().predictions(0, 0)[0].features.folder
 
+    def rest(self) -> None:
+        """As if nothing had been written for two hours."""
+        for path in self.store.glob("*/*-*/**/*"):
+            os.utime(path, (time.time() - 7200,) * 2, follow_symlinks=False)
+
     def __call__(self, *arguments: str | Path) -> Result:
         luigi.task_register.Register.clear_instance_cache()
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -255,6 +260,10 @@ def test_a_mistyped_place_is_answered_by_the_nearest(small: Small) -> None:
     assert f"did you mean {folder}?" in small.refused("verify", near)
     assert "did you mean" in small.refused("export", folder.parent.name[:-1], small.folder / "out", "--npy")
     assert "no file of a store" in small.refused("inspect", small.root / "video02.txt")
+    (small.store / "stick_figures-0123456789ab").mkdir()
+    assert "no such experiment or store: stick-figure; did you mean stick-figures?" in small.refused(
+        "failures", "stick-figure"
+    )
 
 
 @pytest.mark.parametrize("kind", ["skeleton-*/0*.h5", "drnn-*/network.safetensors", "scores-*/scores.npz"])
@@ -291,6 +300,16 @@ def test_why_tells_of_damaged_figures(small: Small) -> None:
     assert small.says("why", small.recipe) == ["would run: Evaluate: metrics.json is damaged"]
 
 
+def test_verify_finds_an_index_that_links_what_its_shard_does_not_hold(small: Small) -> None:
+    index = (small.rows() / "index.h5").resolve()
+    one, other, *_ = small.rows().glob("0*.h5")
+    shutil.copy(other, one)
+    answer = small("verify")
+    assert answer.exit_code == 1
+    assert f"{index} is damaged (it links " in answer.stdout
+    assert not index.exists()
+
+
 def test_verify_finds_an_altered_number(small: Small) -> None:
     path = next(small.rows().glob("0*.h5"))
     row = Store(path).read(Store(path).ids()[0]).arrays["features"].tobytes()
@@ -310,6 +329,7 @@ def test_gc_frees_what_is_not_reached_and_nothing_else(small: Small) -> None:
     small.fields["order"] = 2
     small.run()
     both = small.files()
+    small.rest()
     lines = small.says("gc", small.recipe)
     assert all(line.startswith("would free ") for line in lines[:-1])
     assert lines[-1].endswith("would be freed: --delete does it")
@@ -328,11 +348,13 @@ def test_gc_frees_what_is_not_reached_and_nothing_else(small: Small) -> None:
 def test_gc_frees_superseded_shards_only_when_their_rows_were_taken_over(small: Small) -> None:
     small.write("video03", seed=99)
     old = set(small.rows().glob("0*.h5"))
+    small.rest()
     small.says("gc", small.recipe, "--delete")
     assert set(small.rows().glob("0*.h5")) == old
     small.run()
     damaged = small.rows() / "000-of-009-0123456789ab.h5.damaged-1"
     damaged.write_text("damaged")
+    small.rest()
     small.says("gc", small.recipe, "--delete")
     assert len(old - set(small.rows().glob("0*.h5"))) == 1
     assert not damaged.exists()
@@ -350,6 +372,58 @@ def test_gc_leaves_a_run_that_is_alive_alone(small: Small) -> None:
     os.utime(row, (time.time() - 7200,) * 2)
     small.says("gc", small.recipe, "--delete")
     assert not row.exists()
+
+
+def test_gc_leaves_alone_what_was_written_to_of_late(small: Small) -> None:
+    small.rest()
+    small.fields["order"] = 2
+    small.run()
+    (fresh,) = [
+        path for path in small.store.glob("*/drnn-*/network.safetensors") if time.time() - path.stat().st_mtime < 3600
+    ]
+    small.fields["order"] = 1
+    lines = small.says("gc", small.recipe, "--delete")
+    assert any(
+        line.startswith("kept, as it was written to within the hour") and str(fresh.parent) in line for line in lines
+    )
+    assert fresh.exists()
+    small.rest()
+    small.says("gc", small.recipe, "--delete")
+    assert not fresh.exists()
+
+
+def test_gc_frees_journals_of_another_state_of_the_data_and_keeps_those_that_a_run_goes_on_from(small: Small) -> None:
+    shard = next(small.rows().glob("0*.h5"))
+    rows = [
+        small.rows() / name / "row.h5" for name in ("journal-000-of-999", f"journal-{shard.stem.rpartition('-')[0]}")
+    ]
+    for row in rows:
+        row.parent.mkdir()
+        row.write_bytes(b"x" * 100)
+    shard.unlink()
+    small.rest()
+    small.says("gc", small.recipe, "--delete")
+    assert [row.exists() for row in rows] == [False, True]
+
+
+def test_gc_takes_nothing_while_a_report_is_gathered(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks import results
+
+    gather, answers = results.gather, []
+
+    def slowly(evaluation: tasks.Evaluate) -> object:
+        command = [sys.executable, "-c", "from tasks.command import app; app()", "gc", small.recipe, "--delete"]
+        environment = {**os.environ, "LUIGI_CONFIG_PATH": str(small.folder / "luigi.cfg")}
+        answers.append(subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment))
+        return gather(evaluation)
+
+    (small.folder / "luigi.cfg").write_text(f"[kinescope]\nstore = {small.store}\n")
+    monkeypatch.setattr(results, "gather", slowly)
+    small.experiment().output().remove()
+    small.run()
+    (answer,) = answers
+    assert answer.returncode == 2
+    assert "a run is at work" in answer.stderr
 
 
 def test_gc_waits_for_nobody_and_takes_nothing_from_a_run(small: Small) -> None:
@@ -394,11 +468,33 @@ def test_export_writes_every_array_once(small: Small, tmp_path: Path) -> None:
     assert listed["labels"]["video03"] == [1]
     assert json.loads((out / "provenance.json").read_text())["components"]["name"] == "skeleton"
     (out / "video02" / "0" / "attributes.json").unlink()  # as if it had been interrupted there
-    assert small.says("export", small.rows(), out, "--npy")[0].startswith("1 rows written")
+    assert small.says("export", small.rows(), out, "--npy")[0].startswith("1 rows written, and all")
     small.fields["variant"] = "583"
     small.run()
     assert "another stage" in small.refused("export", small.rows(), out, "--npy")
     assert "--npy" in small.refused("export", small.rows(), tmp_path / "other")
+
+
+def test_export_removes_rows_that_the_store_has_no_more(small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (small.root / "extra").mkdir()
+    small.add("extra/video08", "a", "train", seed=8)
+    small.run()
+    small.says("export", small.rows(), out, "--npy")
+    (row,) = [path.parent for path in out.rglob("attributes.json") if "video08" in str(path)]
+    mine = [out / "video01" / "notes" / "attributes.json", out / "video01" / "0" / "notes.txt"]
+    mine[0].parent.mkdir()
+    for file in mine:
+        file.write_text("{}")
+    manifest = small.root / "manifest.csv"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if "video01" not in line and "video08" not in line))
+    small.run()
+    (line,) = small.says("export", small.rows(), out, "--npy")
+    assert "0 rows written, 2 removed" in line
+    assert not row.exists()
+    assert not (out / "extra").exists()
+    assert [path for path in (out / "video01").rglob("*") if path.is_file()] == sorted(mine, reverse=True)
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -321,12 +321,11 @@ def test_tables() -> None:
         "a|flow         75.00                            ",
         "fusion         75.00              80       -5.00",
     ]
-    assert markdown_table(result).splitlines()[:3] == [
-        "| stream | accuracy [%] | reported (T 1) | difference |".replace("[", r"\["),
-        "| --- | ---: | ---: | ---: |",
-        "| rgb | 75.00 | 70 | +5.00 |",
+    assert markdown_table([("stream", "measured [%]"), ("a|flow", "75.00")], numbers=1).splitlines() == [
+        r"| stream | measured \[%] |",
+        "| --- | ---: |",
+        r"| a\|flow | 75.00 |",
     ]
-    assert r"| a\|flow | 75.00 |  |  |" in markdown_table(result)
     half = Scores(scores.ids, np.eye(2)[[0, 1, 1, 0]], "probabilities", ("x", "y"))
     two = Result(
         "t", (Stream("s"),), (Run("f", 0, (scores,), None, (None,)), Run("f", 1, (half,), None, (None,))), labels
