@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mutations import SKELETON, VIDEO, Mutation, mutated
 
-from pipeline.attempts import in_hand
+from pipeline.attempts import notes
 from pipeline.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -58,8 +58,8 @@ def filled(folder: Path, files: Sequence[Path], **extractor: object) -> Store:
             timeout=DEADLINE_S,
         )
     except subprocess.TimeoutExpired:
-        pytest.fail(f"{in_hand(journal)} took too long")
-    assert answer.returncode == 0, f"{in_hand(journal)} ended the process: {answer.stderr[-3000:]}"
+        pytest.fail(f"{list(notes(journal))} took too long")
+    assert answer.returncode == 0, f"{list(notes(journal))} ended the process: {answer.stderr[-3000:]}"
     return Store(shard)
 
 
