@@ -63,7 +63,8 @@ class Folder(Dataset):
         classes = tuple(sorted({example.label for example in examples}))
         if len(classes) < 2:
             found = f"only {classes[0]!r}" if classes else "no videos at all"
-            raise InputError(f"{root}: two classes or more are needed, there are {found}")
+            hint = "" if self._manifest(root) else "; each class's videos lie in a folder of their own"
+            raise InputError(f"{root}: two classes or more are needed, there are {found}{hint}")
         return Listing(classes, by_id(_videos(examples, {label: (n,) for n, label in enumerate(classes)})))
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:

@@ -169,6 +169,8 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
         file = path.open("rb")
     except IsADirectoryError:
         raise UnusableVideo("a folder, not a video file") from None
+    if not path.stat().st_size:
+        raise UnusableVideo("an empty file")
     with file, av.open(file, "r", metadata_errors="replace") as container:
         if not container.streams.video:
             raise UnusableVideo("no video stream in it")

@@ -162,11 +162,17 @@ def explained(error: BaseException) -> str | None:
         return str(error)
     if lacks_space(error):
         return f"no space left on {settings.store()}: free some and run again; what was journaled is kept"
-    if isinstance(error, OSError) and error.errno in UNFIT and str(error.filename).startswith(str(settings.store())):
+    if isinstance(error, OSError) and _unfit(error):
         return f"{error.filename}: {error.strerror}; the store in [kinescope] must be a folder that can be written"
     if isinstance(error, luigi.parameter.MissingParameterException):
         return str(error).rpartition("]: ")[2]
     return None
+
+
+def _unfit(error: OSError) -> bool:
+    """Whether the store, or a place in it, is none that can be written."""
+    place, store = str(error.filename), str(settings.store())
+    return place.startswith(store) and (error.errno in UNFIT or (error.errno == errno.ENOENT and place == store))
 
 
 def origin(stage: Stage, components: Any, upstream: Mapping[str, str], **more: Any) -> dict[str, Any]:

@@ -77,9 +77,9 @@ def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kine
     except (ValueError, luigi.parameter.ParameterException) as error:
         setting = str(error).rpartition("default value of ")[2]
         raise InputError(f"{section}: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
-    for name in ("workers", "shard_size"):
-        if getattr(settings, name) < 1:
-            raise InputError(f"{section}: {name!r}: {getattr(settings, name)}; at least 1 is needed")
+    for name, least in {"workers": 1, "shard_size": 1, "max_failed_videos": 0}.items():
+        if getattr(settings, name) < least:
+            raise InputError(f"{section}: {name!r}: {getattr(settings, name)}; at least {least} is needed")
     if not all(isinstance(root, str) for root in settings.data_roots.values()):
         raise InputError(f"{section}: 'data_roots': names of data sets with their folders are needed, both in quotes")
     return settings

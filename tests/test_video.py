@@ -318,7 +318,7 @@ def _no_decoder(path: Path) -> None:
     ("make", "reason"),
     [
         (lambda path: path.write_text("not a video\n" * 99), "Invalid data"),
-        (lambda path: path.write_bytes(b""), "fails after 0 frames"),
+        (lambda path: path.write_bytes(b""), "an empty file"),
         (lambda path: path.mkdir(), "a folder"),
         (_no_video_stream, "no video stream"),
         (_no_decoder, "no decoder"),
