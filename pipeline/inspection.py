@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from pipeline import scores
 from pipeline.errors import InputError
 from pipeline.row import Failure, Row
-from pipeline.store import attributes_of, failure_of
+from pipeline.store import attributes_of, failure_of, items_of
 
 Shape = tuple[int, ...]
 
@@ -61,23 +61,17 @@ def contents(shards: Iterable[Path]) -> Contents:
     found = Contents()
     for shard in shards:
         with _reading(shard) as file:
-            for place, item in sorted(_items(file), key=lambda entry: _number(entry[0])):
+            for place, item in sorted(items_of(file), key=lambda entry: _number(entry[0])):
                 _note(found, place, item)
     return found
 
 
 def linked(index: Path) -> list[Path]:
     """The shards that an index links, whether they are there or not; a shard is its own."""
-    found: dict[Path, None] = {}
-
-    def note(_: str, link: object) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            found[index.parent / link.filename] = None
-
     with _reading(index) as file:
-        file.visititems_links(note)
-        holds_rows = any(True for _ in _items(file))
-    return sorted(found) or ([index] if holds_rows else [])
+        shards = {shard for _, shard in _links(file, index.parent)}
+        holds_rows = bool(items_of(file))
+    return sorted(shards) or ([index] if holds_rows else [])
 
 
 def read(shard: Path, video: str) -> list[Row]:
@@ -119,13 +113,7 @@ def provenance(path: Path) -> dict[str, Any]:
 def check(index: Path) -> None:
     """Raises InputError where an index links what is not in its shards; a shard that is not there is none's fault."""
     with _reading(index) as file:
-        places: list[tuple[str, Path]] = []
-
-        def note(place: str, link: object) -> None:
-            if isinstance(link, h5py.ExternalLink):
-                places.append((place, index.parent / link.filename))
-
-        file.visititems_links(note)
+        places = _links(file, index.parent)
     for shard in filter(Path.exists, dict.fromkeys(path for _, path in places)):
         with _reading(shard) as file:
             for place, path in places:
@@ -133,16 +121,16 @@ def check(index: Path) -> None:
                     raise InputError(f"it links {place}, which {shard.name} does not hold")
 
 
-def _items(file: h5py.File) -> Iterator[tuple[str, "h5py.Group | h5py.Dataset"]]:
-    """Rows and failures with their places."""
-    found: list[tuple[str, h5py.Group | h5py.Dataset]] = []
+def _links(file: h5py.File, folder: Path) -> list[tuple[str, Path]]:
+    """Places that an index in a folder links, and the shards where they are."""
+    found: list[tuple[str, Path]] = []
 
-    def note(place: str, item: "h5py.Group | h5py.Dataset") -> None:
-        if "key" in item.attrs:
-            found.append((place, item))
+    def note(place: str, link: object) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            found.append((place, folder / link.filename))
 
-    file.visititems(note)
-    yield from found
+    file.visititems_links(note)
+    return found
 
 
 def _note(found: Contents, place: str, item: "h5py.Group | h5py.Dataset") -> None:

@@ -318,11 +318,16 @@ def _keys_of(path: Path) -> list[tuple[str, str]]:
 
 
 def _places(file: h5py.File) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    return [(item.attrs["key"].decode(), place) for place, item in items_of(file)]
 
-    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
+
+def items_of(file: h5py.File) -> list[tuple[str, "h5py.Group | h5py.Dataset"]]:
+    """Places of the rows and failures that a file itself holds, and these."""
+    found: list[tuple[str, h5py.Group | h5py.Dataset]] = []
+
+    def note(place: str, item: h5py.Group | h5py.Dataset) -> None:
         if "key" in item.attrs:
-            found.append((item.attrs["key"].decode(), name))
+            found.append((place, item))
 
     file.visititems(note)
     return found

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from pipeline.errors import InputError
 from tasks import settings
 from tasks.experiment import bundled, load_experiment
+from tasks.lines import table
 from tasks.shelves import located
 
 if TYPE_CHECKING:
@@ -65,9 +66,7 @@ def list_experiments() -> None:
         experiment = load_experiment(name)
         reported = "" if experiment.reported is None else f"{experiment.reported:.2f}"
         rows.append((name, reported, experiment.table, experiment.title))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        typer.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+    _say(table(rows, indent=""))
 
 
 @app.command()

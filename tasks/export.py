@@ -13,7 +13,7 @@ from pipeline.atomic import whole, write_text
 from pipeline.errors import InputError
 from pipeline.row import Row
 from tasks.index import Library
-from tasks.shelves import as_shelf
+from tasks.shelves import rows_file
 
 ATTRIBUTES = "attributes.json"
 
@@ -27,10 +27,7 @@ def export(store: Path, out: Path) -> tuple[int, int]:
     many were removed.
     Raises InputError where the store has no rows, or ``out`` holds another stage's.
     """
-    shelf = as_shelf(store)
-    file = shelf.output if shelf else store
-    if file is None or not file.is_file() or file.suffix != ".h5":
-        raise InputError(f"{store} holds no videos' rows: a stage of an extractor, its index.h5 or a shard is needed")
+    file = rows_file(store)
     origin = inspection.provenance(file)
     _claim(out, origin)
     shards = inspection.linked(file)

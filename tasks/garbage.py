@@ -11,8 +11,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline.atomic import is_in_use
 from pipeline.errors import InputError
 from pipeline.lock import everything
@@ -22,7 +20,8 @@ from tasks.evaluation import Evaluate
 from tasks.features import ExtractShard
 from tasks.graph import upstream_first
 from tasks.index import foreseen, manifest
-from tasks.shelves import INDEX, SHARD, Shelf, datasets, shelves
+from tasks.lines import size
+from tasks.shelves import INDEX, SHARD, Shelf, bytes_of, datasets, shelves
 
 REST_S = 3600
 """A stage that something was written to within this time may belong to a run that is alive: it stays, whole.
@@ -44,16 +43,16 @@ def collect(evaluations: Iterable[Evaluate], *, delete: bool) -> Iterator[str]:
 def _collected(kept: "Kept", delete: bool) -> Iterator[str]:
     total = 0
     for path in list(garbage(settings.store(), kept)):
-        amount = size(path)
+        amount = bytes_of(path)
         total += amount
         if delete:
             free(path)
-        yield f"{'freed' if delete else 'would free'}  {tqdm.format_sizeof(amount, 'B'):>8}  {path}"
+        yield f"{'freed' if delete else 'would free'}  {size(amount):>8}  {path}"
     for folder in sorted(filter(Path.exists, kept.whole)):
         yield f"kept, as its data set is not indexed, or its files are not there: {folder}"
     for folder in at_work(settings.store(), kept):
         yield f"kept, as it was written to within the hour, and a run may be at work in it: {folder}"
-    yield f"{tqdm.format_sizeof(total, 'B')} {'freed' if delete else 'would be freed: --delete does it'}"
+    yield f"{size(total)} {'freed' if delete else 'would be freed: --delete does it'}"
 
 
 @dataclass
@@ -114,12 +113,6 @@ def free(path: Path) -> None:
         path.unlink(missing_ok=True)
     if not any(path.parent.iterdir()):
         path.parent.rmdir()
-
-
-def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
-    return sum(file.lstat().st_size for file in inside if file.is_symlink() or not file.is_dir())
 
 
 def _reach(kept: Kept, evaluation: Evaluate) -> None:

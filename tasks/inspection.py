@@ -1,11 +1,10 @@
 """What stands in a store, told to people: ``kinescope inspect`` and ``kinescope failures``."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from pipeline import inspection
 from pipeline.errors import InputError
@@ -13,7 +12,19 @@ from pipeline.row import Failure, Row
 from pipeline.scores import Scores
 from tasks.features import Extract
 from tasks.graph import upstream_first
-from tasks.shelves import SHOWN, Shelf, as_shelf, datasets, flattened, is_dataset, shelves, unknown_video
+from tasks.lines import size, table
+from tasks.shelves import (
+    SHOWN,
+    Shelf,
+    as_shelf,
+    bytes_of,
+    datasets,
+    flattened,
+    is_dataset,
+    rows_file,
+    shelves,
+    unknown_video,
+)
 
 if TYPE_CHECKING:
     from pipeline.inspection import Contents
@@ -24,10 +35,10 @@ NOT_PROVENANCE = ("stage", "fingerprint")
 
 def describe(path: Path, video: str | None = None) -> Iterator[str]:
     """Lines about a store, a data set's folder, a stage's, or one file; or about the rows of one video in it."""
-    shelf = as_shelf(path) if path.is_dir() else None
+    shelf = as_shelf(path)
     file = shelf.output if shelf else path if path.is_file() else None
     if video is not None:
-        yield from _video(_rows_file(path, file), video)
+        yield from _video(rows_file(path), video)
     elif file is not None:
         yield from _file(file, path)
     elif is_dataset(path):
@@ -38,18 +49,6 @@ def describe(path: Path, video: str | None = None) -> Iterator[str]:
     else:
         made = "is the folder of a stage that has made nothing yet" if shelf else "holds nothing that kinescope made"
         raise InputError(f"{path} {made}: a store, or a data set, stage or file in one, is needed")
-
-
-def table(rows: Sequence[Sequence[str]], indent: str = "  ") -> Iterator[str]:
-    """Rows of equally many cells as aligned lines."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def size(count: float) -> str:
-    """Bytes for people: 3.21MB."""
-    return str(tqdm.format_sizeof(count, "B"))
 
 
 def failed(video: str, stage: str, failure: Failure) -> tuple[str, str, str, str]:
@@ -86,7 +85,7 @@ def _dataset(folder: Path) -> Iterator[str]:
 
 
 def _shelf(shelf: Shelf) -> tuple[str, str, str, str]:
-    held = size(shelf.bytes)
+    held = size(bytes_of(shelf.folder))
     if shelf.output is None:
         return shelf.folder.name, "not finished", "", held
     try:
@@ -171,12 +170,6 @@ def _figures(file: Path) -> Iterator[str]:
 
 
 _DESCRIBED = {".h5": _rows, ".safetensors": _weights, ".npz": _scores, ".json": _figures}
-
-
-def _rows_file(path: Path, file: Path | None) -> Path:
-    if file is None or file.suffix != ".h5":
-        raise InputError(f"{path} holds no videos' rows: a stage of an extractor, its index.h5 or a shard is needed")
-    return file
 
 
 def _video(file: Path, video: str) -> Iterator[str]:

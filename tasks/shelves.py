@@ -38,11 +38,6 @@ class Shelf(NamedTuple):
         """The sealed ones, superseded ones too."""
         return sorted(path for path in self.folder.glob("*.h5") if SHARD.fullmatch(path.name))
 
-    @property
-    def bytes(self) -> int:
-        """What all its files take."""
-        return sum(path.lstat().st_size for path in self.folder.rglob("*") if not path.is_dir())
-
     def contents(self) -> "Contents":
         """What the shards hold that count: those that the index links, or all sealed ones where there is none yet."""
         from pipeline import inspection
@@ -72,6 +67,21 @@ def as_shelf(folder: Path) -> Shelf | None:
     if named is None or not folder.is_dir() or is_dataset(folder):
         return None
     return Shelf(folder, named["name"], named["fingerprint"])
+
+
+def rows_file(path: Path) -> Path:
+    """The file with a stage's rows, be it given itself or the stage's folder. Raises InputError where there is none."""
+    shelf = as_shelf(path)
+    file = shelf.output if shelf else path
+    if file is None or not file.is_file() or file.suffix != ".h5":
+        raise InputError(f"{path} holds no videos' rows: a stage of an extractor, its index.h5 or a shard is needed")
+    return file
+
+
+def bytes_of(path: Path) -> int:
+    """What a file takes, or all files in a folder."""
+    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    return sum(file.lstat().st_size for file in inside if file.is_symlink() or not file.is_dir())
 
 
 def under(path: Path) -> list[Shelf]:

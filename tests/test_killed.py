@@ -21,13 +21,17 @@ from pipeline.atomic import sweep, whole
 from pipeline.store import Store, provenance
 
 ROOT = Path(__file__).parent.parent
-RECIPE = """
+DATA = """
 title = "killed"
 [dataset]
 name = "stick_figures"
 subjects = 2
 scenarios = ["d1"]
 train_subjects = 1
+"""
+RECIPE = (
+    DATA
+    + """
 [[streams]]
 label = "video"
 extractor = { name = "convnet3d", stride_frames = 8, network = { stride_frames = 8, fit = { epochs = 2, lr = 0.001 } } }
@@ -40,28 +44,23 @@ model = { name = "drnn", state = 8, fit = { epochs = 30, lr = 0.001 } }
 [fusion]
 rule = "product"
 """
-SKELETONS = """
-title = "skeletons"
-[dataset]
-name = "stick_figures"
-subjects = 2
-scenarios = ["d1"]
-train_subjects = 1
+)
+SKELETONS = (
+    DATA
+    + """
 [[streams]]
 extractor = { name = "skeleton" }
 model = { name = "drnn", state = 8, fit = { epochs = 2 } }
 """
-VIDEOS = """
-title = "videos"
-[dataset]
-name = "stick_figures"
-subjects = 2
-scenarios = ["d1"]
-train_subjects = 1
+)
+VIDEOS = (
+    DATA
+    + """
 [[streams]]
 extractor = { name = "convnet3d", stride_frames = 8, network = { stride_frames = 8, fit = { epochs = 1, lr = 0.001 } } }
 model = { name = "consensus", rule = "vote" }
 """
+)
 SETTINGS = """
 [core]
 local_scheduler = true
