@@ -77,6 +77,10 @@ class Dataset(Config):
         """The same videos with the default protocol: what stages that know no split depend on."""
         return type(self).model_validate(self.model_dump(exclude=set(self.protocol_fields)))
 
+    def notes(self, listing: Listing) -> tuple[str, ...]:
+        """Sentences that a reader of results must know of the videos and folds at hand: what is not as published."""
+        return ()
+
     def generate(self, root: Path) -> None:
         """Make the files below ``root``, for data sets that are generated. The others have nothing to make."""
 

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from data.base import Dataset, Fold, Listing, Video, by_id
 from data.official import files_in, lines, required
-from data.protocols import divided
+from data.protocols import divided, leave_one_out
 from pipeline.errors import InputError
 
 ACTIONS = (
@@ -94,7 +94,7 @@ class MsrAction3D(Dataset):
             name = "cross-subject"
             return (divided(name, listing.videos, lambda video: "train" if video.subject in trained else "test"),)
         videos = [video for video in listing.videos if video.subject in trained]
-        return tuple(_held_out(subject, videos) for subject in trained)
+        return leave_one_out(videos, trained)
 
     def _wanted(self, root: Path) -> tuple[str, ...]:
         if self.sequences == "all":
@@ -110,10 +110,6 @@ class MsrAction3D(Dataset):
                 raise InputError(f"{place}: {id!r} {fault}")
             wanted[id] = None
         return tuple(wanted)
-
-
-def _held_out(subject: str, videos: list[Video]) -> Fold:
-    return divided(f"without-{subject}", videos, lambda video: "test" if video.subject == subject else "train")
 
 
 def _skeletons(root: Path) -> dict[str, Path]:

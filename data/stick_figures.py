@@ -7,8 +7,8 @@ from typing import ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from data.base import Dataset, Fold, Listing, Video, by_id
-from data.protocols import subject_trials
+from data.base import Listing, Video, by_id
+from data.protocols import BySubject
 from data.stick_body import Array, Person, in_picture
 from data.stick_motion import ACTIONS, FPS, Performance, perform
 from pipeline.atomic import write_text
@@ -19,9 +19,8 @@ Scenario = Literal["d1", "d2", "d3", "d4"]
 
 _SEGMENTS = "sequences.txt"
 _CRF = 23
-_KTH_TEST_FRACTION = 9 / 25
 # What a stream of random numbers decides; the streams are independent of each other.
-_PERSON, _OUTFIT, _MOTION, _SCENE, _CAMERA = range(5)
+_PERSON, _OUTFIT, _MOTION, _SCENE, _CAMERA, _DISTANCE = range(6)
 
 
 class Take(NamedTuple):
@@ -36,7 +35,7 @@ class Take(NamedTuple):
         return f"person{self.subject:02d}_{self.action}_{self.scenario}"
 
 
-class StickFigures(Dataset):
+class StickFigures(BySubject):
     """Generated videos in the form of KTH (Schüldt, Laptev and Caputo 2004), skeletons in that of MSR Action3D.
 
     Each subject does each action in each scenario: d1 outdoors, d2 outdoors with changing scale, d3 outdoors in
@@ -45,12 +44,15 @@ class StickFigures(Dataset):
     figure is zero, as where a sensor tracks nobody. The same configuration gives the same bytes on the same versions
     of the libraries.
 
-    Folds are trials with training subjects drawn at random, in the ratio of 16 to 9 of KTH's protocol.
+    With ``speed_ratio`` walking, jogging and running are one motion at three speeds. Subjects go at 0.87 to 1.13 times
+    the usual speed and a single crossing at 0.95 to 1.05 times the subject's, so that below a ratio of 1.44 some go
+    faster in the slower gait than others in the faster one. How fast that is in the picture depends on the distance.
+
+    The protocols are KTH's, the official one with 25 subjects; one trial by default.
     """
 
     version: ClassVar[int] = 2
     name: Literal["stick_figures"] = "stick_figures"
-    protocol_fields: ClassVar[frozenset[str]] = frozenset({"trials", "train_subjects", "protocol_seed"})
     generated: ClassVar[bool] = True
 
     form: Literal["kth1", "kth2"] = Field("kth1", description="whole files, or a listed video for each repetition")
@@ -60,18 +62,25 @@ class StickFigures(Dataset):
     noise: NonNegativeFloat = Field(2.0, description="standard deviation of the camera's noise in grey levels")
     clutter: float = Field(0.2, ge=0, le=1, description="how much stands about in the background")
     occlusion: float = Field(0.0, ge=0, le=1, description="share of videos with a post or a hedge before the figure")
+    speed_ratio: float | None = Field(
+        None, gt=1, description="None: each gait has a form of its own; a number: they share one, and jogging is so "
+        "many times faster than walking, running than jogging",
+    )  # fmt: skip
+    camera_back_m: NonNegativeFloat = Field(
+        0.0, description="by how many metres at most a video's camera stands farther away; drawn evenly for each"
+    )  # fmt: skip
     seed: NonNegativeInt = 0
     trials: PositiveInt = 1
-    train_subjects: PositiveInt | None = Field(None, description="None: 16 of 25 of the subjects")
-    protocol_seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.scenarios)) < len(self.scenarios):
             raise ValueError("scenarios must differ from each other")
-        if self.train_subjects is not None and self.train_subjects >= self.subjects:
-            raise ValueError(f"train_subjects must be below subjects ({self.subjects}), to leave some for the test")
         return self
+
+    @property
+    def all_subjects(self) -> int:
+        return self.subjects
 
     @property
     def store_name(self) -> str:
@@ -111,12 +120,6 @@ class StickFigures(Dataset):
                 videos += [Video(f"{take.stem}/{n}", files, labels, subject, r) for n, r in enumerate(ranges, start=1)]
         return Listing(ACTIONS, by_id(videos))
 
-    def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """One fold a trial; trial n is the same whatever the number of trials."""
-        chosen = self.train_subjects
-        test_fraction = _KTH_TEST_FRACTION if chosen is None else 1 - chosen / self.subjects
-        return subject_trials(listing, test_fraction, self.trials, self.protocol_seed)
-
     def _digest(self, without: frozenset[str]) -> str:
         return short_digest({"version": self.version, **self.model_dump(mode="json", exclude=set(without))})
 
@@ -131,7 +134,11 @@ class StickFigures(Dataset):
 
     def _performance(self, take: Take) -> Performance:
         rng = self._rng(_MOTION, *_numbers(take))
-        return perform(take.action, self._person(take.subject), take.scenario, self.repetitions, rng)
+        person, back_m = self._person(take.subject), self._camera_back_m(take)
+        return perform(take.action, person, take.scenario, self.repetitions, self.speed_ratio, back_m, rng)
+
+    def _camera_back_m(self, take: Take) -> float:
+        return float(self._rng(_DISTANCE, *_numbers(take)).uniform(0, self.camera_back_m))
 
     def _segments_text(self) -> str:
         """One line a file in the form of KTH's 00sequences.txt: ranges counted from 1, the last frame included."""
@@ -150,7 +157,8 @@ class StickFigures(Dataset):
         files = _files(folder, take)
         write_text(files["skeleton"], _skeleton_text(performance))
         outfit = Outfit.draw(self._rng(_OUTFIT, take.subject, scenario=int(take.scenario == "d3")))
-        scene = Scene.draw(take.scenario, self.clutter, self.occlusion, self._rng(_SCENE, *_numbers(take)))
+        rng, back_m = self._rng(_SCENE, *_numbers(take)), self._camera_back_m(take)
+        scene = Scene.draw(take.scenario, self.clutter, self.occlusion, back_m, rng)
         frames = render(performance, person, outfit, scene, self.noise, self._rng(_CAMERA, *_numbers(take)))
         write(files["video"], frames, FPS, crf=_CRF)
 

@@ -1,6 +1,6 @@
 """How articulated figures do KTH's six actions: poses and places over time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -31,7 +31,7 @@ class Performance:
 
     joints: (frames, 20, 3) metres in camera coordinates: x to the right, y up, z away from the camera.
     present: (frames,) whether the figure is in the picture.
-    zoom: (frames,) scale of the background, whose plane stands at DISTANCE_M.
+    zoom: (frames,) scale of the background, whose plane stands where the figure does before it moves.
     segments: half-open frame range of each repetition.
     """
 
@@ -43,7 +43,10 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class Gait:
-    """A way of going (angles in degrees); flight is the height in metres of the airborne phase."""
+    """A way of going (angles in degrees).
+
+    flight: height in metres of the airborne phase; pace: how many times as fast as usual it is all gone through.
+    """
 
     speed_metres_per_second: float
     stride_metres: float
@@ -56,6 +59,7 @@ class Gait:
     elbow: float
     lean: float
     flight: float
+    pace: float = 1.0
 
 
 GAITS = {
@@ -65,24 +69,48 @@ GAITS = {
 }
 
 
-def perform(action: str, person: Person, scenario: str, repetitions: int, rng: np.random.Generator) -> Performance:
-    """Move ``person`` through ``repetitions`` of ``action``; in scenario d2 the figure's scale varies."""
-    if action in GAITS:
-        return _passes(GAITS[action], person, scenario, repetitions, rng)
-    return _on_the_spot(action, person, scenario, repetitions, rng)
+SHARED_GAIT = GAITS["jogging"]
+_FASTER_THAN_JOGGING = {"walking": -1, "jogging": 0, "running": 1}
 
 
-def _passes(gait: Gait, person: Person, scenario: str, repetitions: int, rng: np.random.Generator) -> Performance:
+def perform(
+    action: str,
+    person: Person,
+    scenario: str,
+    repetitions: int,
+    speed_ratio: float | None,
+    camera_back_m: float,
+    rng: np.random.Generator,
+) -> Performance:
+    """Move ``person`` through ``repetitions`` of ``action``; in scenario d2 the figure's scale varies.
+
+    speed_ratio: None for gaits that have each its own form. A number: they share SHARED_GAIT and differ by speed
+    alone, jogging so many times faster than walking and running than jogging; the same ``rng`` then gives the same
+    way and the same poses along it, gone at another pace, the turns outside the picture included.
+    camera_back_m: how much farther than DISTANCE_M the camera stands.
+    """
+    if action not in GAITS:
+        return _on_the_spot(action, person, scenario, repetitions, camera_back_m, rng)
+    gait = GAITS[action]
+    if speed_ratio is not None:
+        gait = replace(SHARED_GAIT, pace=speed_ratio ** _FASTER_THAN_JOGGING[action])
+    return _passes(gait, person, scenario, repetitions, camera_back_m, rng)
+
+
+def _passes(
+    gait: Gait, person: Person, scenario: str, repetitions: int, camera_back_m: float, rng: np.random.Generator
+) -> Performance:
     """The figure crosses the picture to and fro; between crossings it turns round outside."""
     slant = np.radians(rng.uniform(20, 32)) * rng.choice(SIDES) if scenario == "d2" else np.radians(rng.uniform(-5, 5))
     distance = rng.uniform(5.0, 5.4) if scenario == "d2" else DISTANCE_M + rng.uniform(-0.1, 0.3)
+    distance += camera_back_m
     passes, present, segments, start = [], [], [], 0
     rightwards = rng.random() < 0.5
     for _ in range(repetitions):
         speed = gait.speed_metres_per_second * person.tempo * rng.uniform(0.95, 1.05)
         half_picture = WIDTH / 2 / FOCAL_PX * distance / np.cos(slant)
         half_path = (half_picture + 0.35) * (1 + abs(np.tan(slant)) / 2) + speed / FPS * rng.uniform(4, 9)
-        travelled = np.arange(0, 2 * half_path, speed / FPS)
+        travelled = np.arange(0, 2 * half_path, gait.pace * speed / FPS)
         stride = gait.stride_metres * person.swing * person.stature / 1.75
         along = (travelled - half_path) * (1 if rightwards else -1)
         pelvis = np.stack([along * np.cos(slant), np.zeros_like(along), distance + along * np.sin(slant)], axis=-1)
@@ -106,7 +134,9 @@ _CYCLES_PER_SECOND = {"boxing": 1.15, "handclapping": 1.7, "handwaving": 1.0}
 _REPETITION_SECONDS = 1.6
 
 
-def _on_the_spot(action: str, person: Person, scenario: str, repetitions: int, rng: np.random.Generator) -> Performance:
+def _on_the_spot(
+    action: str, person: Person, scenario: str, repetitions: int, camera_back_m: float, rng: np.random.Generator
+) -> Performance:
     """The figure stays in the picture; a repetition is a whole number of cycles, and they follow each other."""
     rate = _CYCLES_PER_SECOND[action] * person.tempo
     cycles = max(1, round(_REPETITION_SECONDS * rate))
@@ -118,7 +148,8 @@ def _on_the_spot(action: str, person: Person, scenario: str, repetitions: int, r
     dolly = np.zeros(frames)
     if scenario == "d2":
         dolly = 0.7 + 0.7 * np.sin(2 * np.pi * (np.arange(frames) / FPS / rng.uniform(3, 5) + rng.random()))
-    standpoint = np.array([rng.uniform(-0.35, 0.35), 0.0, DISTANCE_M + rng.uniform(-0.1, 0.3)])
+    distance = DISTANCE_M + camera_back_m
+    standpoint = np.array([rng.uniform(-0.35, 0.35), 0.0, distance + rng.uniform(-0.1, 0.3)])
     pelvis = standpoint + np.stack([sway[:, 0], np.zeros(frames), sway[:, 1] + dolly], axis=-1)
     towards_camera, sideways = -np.pi / 2, np.pi * (rng.random() < 0.5)
     heading = (sideways if action == "boxing" else towards_camera) + np.radians(rng.uniform(-18, 18))
@@ -126,7 +157,7 @@ def _on_the_spot(action: str, person: Person, scenario: str, repetitions: int, r
     return Performance(
         joints=place(pose, person, pelvis, heading),
         present=np.ones(frames, bool),
-        zoom=DISTANCE_M / (DISTANCE_M + dolly),
+        zoom=distance / (distance + dolly),
         segments=tuple(pairwise(ends)),
     )
 

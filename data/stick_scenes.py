@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.stick_body import CAMERA_HEIGHT_M, FOCAL_PX, HEIGHT, WIDTH, Array
+from data.stick_body import CAMERA_HEIGHT_M, DISTANCE_M, FOCAL_PX, HEIGHT, WIDTH, Array
 
 Image = NDArray[np.uint8]
 
-_WALL_DEPTH_M = 5.2
+_WALL_BEHIND_M = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Scene:
 
     background, foreground: (HEIGHT, WIDTH, 3) RGB; opaque: (HEIGHT, WIDTH) where the foreground hides the figure.
     light: direction in which it travels, camera coordinates; shade: share of the light that a shadow takes away.
+    wall_depth_m: how far the camera is from the wall; None outdoors.
     """
 
     background: Image
@@ -27,13 +28,19 @@ class Scene:
     light: Array
     shade: float
     blur_px: float
-    indoors: bool
+    wall_depth_m: float | None
 
     @classmethod
-    def draw(cls, scenario: str, clutter: float, occlusion: float, rng: np.random.Generator) -> "Scene":
-        """d4 is a wall indoors with a soft shadow on it, the others a field with a shadow on the ground."""
+    def draw(
+        cls, scenario: str, clutter: float, occlusion: float, camera_back_m: float, rng: np.random.Generator
+    ) -> "Scene":
+        """d4 is a wall indoors with a soft shadow on it, the others a field with a shadow on the ground.
+
+        camera_back_m: how much farther than DISTANCE_M the camera stands from the figure, and so from the wall.
+        """
         indoors = scenario == "d4"
-        background = _wall(rng) if indoors else _field(rng)
+        wall_depth = DISTANCE_M + _WALL_BEHIND_M + camera_back_m
+        background = _wall(wall_depth, rng) if indoors else _field(rng)
         _scatter(background, round(12 * clutter), rng)
         foreground, opaque = _obstacle(occlusion, rng)
         side = rng.choice([-1.0, 1.0])
@@ -44,11 +51,11 @@ class Scene:
             rng.uniform(0.2, 0.35) if indoors else rng.uniform(0.1, 0.2) if scenario == "d3" else rng.uniform(0.3, 0.5)
         )
         picture = background.clip(0, 255).astype(np.uint8)
-        return cls(picture, foreground, opaque, light, shade, 2.0 if indoors else 0.8, indoors)
+        return cls(picture, foreground, opaque, light, shade, 2.0 if indoors else 0.8, wall_depth if indoors else None)
 
     def cast(self, joints: Array) -> Array:
         """Where the light throws the joints: onto the wall indoors, onto the ground outdoors."""
-        axis, level = (2, _WALL_DEPTH_M) if self.indoors else (1, -CAMERA_HEIGHT_M)
+        axis, level = (1, -CAMERA_HEIGHT_M) if self.wall_depth_m is None else (2, self.wall_depth_m)
         thrown: Array = joints + ((level - joints[..., axis]) / self.light[axis])[..., None] * self.light
         return thrown
 
@@ -72,14 +79,14 @@ def _field(rng: np.random.Generator) -> Array:
     return colour * (1 + np.linspace(0.08, -0.08, HEIGHT)[:, None, None]) + texture[..., None]
 
 
-def _wall(rng: np.random.Generator) -> Array:
+def _wall(depth_m: float, rng: np.random.Generator) -> Array:
     """A wall with a lamp's falling light, a skirting board, and a darker floor in front."""
     colour = rng.uniform(140, 165) * np.array([1.0, 0.98, 0.93])
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     lamp = rng.uniform(0.2, 0.8) * WIDTH
     light = 1.08 - 0.3 * ((columns - lamp) / WIDTH) ** 2 - 0.15 * (rows / HEIGHT - 0.3) ** 2
     picture: Array = colour * light[..., None]
-    skirting = int(HEIGHT / 2 + FOCAL_PX * CAMERA_HEIGHT_M / _WALL_DEPTH_M)
+    skirting = int(HEIGHT / 2 + FOCAL_PX * CAMERA_HEIGHT_M / depth_m)
     picture[skirting:] *= np.array([0.72, 0.66, 0.6])
     picture[skirting - 3 : skirting] *= 0.85
     coarse = rng.standard_normal((30, 40)).astype(np.float32)

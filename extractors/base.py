@@ -1,7 +1,7 @@
 """What an extractor promises."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -82,6 +82,26 @@ class Extractor(Config):
         """What must be trained on the split's training videos first; None where nothing is."""
         return None
 
+    @property
+    def fitted_on(self) -> "Extractor | None":
+        """The extractor whose rows are the material of that training."""
+        return self.upstream
+
+    @property
+    def joint(self) -> bool:
+        """Whether one extraction serves all folds.
+
+        It is then given what was fitted in every fold, and its rows hold an array ``features-<fold name>`` for each.
+        """
+        return False
+
+    def array(self, name: str, fold: str) -> str:
+        """What the rows call the array ``name`` of a fold."""
+        return f"{name}-{fold}" if self.joint else name
+
     @abstractmethod
-    def build(self, device: str, state: Path | None = None) -> Extraction:
-        """Import what is needed and make it ready on ``device``; ``state``: the fitted network's safetensors file."""
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+        """Import what is needed and make it ready on ``device``.
+
+        states: by the name of the fold, the safetensors file of what was fitted in it; one, unless it is ``joint``.
+        """

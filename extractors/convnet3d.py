@@ -1,6 +1,6 @@
 """The 3D-ConvNet: spatio-temporal features of windows of nine frames around a person."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -80,11 +80,12 @@ class ConvNet3D(Extractor):
     def fitted(self) -> ConvNet3DNetwork:
         return self.network
 
-    def build(self, device: str, state: Path | None = None) -> Extraction:
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         from extractors.networks.convnet3d import load
 
-        if state is None:
-            raise ValueError("convnet3d needs the file of its trained network")
+        if len(states) != 1:
+            raise ValueError(f"convnet3d needs the file of one trained network, not of {len(states)}")
+        (state,) = states.values()
         return partial(_extract, load(state, device), self.stride_frames)
 
 

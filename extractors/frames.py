@@ -28,7 +28,7 @@ class Frames(Extractor):
     encoding: Literal["jpeg", "raw"] = "jpeg"
     quality: int = Field(95, ge=1, le=100, description="of JPEG")
 
-    def build(self, device: str, state: Path | None = None) -> Extraction:
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """Runs on the CPU whatever the device."""
         return partial(_extract, self)
 

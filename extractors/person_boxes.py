@@ -1,6 +1,6 @@
 """The moving person, cut out of a video and normalised in contrast."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -38,7 +38,7 @@ class PersonBoxes(Extractor):
     def variants(self) -> int:
         return 1 + self.mirror
 
-    def build(self, device: str, state: Path | None = None) -> Extraction:
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """Runs on the CPU whatever the device."""
         import extractors.networks.local_contrast
         import extractors.person_tracking  # noqa: F401

@@ -1,6 +1,6 @@
 """Skeleton features: positions, angles, offsets, velocities and distances of 20 joints, one vector a frame."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -67,7 +67,7 @@ class Skeleton(Extractor):
     def variants(self) -> int:
         return 1 + (self.augment.copies if self.augment else 0)
 
-    def build(self, device: str, state: Path | None = None) -> Extraction:
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         from extractors.skeleton_file import read
 
         def extract(source: Clip | Sequence[Row]) -> Iterator[Row]:

@@ -61,7 +61,7 @@ class TSN(Extractor):
             raise ValueError("give either snippets or stride_frames")
         return self
 
-    def build(self, device: str, state: Path | None = None) -> Extraction:
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """``network.weights`` must be the path of a file. Raises InputError where they are another network's."""
         from extractors.networks.backbones import Describer
 

@@ -2,9 +2,9 @@
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +13,47 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pipeline.fit import Curves
+    from pipeline.traces import Clip
 
-_COLOURS = {"#010203": "currentColor", "#010204": "var(--right)", "#010205": "var(--line)"}
-_INK, _LINE, _RULE = _COLOURS
+_COLOURS = {
+    "#010203": "currentColor",
+    "#010204": "var(--right)",
+    "#010205": "var(--line)",
+    "#010206": "var(--wrong)",
+    "#010207": "var(--stream-1)",
+    "#010208": "var(--stream-2)",
+    "#010209": "var(--stream-0)",
+}
+_INK, _LINE, _RULE, *_OTHERS = _COLOURS
+_SERIES = (_LINE, *_OTHERS, _INK)
+_DASHES = ((), (6, 2), (1.5, 1.5), (8, 2, 1.5, 2), (3, 1.5))  # in widths of the line
 _SIZE_INCHES = (5.0, 3.0)
+_TIMELINE_INCHES = (5.6, 2.1)
+TIMELINE = (0.12, 0.96)
+"""From where to where, as shares of its width, the time axis of a clip's drawing reaches."""
+MOTION = ("velocity ‖v‖₂", "acceleration ‖a‖₂")
 _TIP = "tip:"
+
+
+class Style(NamedTuple):
+    """How one of several lines is drawn: no two alike in both, and few alike in either."""
+
+    colour: str
+    dashes: tuple[float, ...]
+
+    @property
+    def css(self) -> str:
+        """The colour as the page calls it."""
+        return _COLOURS[self.colour]
+
+
+def styles(names: Sequence[str]) -> dict[str, Style]:
+    """By name, in order; the colours are those of Okabe and Ito, darkened or lightened to stand out on the page."""
+    turn, colours = len(_DASHES), len(_SERIES)
+    return {
+        name: Style(_SERIES[place % colours], _DASHES[(place + place // (turn * colours)) % turn])
+        for place, name in enumerate(names)
+    }
 
 
 def training_curves(name: str, labels: Sequence[str], curves: "Sequence[Curves | None]") -> list[str]:
@@ -33,37 +69,121 @@ def training_curves(name: str, labels: Sequence[str], curves: "Sequence[Curves |
     ]
 
 
-def _curves(name: str, quantity: str, runs: dict[str, tuple[float, ...]], falls: Sequence[int]) -> str:
-    from matplotlib.ticker import MaxNLocator
+def losses(name: str, curves: "Mapping[str, Sequence[Curves]]", networks: Sequence[str]) -> str:
+    """Training loss by epoch, a line a network: the mean of its runs, up to the epoch that all of them reach.
+
+    networks: all that have a style of their own.
+    """
 
     def draw(figure: "Figure") -> None:
-        axes: Axes = figure.subplots()
+        axes = _by_epoch(figure, "training loss")
+        for label, runs in curves.items():
+            mean = _mean([run.loss for run in runs])
+            _line(axes, _epochs(mean), mean, f"{label}: {mean[-1]:.3g} at the end", **_drawn(styles(networks)[label]))
+
+    return _svg(name, "training loss by epoch", draw)
+
+
+def motion(name: str, clip: "Clip", network: str) -> str:
+    """‖v_t‖₂ and ‖a_t‖₂ of a dRNN's state over a clip: Veeriah et al. (ICCV 2015), figure 3."""
+    trace = clip.traces[network]
+    assert trace.norms is not None
+    norms = dict(zip(MOTION, trace.norms.T[1:3], strict=True))
+
+    def draw(figure: "Figure") -> None:
+        axes = _timeline(figure, clip, "norm (no unit)")
+        for (label, values), style in zip(norms.items(), styles(MOTION).values(), strict=True):
+            _line(axes, trace.frames, values, f"{label}: at most {values.max():.3g}", **_drawn(style))
+        axes.set_ylim(bottom=0)
+
+    return _svg(name, f"{' and '.join(MOTION)} of {network} over {clip.video}", draw, _TIMELINE_INCHES)
+
+
+def probabilities(name: str, clip: "Clip", networks: Sequence[str]) -> str:
+    """The probability of the clip's class at every step, a line a network: Veeriah et al. (ICCV 2015), figure 4.
+
+    networks: as ``losses`` has them; those without a trace of this clip are left out.
+    """
+
+    def draw(figure: "Figure") -> None:
+        axes = _timeline(figure, clip, "probability [%]")
+        for network, style in styles(networks).items():
+            if network in clip.traces:
+                values = 100 * clip.traces[network].probability
+                tip = f"{network}: {values[-1]:.1f} % at the end"
+                _line(axes, clip.traces[network].frames, values, tip, **_drawn(style))
+        axes.set(ylim=(-3, 103), yticks=range(0, 101, 25))
+
+    return _svg(name, f"probability of {clip.label} over {clip.video}", draw, _TIMELINE_INCHES)
+
+
+def _timeline(figure: "Figure", clip: "Clip", quantity: str) -> "Axes":
+    figure.set_layout_engine("none")  # the pictures above stand by the axis's ends
+    left, right = TIMELINE
+    axes: Axes = figure.add_axes((left, 0.235, right - left, 0.71))
+    rate = "" if clip.fps is None else f", {clip.fps:g} a second"
+    axes.set(xlim=(0, clip.length_frames), xlabel=f"frame of the clip{rate}", ylabel=quantity)
+    _ruled(axes)
+    return axes
+
+
+def _by_epoch(figure: "Figure", quantity: str) -> "Axes":
+    from matplotlib.ticker import MaxNLocator
+
+    axes: Axes = figure.subplots()
+    axes.set(xlabel="epoch", ylabel=quantity)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _ruled(axes)
+    return axes
+
+
+def _ruled(axes: "Axes") -> None:
+    axes.yaxis.grid(color=_RULE)
+    axes.set_axisbelow(True)
+
+
+def _drawn(style: Style) -> dict[str, Any]:
+    return {"color": style.colour, "linewidth": 2.0, "linestyle": (0, style.dashes) if style.dashes else "-"}
+
+
+def _curves(name: str, quantity: str, runs: dict[str, tuple[float, ...]], falls: Sequence[int]) -> str:
+    def draw(figure: "Figure") -> None:
+        axes = _by_epoch(figure, quantity)
         several = len(runs) > 1
         for label, values in runs.items():
             style = {"color": _LINE, "alpha": 0.45, "linewidth": 0.9} if several else {"color": _LINE, "linewidth": 2.2}
-            _line(axes, values, f"{label}: {values[-1]:.3g} at the end", **style)
+            _line(axes, _epochs(values), values, f"{label}: {values[-1]:.3g} at the end", **style)
         if several:
-            epochs = min(map(len, runs.values()))
-            mean = np.mean([values[:epochs] for values in runs.values()], axis=0)
-            _line(axes, mean, f"mean of {len(runs)} runs: {mean[-1]:.3g} at the end", color=_LINE, linewidth=2.4)
+            mean, tip = _mean(list(runs.values())), f"mean of {len(runs)} runs"
+            _line(axes, _epochs(mean), mean, f"{tip}: {mean[-1]:.3g} at the end", color=_LINE, linewidth=2.4)
         for epoch in falls:
             rule = axes.axvline(epoch + 0.5, linestyle=":", color=_INK, alpha=0.5)
             rule.set_gid(f"{_TIP}the learning rate changes after epoch {epoch}")
-        axes.set(xlabel="epoch", ylabel=quantity)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.yaxis.grid(color=_RULE)
-        axes.set_axisbelow(True)
 
     return _svg(name, f"{quantity} by epoch", draw)
 
 
-def _line(axes: "Axes", values: Sequence[float] | np.ndarray, tip: str, **style: Any) -> None:
-    marker = "o" if len(values) == 1 else None
-    (line,) = axes.plot(range(1, len(values) + 1), values, marker=marker, **style)
+def _epochs(values: Sequence[float] | np.ndarray) -> range:
+    return range(1, len(values) + 1)
+
+
+def _mean(runs: Sequence[Sequence[float]]) -> np.ndarray:
+    """Over runs, as far as all of them go."""
+    shortest = min(map(len, runs))
+    mean: np.ndarray = np.mean([values[:shortest] for values in runs], axis=0)
+    return mean
+
+
+def _line(
+    axes: "Axes", places: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray, tip: str, **style: Any
+) -> None:
+    (line,) = axes.plot(places, values, marker="o" if len(values) == 1 else None, **style)
     line.set_gid(_TIP + tip)
 
 
-def _svg(name: str, description: str, draw: Callable[["Figure"], None]) -> str:
+def _svg(
+    name: str, description: str, draw: Callable[["Figure"], None], size_inches: tuple[float, float] = _SIZE_INCHES
+) -> str:
     """An inline SVG, drawn so that it is read at half its size; the same drawing gives the same bytes.
 
     Colours become the page's; what has a group id that begins with ``tip:`` gets that as its title.
@@ -80,7 +200,7 @@ def _svg(name: str, description: str, draw: Callable[["Figure"], None]) -> str:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(style)
-        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+        figure = Figure(figsize=size_inches, layout="constrained")
         draw(figure)
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(text, format="svg", transparent=True, metadata=metadata)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from pipeline import scores
@@ -79,6 +80,31 @@ def read(shard: Path, video: str) -> list[Row]:
     with _reading(shard) as file:
         group = file.get(f"videos/{video}", {})
         return [_row(group[name]) for name in sorted(filter(_is_variant, group), key=_number)]
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a HDF5 file says where it comes from, as a store's shards and indices do."""
+    with _reading(path) as file:
+        return "provenance" in file.attrs
+
+
+def datasets(path: Path) -> list[str]:
+    """The places of all arrays in any HDF5 file."""
+    found: list[str] = []
+
+    def note(place: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            found.append(place)
+
+    with _reading(path) as file:
+        file.visititems(note)
+    return found
+
+
+def array(path: Path, place: str) -> Any:
+    """One array of any HDF5 file."""
+    with _reading(path) as file:
+        return np.asarray(file[place][()])
 
 
 class Tensor(NamedTuple):

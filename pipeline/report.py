@@ -1,4 +1,4 @@
-"""Results -> a folder: a page of HTML that stands alone, and beside it metrics.json, predictions.csv and a table.
+"""Results -> a folder: a page of HTML that stands alone; beside it metrics.json, predictions.csv, folds.json, a table.
 
 All figures are in percent. The last row of every table is the experiment's own: the fusion, or the only stream.
 """
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import drawings, examples, metrics, tables
+from pipeline import drawings, examples, metrics, pages, tables, timelines
 from pipeline.atomic import write_text
 from pipeline.results import Result, Row, groups, rows
 
@@ -42,31 +42,21 @@ class ClassFigure(NamedTuple):
 
 
 def write(result: Result, folder: Path) -> None:
-    """``predictions.csv``, ``metrics.json``, ``table.txt`` and ``report.html`` below ``folder``, the page last."""
+    """``predictions.csv``, ``metrics.json``, ``folds.json``, ``table.txt`` and ``report.html``, the page last."""
     table = rows(result)
     numbers = json.dumps(tables.numbers(result, table), indent=1, allow_nan=False)
     write_text(folder / "table.txt", tables.text_table(result) + "\n")
     write_text(folder / "predictions.csv", tables.predictions(result))
     write_text(folder / "metrics.json", numbers + "\n")
+    write_text(folder / "folds.json", json.dumps(result.folds, indent=1) + "\n")
     write_text(folder / "report.html", _page(result, table))
 
 
 def _page(result: Result, table: Sequence[Row]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"plus_minus": tables.plus_minus, "percent": _shown, "signed": _signed, "picture": Markup}
-    environment.tests["nested"] = lambda value: isinstance(value, Mapping | list | tuple)
     last = table[-1]
-    page = environment.get_template("report.html.j2")
-    return page.render(
+    networks = [stream.name for stream in result.streams]
+    return pages.render(
+        "report.html.j2",
         result=result,
         rows=table,
         last=last,
@@ -76,9 +66,12 @@ def _page(result: Result, table: Sequence[Row]) -> str:
         by_fold=_by_fold(result, table),
         groups=list(groups(result, last)),
         class_figures=_class_figures(result, table),
-        mistakes=[] if last.counts is None else _mistakes(last.counts, result.classes),
+        mistakes=_mistakes(last, result.classes),
         examples=examples.choose(result),
-        curves={name: list(map(Markup, panels)) for name, panels in _curves(result).items()},
+        curves=_curves(result),
+        together=_together(result),
+        timelines=timelines.drawn(result.clips, networks),
+        networks=networks,
         failed_column=int(last.counts is not None and last.counts[:, -1].any()),
         failed_runs={id: sum(id in run.final.failed for run in result.runs) for id in result.failures},
         branches=_branches,
@@ -94,6 +87,16 @@ def _curves(result: Result) -> dict[str, list[str]]:
         for place, stream in enumerate(result.streams)
         if any(run.curves[place] for run in result.runs)
     }
+
+
+def _together(result: Result) -> str:
+    """The losses of several trained streams in one drawing; "" where there are not several."""
+    curves = {
+        stream.name: [curve for run in result.runs if (curve := run.curves[place])]
+        for place, stream in enumerate(result.streams)
+    }
+    trained = {name: runs for name, runs in curves.items() if runs}
+    return drawings.losses("losses", trained, list(curves)) if len(trained) > 1 else ""
 
 
 def _scale(result: Result, table: Sequence[Row]) -> tuple[int, int]:
@@ -133,13 +136,15 @@ def _class_figures(result: Result, table: Sequence[Row]) -> list[ClassFigure]:
     return sorted(made, key=lambda figure: math.inf if math.isnan(figure.share) else -figure.share)
 
 
-def _mistakes(counts: np.ndarray, classes: Sequence[str]) -> list[Confused]:
+def _mistakes(row: Row, classes: Sequence[str]) -> list[Confused]:
     """The ten most frequent confusions."""
-    wrong = counts[:, :-1] * ~np.eye(len(classes), dtype=bool)
+    if row.counts is None or row.confusion is None:
+        return []
+    wrong = row.counts[:, :-1] * ~np.eye(len(classes), dtype=bool)
     order = np.argsort(-wrong, axis=None, kind="stable")[:10]
     pairs = [divmod(int(place), len(classes)) for place in order]
     return [
-        Confused(classes[true], classes[found], int(wrong[true, found]), wrong[true, found] / counts[true].sum())
+        Confused(classes[true], classes[found], int(wrong[true, found]), float(row.confusion[true, found]))
         for true, found in pairs
         if wrong[true, found]
     ]
@@ -149,11 +154,3 @@ def _branches(value: Mapping[str, Any] | Sequence[Any]) -> list[tuple[str, Any]]
     """What hangs below a node of the provenance, with the key of each, "" in a sequence; the first hundred."""
     pairs = value.items() if isinstance(value, Mapping) else (("", part) for part in value)
     return list(islice(pairs, LONGEST_BRANCH))
-
-
-def _shown(fraction: float) -> str:
-    return "–" if math.isnan(fraction) else f"{100 * fraction:.1f}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")

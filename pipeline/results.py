@@ -12,8 +12,10 @@ from pipeline.errors import InputError
 from pipeline.metrics import Summary
 from pipeline.row import Failure
 from pipeline.scores import Scores
+from pipeline.traces import Clip
 
 if TYPE_CHECKING:
+    from pipeline.feature_maps import FirstMaps
     from pipeline.fit import Curves
 
 Metric = Literal["accuracy", "mean_class_accuracy", "mAP"]
@@ -53,6 +55,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Explained:
+    """What a PCA holds of its training rows on one fold: so many components, and a share of the variance in [0, 1]."""
+
+    reducer: str
+    fold: str
+    components: int
+    energy: float
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """All that a report tells.
 
@@ -60,7 +72,9 @@ class Result:
     labels: class indices by video id, of every test video at the least; failures: of test and training videos by id;
     groups: coarse groups of classes by name; notes: what a reader must know; provenance: nested mappings and
     sequences of JSON values; pictures: of example videos by id, a few HTML elements each in the
-    order of time, which go into the page as they are.
+    order of time, which go into the page as they are; folds: JSON values, by what protocol the videos were divided and
+    into which halves; clips: of the first run, with what each stream says step by step; maps: of each 3D-ConvNet by the
+    stream's name; explained: by each PCA of each fold.
     Raises InputError where runs do not fit the streams, or a scored video has no label.
     """
 
@@ -76,6 +90,10 @@ class Result:
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folds: Mapping[str, Any] = field(default_factory=dict)
+    clips: tuple[Clip, ...] = ()
+    maps: "Mapping[str, tuple[FirstMaps, ...]]" = field(default_factory=dict)
+    explained: tuple[Explained, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.runs or not self.streams:
@@ -106,13 +124,15 @@ class Row:
     """The figures of a stream or the fusion, as fractions.
 
     figures: one mapping a run; counts: confusion (class, class + 1) summed over runs, None with several labels a
-    video; recall and precision: (class,), NaN where a class has no test video, precision None but for mAP.
+    video; confusion: the same as shares of each row, their mean over the runs that test the class, NaN where none
+    does; recall and precision: (class,), NaN where a class has no test video, precision None but for mAP.
     """
 
     name: str
     reported: float | None
     figures: tuple[dict[str, float], ...]
     counts: np.ndarray | None
+    confusion: np.ndarray | None
     recall: np.ndarray | None
     precision: np.ndarray | None
 
@@ -156,7 +176,16 @@ def _row(result: Result, name: str, reported: float | None, scores: Sequence[Sco
     recall = None if total is None else _mean(np.diag(total), total.sum(axis=1))
     stacked = np.array(precisions)
     precision = _mean(np.nansum(stacked, axis=0), np.isfinite(stacked).sum(axis=0)) if precisions else None
-    return Row(name, reported, tuple(figures), total, recall, precision)
+    return Row(name, reported, tuple(figures), total, _mean_shares(counts) if counts else None, recall, precision)
+
+
+def _mean_shares(counts: Sequence[np.ndarray]) -> np.ndarray:
+    """Confusions (class, class + 1) -> the mean over runs of the shares of each row, of runs that test the class."""
+    videos = np.array([run.sum(axis=1, keepdims=True) for run in counts])
+    shares = np.sum(np.array(counts) / np.maximum(videos, 1), axis=0)
+    runs = np.count_nonzero(videos, axis=0)
+    mean: np.ndarray = np.where(runs > 0, shares / np.maximum(runs, 1), math.nan)
+    return mean
 
 
 def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -48,12 +48,25 @@ def plus_minus(summary: Summary) -> str:
     return f"{summary.mean:.2f}" + ("" if summary.deviation is None else f" ± {summary.deviation:.2f}")
 
 
+def shown(fraction: float) -> str:
+    """A fraction in percent, a dash where there is none."""
+    return "–" if math.isnan(fraction) else f"{100 * fraction:.1f}"
+
+
+def signed(value: float) -> str:
+    """A difference, with a proper minus."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
 def _percent(fraction: float) -> float | None:
     return None if math.isnan(fraction) else round(100 * float(fraction), 6)
 
 
 def numbers(result: Result, table: Sequence[Row]) -> dict[str, Any]:
-    """metrics.json: every figure in percent, null where there is none; confusion as counts summed over runs."""
+    """metrics.json: every figure in percent, null where there is none.
+
+    confusion: counts summed over runs; confusion_percent: shares of each row, their mean over runs.
+    """
     return {
         "title": result.title,
         "table": result.table,
@@ -74,8 +87,20 @@ def numbers(result: Result, table: Sequence[Row]) -> dict[str, Any]:
                 "average_precision": None if row.precision is None else [_percent(value) for value in row.precision],
                 "groups": {name: _percent(share) for name, share, _ in groups(result, row)},
                 "confusion": None if row.counts is None else row.counts.tolist(),
+                "confusion_percent": None
+                if row.confusion is None
+                else [[_percent(share) for share in shares] for shares in row.confusion],
             }
             for row in table
+        ],
+        "explained": [
+            {
+                "reducer": each.reducer,
+                "fold": each.fold,
+                "components": each.components,
+                "energy": _percent(each.energy),
+            }
+            for each in result.explained
         ],
         "failures": {
             id: {"reason": failure.reason, "frames_decoded": failure.frames_decoded}

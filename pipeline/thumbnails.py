@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,33 +13,43 @@ import numpy as np
 from pipeline import video
 from pipeline.errors import UnusableVideo
 
-PICTURES = 4
 HEIGHT_PX = 108
 """Twice the height at which they are shown, for fine screens."""
-LONGEST_FRAMES = 1000
-"""Pictures of longer clips come from so many frames at their beginning."""
 _JPEG_QUALITY = 72
 _KEPT = 16
 
 
-def of_clip(path: Path, frames: tuple[int, int] | None = None) -> tuple[str, ...]:
+class Sampling(NamedTuple):
+    """How many pictures of a clip; those of one longer than ``longest_frames`` come from that much of its beginning."""
+
+    pictures: int
+    longest_frames: int | None
+
+    def places(self, length: int) -> list[int]:
+        """The frames of a clip of so many that are shown: the middles of equal parts."""
+        length = length if self.longest_frames is None else min(length, self.longest_frames)
+        return sorted({(2 * part + 1) * length // (2 * self.pictures) for part in range(self.pictures)})
+
+
+CARD = Sampling(4, 1000)
+TIMELINE = Sampling(6, None)
+"""Over an axis of time, which is the whole clip's."""
+
+
+def of_clip(path: Path, frames: tuple[int, int] | None = None, sampling: Sampling = CARD) -> tuple[str, ...]:
     """Evenly spaced frames of a video file, or of a range of its frames.
 
     Raises UnusableVideo where not one of them decodes, OSError where the file cannot be read.
     """
     with closing(video.decode(path, frames=frames)) as blocks:  # type: ignore[type-var]
         small = (_small(frame) for block in blocks for frame in block.frames)
-        return tuple(map(image, _spread(_until_unusable(islice(small, LONGEST_FRAMES)))))
+        decoded = _until_unusable(islice(small, sampling.longest_frames))
+        return tuple(map(image, _spread(decoded, sampling)))
 
 
 def of_frames(frames: Sequence[np.ndarray]) -> tuple[str, ...]:
     """Chosen frames, (height, width, 3) uint8 RGB each."""
     return tuple(image(_small(frame)) for frame in frames)
-
-
-def places(length: int) -> list[int]:
-    """The frames of a clip of so many frames that are shown: the middles of equal parts."""
-    return sorted({(2 * part + 1) * length // (2 * PICTURES) for part in range(PICTURES)})
 
 
 def image(frame: np.ndarray) -> str:
@@ -50,9 +61,9 @@ def image(frame: np.ndarray) -> str:
     return f'<img src="data:image/jpeg;base64,{data}" width="{width}" height="{height}" alt="">'
 
 
-def of_skeleton(joints: np.ndarray, bones: np.ndarray, head: int) -> tuple[str, ...]:
+def of_skeleton(joints: np.ndarray, bones: np.ndarray, head: int, sampling: Sampling = CARD) -> tuple[str, ...]:
     """Evenly spaced poses of joints (time, joint, 2 or more), y upwards, all at one scale; bones: (bone, 2)."""
-    chosen = joints[places(len(joints))][..., :2]
+    chosen = joints[sampling.places(len(joints))][..., :2]
     centred = chosen - (chosen.min(axis=1, keepdims=True) + chosen.max(axis=1, keepdims=True)) / 2
     extent = 2 * np.abs(centred).max(axis=(0, 1)) + 1e-9
     scale = 0.86 * HEIGHT_PX / extent.max()
@@ -88,13 +99,13 @@ def _until_unusable(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
             raise
 
 
-def _spread(frames: Iterable[np.ndarray]) -> list[np.ndarray]:
+def _spread(frames: Iterable[np.ndarray], sampling: Sampling) -> list[np.ndarray]:
     """Evenly spaced ones of a stream of unknown length, of which few are kept at a time."""
     kept: list[np.ndarray] = []
     stride = 1
     for index, frame in enumerate(frames):
         if index % stride == 0:
             kept.append(frame)
-            if len(kept) == PICTURES * _KEPT:
+            if len(kept) == sampling.pictures * _KEPT:
                 kept, stride = kept[::2], 2 * stride
-    return [kept[place] for place in places(len(kept))]
+    return [kept[place] for place in sampling.places(len(kept))]

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 class LinearSVM(Model):
-    """scikit-learn's LinearSVC, one against the rest, on each sequence's mean of standardised features."""
+    """scikit-learn's LinearSVC, one against the rest, on each sequence's mean of features.
+
+    standardise: each feature of those means to mean 0 and deviation 1 over the training sequences; otherwise all are
+    divided by the largest deviation, which leaves principal components their weight.
+    """
 
     name: Literal["linear_svm"] = "linear_svm"
     C: PositiveFloat = 1.0
+    standardise: bool = True
 
     def build(self, features: int, classes: int) -> "PooledLinear":
         from sequence_models.networks.linear_svm import PooledLinear
@@ -32,5 +37,5 @@ class LinearSVM(Model):
         from pipeline.fit import Curves
         from sequence_models.networks.linear_svm import fit_svm
 
-        fit_svm(cast("PooledLinear", network), examples, self.C, seed)
+        fit_svm(cast("PooledLinear", network), examples, self.C, seed, standardise=self.standardise)
         return Curves()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parent.parent / "luigi.cfg"
 MISTAKE = 2
 DAMAGED = 1
+DIFFERENT = 1
 
 
 class Sentences(TyperGroup):
@@ -149,6 +150,24 @@ def export(
     new, gone = write(located(store), out)
     removed = f", {gone} removed that the store no longer has" if gone else ""
     typer.echo(f"{new} rows written{removed}, and all are there: {out}")
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="a stage or file with rows, plain HDF5, or a folder of .npy")],
+    b: Annotated[str, typer.Argument(metavar="B", help="another of the same videos")],
+    tolerance: Annotated[float, typer.Option(min=0, help="numbers that differ by no more are equal")] = 0.0,
+    top: Annotated[int, typer.Option(min=0, help="so many of the worst are listed")] = 20,
+) -> None:
+    """How far the features of two stores are apart: cosines, largest difference, what is missing; flow in px.
+
+    Ends with 0 where they are equal, with 1 where they are not.
+    """
+    from tasks.comparison import differences, told
+
+    found = differences(located(a), located(b))
+    _say(told(found, tolerance, top))
+    raise typer.Exit(0 if all(one.within(tolerance) for one in found) else DIFFERENT)
 
 
 def _evaluation(name: str) -> "Evaluate":

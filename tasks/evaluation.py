@@ -10,6 +10,7 @@ from typing import Any
 import luigi
 
 from data.base import Dataset
+from extractors.convnet3d import ConvNet3D
 from pipeline.atomic import write_text
 from pipeline.errors import DamagedStore, InputError
 from pipeline.fingerprint import fingerprint, short_digest
@@ -21,7 +22,7 @@ from tasks.index import AnyDataset, Index, folds
 from tasks.training import Predict
 
 Streams = tuple[Stream, ...]
-REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv")
+REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv", "folds.json")
 """The files of a report."""
 
 
@@ -141,11 +142,19 @@ class Evaluate(Root):
         self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
 
     def stages(self) -> list[Stage]:
-        """All that the report reads: features, curves of the training, scores."""
+        """All that the report reads: features and what was fitted for them, curves of the training, scores."""
         predictions = [stage for run in self.runs for stage in self.predictions(*run)]
         results = [stage for run in self.runs for stage in self.results(*run)]
-        trained = [training for stage in predictions for training in stage.training()]
-        return [*(stage.features for stage in predictions), *trained, *predictions, *results]
+        features = [stage.features for stage in predictions]
+        fitted = [fit for stage in features for fit in stage.fitting().values()]
+        learnt = [needed for stage in predictions for needed in (*stage.reduction(), *stage.training())]
+        return [*features, *self.mapped(), *fitted, *learnt, *predictions, *results]
+
+    def mapped(self) -> list[Stage]:
+        """The frames that feature maps of the first run's 3D-ConvNets are drawn from."""
+        drawn = [stage.features for stage in self.predictions(*self.runs[0])]
+        convnets = [stage for stage in drawn if isinstance(stage.extractor, ConvNet3D)]
+        return [source for stage in convnets if (source := stage.source())]
 
     def summary(self) -> str:
         """The table for the terminal, and where the report is."""
@@ -173,24 +182,38 @@ class EvaluateAll(Root):
         return [Evaluate(experiment=name) for name in self.experiments]
 
     def up_to_date(self) -> bool:
-        return all(task.complete() for task in self.evaluations) and bool(self.output().exists())
+        complete = all(task.complete() for task in self.evaluations)
+        return complete and self._path("md").exists() and self._path("html").exists()
 
     def output(self) -> luigi.LocalTarget:
-        name = short_digest([task.fingerprint for task in self.evaluations])
-        return luigi.LocalTarget(str(settings.store() / "tables" / f"{name}.md"))
+        return luigi.LocalTarget(str(self._path("html")))
 
     def run(self) -> Iterator[Any]:
+        from pipeline.side_by_side import page
         from pipeline.tables import markdown_table
+        from tasks.side_by_side import compare
 
-        yield self.evaluations
+        while True:
+            yield self.evaluations
+            yield [stage for task in self.evaluations for stage in task.stages()]
+            try:
+                compared = page(compare(self.evaluations, self._path("html")))
+                break
+            except DamagedStore as error:  # set aside: its stage makes it again
+                logging.getLogger("luigi-interface").warning(str(error))
         rows = [("experiment", "table", "metric", "measured [%]", "reported [%]")]
         for task in self.evaluations:
             rows += _table_rows(task)
-        write_text(Path(self.output().path), markdown_table(rows, numbers=2) + "\n")
+        write_text(self._path("md"), markdown_table(rows, numbers=2) + "\n")
+        write_text(self._path("html"), compared)
 
     def summary(self) -> str:
-        """The table, and where it is."""
-        return f"{Path(self.output().path).read_text()}\ntable: {self.output().path}"
+        """The table, and where it and the page are."""
+        return f"{self._path('md').read_text()}\nreport: {self._path('html')}\ntable: {self._path('md')}"
+
+    def _path(self, suffix: str) -> Path:
+        name = short_digest([task.fingerprint for task in self.evaluations])
+        return settings.store() / "tables" / f"{name}.{suffix}"
 
 
 def predict(dataset: Dataset, stream: Stream, fold: int, seed: int) -> Predict:

@@ -1,8 +1,6 @@
 """Stage one: videos to rows in sealed shards, and whatever has to be fitted for that."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +9,16 @@ import luigi
 from data.base import Dataset
 from extractors import EXTRACTORS
 from extractors.base import Clip, Extractor, FittedNetwork, Labelled
-from extractors.weights import locate
 from pipeline.atomic import link
 from pipeline.attempts import notes
 from pipeline.config import one_of
-from pipeline.content import Digests
-from pipeline.errors import InputError
-from pipeline.fingerprint import fingerprint, row_key, short_digest
+from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.keys import Keys
 from tasks import settings
 from tasks.base import ConfigParameter, Stage, origin
-from tasks.index import AnyDataset, Library, fold, library
+from tasks.index import AnyDataset, fold, folds, library
+from tasks.rows import Keyed, dealt, keyed, labels, rows_digest, shard_digest
+from tasks.weights import locate_weights, weights_digest
 
 if TYPE_CHECKING:
     AnyExtractor = Extractor
@@ -32,16 +29,11 @@ ATTEMPTS = 2
 """A shard that fails for a reason of the machine's is tried so often."""
 
 
-@dataclass(frozen=True, eq=False)
-class Keyed:
-    """What an extraction makes: its fingerprint, and by video id the keys of the rows, in the library's order."""
-
-    fingerprint: str
-    keys: dict[str, Keys]
-
-
 class ExtractionStage(Stage):
-    """One extractor over one data set; ``fold`` numbers the split where something is fitted on it, else it is None."""
+    """One extractor over one data set.
+
+    ``fold`` numbers the split where something is fitted on it; it is None where nothing is, or for all folds at once.
+    """
 
     dataset = ConfigParameter[Dataset](AnyDataset)
     extractor = ConfigParameter[Extractor](AnyExtractor)
@@ -50,7 +42,11 @@ class ExtractionStage(Stage):
     @property
     def keyed(self) -> Keyed:
         """Fingerprint and row keys."""
-        return keyed(self.dataset, self.extractor, self.fold)
+        source, extractor = self.source(), self.extractor
+        inputs = [source.fingerprint] if source else []
+        inputs += [stage.fingerprint for stage in self.fitting().values()]
+        name = fingerprint("extract", extractor.significant(weights_digest), inputs)
+        return keyed(library(self.dataset), extractor.reads, extractor.variants, name, source and source.keyed)
 
     @property
     def fingerprint(self) -> str:
@@ -61,17 +57,26 @@ class ExtractionStage(Stage):
         """Where the shards are."""
         return settings.store() / self.dataset.store_name / f"{self.extractor.name}-{self.fingerprint}"
 
-    def fitting(self) -> "list[Stage]":
-        """What must be fitted first."""
+    def source(self) -> "Extract | None":
+        """The extraction whose rows it reads; None where it reads files."""
+        upstream = self.extractor.upstream
+        return None if upstream is None else extract(self.dataset, upstream, self.fold)
+
+    def fitting(self) -> "dict[str, FitExtractor]":
+        """What must be fitted first, by the name of the fold."""
         if self.extractor.fitted is None:
-            return []
-        return [FitExtractor(dataset=self.dataset, extractor=self.extractor, fold=self.fold)]
+            return {}
+        numbers = range(len(folds(self.dataset))) if self.fold is None else [self.fold]
+        return {
+            fold(self.dataset, number).name: FitExtractor(dataset=self.dataset, extractor=self.extractor, fold=number)
+            for number in numbers
+        }
 
     def origin(self, **more: Any) -> dict[str, Any]:
-        inputs = {f"{self.extractor.name}-fit": stage.fingerprint for stage in self.fitting()}
-        if self.extractor.upstream is not None:
-            upstream = keyed(self.dataset, self.extractor.upstream, self.fold)
-            inputs[self.extractor.upstream.name] = upstream.fingerprint
+        source, name = self.source(), self.extractor.name
+        inputs = {f"{name}-fit {fold}": stage.fingerprint for fold, stage in self.fitting().items()}
+        if source is not None:
+            inputs[source.extractor.name] = source.fingerprint
         return origin(self, self.extractor.significant(weights_digest), inputs, **more)
 
 
@@ -89,7 +94,7 @@ class ExtractShard(ExtractionStage):
 
     def requires(self) -> list[Stage]:
         source = self._source_shard()
-        return [*self.fitting(), *([source] if source else [])]
+        return [*self.fitting().values(), *([source] if source else [])]
 
     def path(self) -> Path:
         return self.folder / f"{self._number()}-{shard_digest(self.keyed, library(self.dataset), self.shard)}.h5"
@@ -131,13 +136,12 @@ class ExtractShard(ExtractionStage):
         return [keys[video] for video in dealt(library(self.dataset))[self.shard]]
 
     def _build(self) -> Any:
-        state = [stage.path() for stage in self.fitting()]
-        return self.extractor.located(locate_weights).build(settings.device(), *state)
+        states = {fold: stage.path() for fold, stage in self.fitting().items()}
+        return self.extractor.located(locate_weights).build(settings.device(), states)
 
     def _source_shard(self) -> "ExtractShard | None":
-        if self.extractor.upstream is None:
-            return None
-        return extract(self.dataset, self.extractor.upstream, self.fold).shard(self.shard)
+        source = self.source()
+        return None if source is None else source.shard(self.shard)
 
     def _sources(self) -> Callable[[str], Any]:
         """Given a video id, what the extractor reads: a clip of its file, or the rows it is computed from."""
@@ -192,7 +196,7 @@ class Extract(ExtractionStage):
 
 
 class FitExtractor(Stage):
-    """Train the network of an extractor on the rows of a split's training videos."""
+    """Fit what an extractor needs, a network or a projection, to the rows of a split's training videos."""
 
     dataset = ConfigParameter[Dataset](AnyDataset)
     extractor = ConfigParameter[Extractor](AnyExtractor)
@@ -209,8 +213,8 @@ class FitExtractor(Stage):
         return self.extractor.fitted
 
     def requires(self) -> Extract:
-        assert self.extractor.upstream is not None
-        return extract(self.dataset, self.extractor.upstream, self.fold)
+        assert self.extractor.fitted_on is not None
+        return extract(self.dataset, self.extractor.fitted_on, self.fold)
 
     @property
     def fingerprint(self) -> str:
@@ -245,6 +249,8 @@ class FitExtractor(Stage):
 
 def extract(dataset: Dataset, extractor: Extractor, number: int | None) -> Extract:
     """The extraction of a data set; where nothing is fitted it is the same for every protocol and split."""
+    if extractor.joint:
+        return Extract(dataset=dataset, extractor=extractor, fold=None)
     if depends_on_split(extractor):
         return Extract(dataset=dataset, extractor=extractor, fold=number)
     return Extract(dataset=dataset.without_protocol(), extractor=extractor, fold=None)
@@ -253,73 +259,3 @@ def extract(dataset: Dataset, extractor: Extractor, number: int | None) -> Extra
 def depends_on_split(extractor: Extractor | None) -> bool:
     """Whether anything that the rows come from is fitted on training videos."""
     return extractor is not None and (extractor.fitted is not None or depends_on_split(extractor.upstream))
-
-
-def keyed(dataset: Dataset, extractor: Extractor, number: int | None) -> Keyed:
-    """Fingerprint and row keys of an extraction."""
-    upstream = extractor.upstream and extract(dataset, extractor.upstream, number).keyed
-    inputs = [upstream.fingerprint] if upstream else []
-    if extractor.fitted is not None:
-        inputs.append(FitExtractor(dataset=dataset, extractor=extractor, fold=number).fingerprint)
-    name = fingerprint("extract", extractor.significant(weights_digest), inputs)
-    return _keyed(library(dataset), extractor.reads, extractor.variants, name, upstream)
-
-
-@cache
-def _keyed(indexed: Library, reads: str, variants: int, name: str, upstream: Keyed | None) -> Keyed:
-    keys = {}
-    for video in indexed.listing.videos:
-        if reads not in video.files:
-            raise InputError(f"{video.id} has no {reads} file, but {', '.join(video.files)}; choose another extractor")
-        digest = indexed.digests[video.files[reads]]
-        sources = upstream.keys[video.id].variants if upstream else ()
-        rows = tuple(row_key(name, sources, digest, video.frames, variant) for variant in range(variants))
-        keys[video.id] = Keys(video.id, digest, rows)
-    return Keyed(name, keys)
-
-
-@cache
-def dealt(indexed: Library) -> dict[int, tuple[str, ...]]:
-    """Video ids by shard, for the shards that hold any."""
-    shards: dict[int, list[str]] = {}
-    for video in indexed.listing.videos:
-        shards.setdefault(indexed.shard(video.id), []).append(video.id)
-    return {number: tuple(ids) for number, ids in sorted(shards.items())}
-
-
-@cache
-def labels(indexed: Library) -> dict[str, tuple[int, ...]]:
-    """Class indices by video id."""
-    return {video.id: video.labels for video in indexed.listing.videos}
-
-
-@cache
-def rows_digest(rows: Keyed, indexed: Library, ids: tuple[str, ...]) -> str:
-    """12 digits for the rows and labels of some videos: what something that is trained on them depends on."""
-    known = labels(indexed)
-    return short_digest([indexed.listing.classes, [[rows.keys[video].variants, known[video]] for video in ids]])
-
-
-@cache
-def shard_digest(rows: Keyed, indexed: Library, number: int) -> str:
-    """12 digits for the rows that a shard holds."""
-    return short_digest([[video, rows.keys[video].variants] for video in dealt(indexed)[number]])
-
-
-def locate_weights(name: str) -> str:
-    """The file of pretrained weights that a configuration names."""
-    return str(locate(name, Path(settings.current().weights)))
-
-
-def weights_digest(name: str) -> str:
-    """SHA-256 of such a file, from the store's record of what was hashed before."""
-    return _weights_digest(locate_weights(name), settings.store() / "weights.json")
-
-
-def _weights_digest(path: str, record: Path) -> str:
-    file = Path(path).absolute()
-    known = Digests.load(record)
-    if not known.current([file]):
-        known = Digests(known.entries | known.refreshed([file]).entries)
-        known.save(record)
-    return known[file]

@@ -5,17 +5,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from extractors.base import Extractor
+from data.base import Dataset
 from pipeline import examples
 from pipeline.network_file import load_curves
-from pipeline.results import Result, Run
+from pipeline.reducer import load_reducer
+from pipeline.results import Explained, Result, Run
 from pipeline.results import Stream as ReportedStream
 from pipeline.row import Failure
 from pipeline.scores import Scores
 from pipeline.store import Store, provenance
-from tasks.features import Extract, labels
+from tasks.features import Extract
 from tasks.index import folds, library
-from tasks.thumbnails import pictures
+from tasks.rows import labels
+from tasks.thumbnails import modality, pictures
+from tasks.traces import clips, feature_maps
 from tasks.training import Predict
 
 if TYPE_CHECKING:
@@ -32,12 +35,16 @@ def gather(evaluation: "Evaluate") -> Result:
         table=recipe.table,
         metric=recipe.metric,
         reported=recipe.reported,
-        notes=recipe.notes,
+        notes=(*recipe.notes, *recipe.dataset.notes(indexed.listing)),
         streams=tuple(ReportedStream(stream.title, stream.reported) for stream in recipe.streams),
         runs=tuple(_run(evaluation, *run) for run in evaluation.runs),
         labels=labels(indexed),
         failures=_failures(stages),
         groups=recipe.dataset.groups,
+        folds=_divisions(recipe.dataset),
+        clips=clips(evaluation),
+        maps=feature_maps(evaluation),
+        explained=tuple(_explained(evaluation)),
         provenance={
             "experiment": json.loads(recipe.canonical()),
             "stages": {str(stage.folder.name): provenance(stage.path()) for stage in stages},
@@ -46,13 +53,21 @@ def gather(evaluation: "Evaluate") -> Result:
     )
     # A file that could not be used, or that nothing used, may harm whoever opens it.
     shown = [example.video for example in examples.choose(result) if not example.failed]
-    modality = "video" if any(_source(stream.extractor).reads == "video" for stream in recipe.streams) else "skeleton"
-    return replace(result, pictures=pictures(recipe.dataset, shown, modality))
+    return replace(result, pictures=pictures(recipe.dataset, shown, modality(recipe.streams)))
 
 
-def _source(extractor: Extractor) -> Extractor:
-    """The extractor at the beginning, which reads files."""
-    return extractor if extractor.upstream is None else _source(extractor.upstream)
+def _divisions(dataset: Dataset) -> dict[str, Any]:
+    """The protocol, and the subjects and videos of both halves of each of its folds."""
+    subject = {video.id: video.subject for video in library(dataset).listing.videos}
+
+    def half(videos: tuple[str, ...]) -> dict[str, Any]:
+        return {"subjects": sorted({subject[id] for id in videos} - {""}), "videos": videos}
+
+    return {
+        "dataset": dataset.name,
+        "protocol": dataset.model_dump(mode="json", include=set(dataset.protocol_fields)),
+        "folds": [{"name": fold.name, "train": half(fold.train), "test": half(fold.test)} for fold in folds(dataset)],
+    }
 
 
 def _run(evaluation: "Evaluate", fold: int, seed: int) -> Run:
@@ -63,12 +78,26 @@ def _run(evaluation: "Evaluate", fold: int, seed: int) -> Run:
         seed=seed,
         scores=tuple(Scores.load(stage.path()) for stage in predictions),
         fused=next((Scores.load(stage.path()) for stage in fused), None),
-        curves=tuple(_curves(stage) for stage in predictions),
+        curves=tuple(curves(stage) for stage in predictions),
     )
 
 
-def _curves(prediction: Predict) -> Any:
+def curves(prediction: Predict) -> Any:
+    """How the training of one run of one stream went; None where nothing was trained."""
     return next((load_curves(stage.path()) for stage in prediction.training()), None)
+
+
+def _explained(evaluation: "Evaluate") -> Iterator[Explained]:
+    """Of each fold's PCAs, those of extractors and those of streams."""
+    seed = evaluation.recipe.seeds[0]
+    for number, fold in enumerate(folds(evaluation.recipe.dataset)):
+        for prediction in evaluation.predictions(number, seed):
+            fitted = [stage for name, stage in prediction.features.fitting().items() if name == fold.name]
+            for stage in [*fitted, *prediction.reduction()]:
+                state = load_reducer(stage.path())
+                if "energy" in state:
+                    name = prediction.stream.title
+                    yield Explained(name, fold.name, len(state["variances"]), float(state["energy"]))
 
 
 def _extractions(evaluation: "Evaluate") -> Iterator[Extract]:

@@ -4,32 +4,48 @@ from collections.abc import Iterable
 from functools import partial
 
 from data.base import Dataset, Video
+from extractors.base import Extractor
 from extractors.frames import Frames
+from pipeline import thumbnails
 from pipeline.errors import InputError
+from pipeline.thumbnails import CARD, Sampling
+from tasks.experiment import Stream
 from tasks.features import extract
 from tasks.index import library
 
 
-def pictures(dataset: Dataset, ids: Iterable[str], modality: str) -> dict[str, tuple[str, ...]]:
+def pictures(
+    dataset: Dataset, ids: Iterable[str], modality: str, sampling: Sampling = CARD
+) -> dict[str, tuple[str, ...]]:
     """Elements for the report by video id; a video that cannot be shown has none, which is no reason to fail.
 
     modality: which of its files is opened, "video" or "skeleton".
     """
     videos = {video.id: video for video in library(dataset).listing.videos}
-    return {id: _first(dataset, videos[id], modality) for id in ids}
+    return {id: _first(dataset, videos[id], modality, sampling) for id in ids}
 
 
-def _first(dataset: Dataset, video: Video, modality: str) -> tuple[str, ...]:
+def modality(streams: Iterable[Stream]) -> str:
+    """Which of the files shows best what the streams see."""
+    return "video" if any(_source(stream.extractor).reads == "video" for stream in streams) else "skeleton"
+
+
+def _source(extractor: Extractor) -> Extractor:
+    """The extractor at the beginning, which reads files."""
+    return extractor if extractor.upstream is None else _source(extractor.upstream)
+
+
+def _first(dataset: Dataset, video: Video, modality: str, sampling: Sampling) -> tuple[str, ...]:
     for source in (_stored, partial(_decoded, modality=modality)):
         try:
-            if found := source(dataset, video):
+            if found := source(dataset, video, sampling):
                 return found
         except (InputError, OSError, ValueError):
             continue
     return ()
 
 
-def _stored(dataset: Dataset, video: Video) -> tuple[str, ...]:
+def _stored(dataset: Dataset, video: Video, sampling: Sampling) -> tuple[str, ...]:
     """Of the frames store, as ``Decode`` makes it; nothing where that is not there."""
     if "video" not in video.files:
         return ()
@@ -37,27 +53,24 @@ def _stored(dataset: Dataset, video: Video) -> tuple[str, ...]:
     if not path.exists():
         return ()
     from extractors.frames import decode_frame
-    from pipeline import thumbnails
     from pipeline.store import Store
 
     store = Store(path)
     if video.id not in store.ids():
         return ()
     arrays = store.read(video.id).arrays
-    chosen = thumbnails.places(min(len(arrays["start_frames"]), thumbnails.LONGEST_FRAMES))
+    chosen = sampling.places(len(arrays["start_frames"]))
     return thumbnails.of_frames([decode_frame(arrays, place) for place in chosen])
 
 
-def _decoded(dataset: Dataset, video: Video, modality: str) -> tuple[str, ...]:
-    from pipeline import thumbnails
-
+def _decoded(dataset: Dataset, video: Video, sampling: Sampling, modality: str) -> tuple[str, ...]:
     path = video.files[modality]
     library(dataset).digests.check(path)
     if modality == "video":
-        return thumbnails.of_clip(path, video.frames)
+        return thumbnails.of_clip(path, video.frames, sampling)
     from extractors.skeleton_file import BONES, FEET, HEAD, read
 
     joints = read(path, video.frames)
     if (joints[:, HEAD, 1] < joints[:, FEET, 1].mean(axis=1)).mean() > 0.5:  # screen coordinates: y downwards
         joints = joints * (1, -1, 1)
-    return thumbnails.of_skeleton(joints, BONES, HEAD)
+    return thumbnails.of_skeleton(joints, BONES, HEAD, sampling)

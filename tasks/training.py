@@ -13,8 +13,10 @@ from pipeline.reducer import PCA
 from tasks import settings
 from tasks.base import ConfigParameter, Stage, origin
 from tasks.experiment import Stream
-from tasks.features import Extract, extract, labels, rows_digest, weights_digest
+from tasks.features import Extract, extract
 from tasks.index import AnyDataset, fold, library
+from tasks.rows import labels, rows_digest
+from tasks.weights import weights_digest
 
 PREDICTION_BATCH = 64
 
@@ -53,24 +55,29 @@ class StreamStage(Stage):
         """The folder of this step."""
         return settings.store() / self.dataset.store_name / f"{stage}-{self.fingerprint}"
 
+    @property
+    def array(self) -> str:
+        """The array of a row that the model reads."""
+        return self.stream.extractor.array(self.stream.model.reads, fold(self.dataset, self.fold).name)
+
     def reduction(self) -> "list[FitReducer]":
         """What fits the stream's reducer, where it has one."""
         if self.stream.reducer is None:
             return []
         return [FitReducer(dataset=self.dataset, stream=self.stream, fold=self.fold)]
 
-    def sequences(self, half: str, *, variants: int | None = None) -> Any:
-        """The split's "train" or "test" sequences, reduced and sampled as the model reads them, and their rows."""
+    def sequences(self, videos: Sequence[str], *, variants: int | None = None) -> Any:
+        """The videos' sequences, reduced and sampled as the model reads them, and the ids of those that have rows."""
         from pipeline.reducer import load_reducer, project
         from pipeline.store import Store
         from pipeline.stored import StoredRows, sequences
 
         model = self.stream.model
-        rows = StoredRows(Store(self.features.path()), getattr(fold(self.dataset, self.fold), half), variants=variants)
+        rows = StoredRows(Store(self.features.path()), videos, variants=variants)
         fitted = [load_reducer(stage.path()) for stage in self.reduction()]
         reduce = partial(project, fitted[0]) if fitted else lambda features: features
         known = labels(library(self.dataset))
-        return sequences(rows, known, model.reads, steps=model.steps, reduce=reduce), rows.usable
+        return sequences(rows, known, self.array, steps=model.steps, reduce=reduce), rows.usable
 
 
 class FitReducer(StreamStage):
@@ -100,7 +107,7 @@ class FitReducer(StreamStage):
         from pipeline.stored import StoredRows
 
         rows = StoredRows(Store(self.features.path()), fold(self.dataset, self.fold).train)
-        array = self.stream.model.reads
+        array = self.array
         state = fit_pca((row.arrays[array] for row in tqdm(rows, desc="pca", unit="row", disable=None)), self.reducer)
         save_reducer(self.path(), state, self.origin())
 
@@ -129,7 +136,7 @@ class Train(StreamStage):
         from pipeline.network_file import save_network
 
         device, model = settings.device(), self.stream.model
-        examples, _ = self.sequences("train")
+        examples, _ = self.sequences(fold(self.dataset, self.fold).train)
         with seeded(self.seed):
             network = model.build(examples.inputs[0].shape[1], len(library(self.dataset).listing.classes))
         checkpoint = self.path().with_name("checkpoint.pt")
@@ -170,17 +177,18 @@ class Predict(StreamStage):
         from pipeline.scores import Scores
 
         listing, tested = library(self.dataset).listing, fold(self.dataset, self.fold).test
-        examples, usable = self.sequences("test", variants=1)
-        network = self._network(examples.inputs[0].shape[1], len(listing.classes))
+        examples, usable = self.sequences(tested, variants=1)
+        network = self.network(examples.inputs[0].shape[1])
         values = predict(network, examples, batch=PREDICTION_BATCH, device=settings.device())
         failed = tuple(sorted(set(tested) - set(usable)))
         scores = Scores(tuple(usable), values, "logits", listing.classes, failed)
         scores.save(self.path(), self.origin(device=settings.device()))
 
-    def _network(self, features: int, classes: int) -> Any:
+    def network(self, features: int) -> Any:
+        """The trained network, for sequences of so many features."""
         from pipeline.network_file import load_state
 
-        network = self.stream.model.build(features, classes)
+        network = self.stream.model.build(features, len(library(self.dataset).listing.classes))
         for stage in self.training():
             network.load_state_dict(load_state(stage.path()))
         return network

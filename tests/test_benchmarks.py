@@ -15,6 +15,9 @@ ON_REAL_DATA = {
 }
 ON_THEIR_OWN = {
     "fingerprints": ["--videos", "40"],
+    "harris3d": ["--frames", "40", "--rounds", "1"],
+    "hog3d": ["--frames", "20", "--boxes", "1", "--rounds", "1"],
+    "pca": ["--rows", "256", "--dim", "8200", "--dims", "5"],
     "recurrent": ["--rounds", "1"],
     "scheduling": ["--videos", "40"],
     "store": ["--rows", "3", "--long-rows", "1", "--long-steps", "40", "--width", "8", "--rounds", "1"],

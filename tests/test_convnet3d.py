@@ -183,7 +183,7 @@ def test_it_learns_the_direction_of_motion_and_a_seed_repeats(tmp_path: Path):
     again, _ = config.train(toy_material(), device="cpu", checkpoint=tmp_path / "b")
     assert all(torch.equal(state[name], again[name]) for name in state)
     save_file(state, tmp_path / "network.safetensors")
-    extract = ConvNet3D(network=config).build("cpu", tmp_path / "network.safetensors")
+    extract = ConvNet3D(network=config).build("cpu", {"0": tmp_path / "network.safetensors"})
     unseen = [cuboid_row(moving_bar(step, start)) for start in (2, 13, 22) for step in (1, -1)]
     votes = [row.arrays["scores"].mean(0).argmax() for row in extract(unseen)]
     assert votes == [0, 1] * 3
@@ -192,7 +192,7 @@ def test_it_learns_the_direction_of_motion_and_a_seed_repeats(tmp_path: Path):
 def test_extraction(network: ConvNet, tmp_path: Path, rng: np.random.Generator):
     save_file(network.state_dict(), tmp_path / "network.safetensors")
     config = ConvNet3D(network=ConvNet3DNetwork(fit=FIT), stride_frames=2)
-    extract = config.build("cpu", tmp_path / "network.safetensors")
+    extract = config.build("cpu", {"0": tmp_path / "network.safetensors"})
     cuboid = rng.standard_normal((150, 54, 34))
     rows = [cuboid_row(cuboid), cuboid_row(cuboid[:, :, ::-1], mirrored=1)]
     extracted = list(extract(rows))
@@ -212,7 +212,7 @@ def test_extraction(network: ConvNet, tmp_path: Path, rng: np.random.Generator):
 
 def test_unusable_clips(network: ConvNet, tmp_path: Path):
     save_file(network.state_dict(), tmp_path / "network.safetensors")
-    extract = ConvNet3D(network=ConvNet3DNetwork(fit=FIT)).build("cpu", tmp_path / "network.safetensors")
+    extract = ConvNet3D(network=ConvNet3DNetwork(fit=FIT)).build("cpu", {"0": tmp_path / "network.safetensors"})
     with pytest.raises(UnusableVideo, match="7 frames; the 3D-ConvNet needs 9") as short:
         list(extract([cuboid_row(np.zeros((7, 54, 34)))]))
     assert short.value.frames_decoded == 7

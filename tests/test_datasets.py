@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from data import DATASETS
 from data.base import Dataset, Fold, Listing, Video
 from data.folder import Folder
 from data.hmdb51 import HMDB51
+from data.kth import KTH
+from data.kth import RECORDED as KTH_RECORDED
 from data.msr_action3d import ACTIONS, CVPR12_LIST, EXCLUDED, RECORDED, MsrAction3D
-from data.protocols import drawn, stratified_trials, subject_trials
 from data.stick_figures import StickFigures
 from data.ucf101 import UCF101
 from pipeline.config import one_of, parse
@@ -99,8 +98,13 @@ def folder(root: Path) -> Dataset:
     return Folder(root=str(root), trials=3)
 
 
+def kth(root: Path) -> Dataset:
+    touch(root, *(f"{stem}_uncomp.avi" for stem in KTH_RECORDED))
+    return KTH()
+
+
 TOYS: dict[str, Callable[[Path], Dataset]] = {
-    toy.__name__: toy for toy in (stick_figures, msr_action3d, ucf101, hmdb51, folder)
+    toy.__name__: toy for toy in (stick_figures, kth, msr_action3d, ucf101, hmdb51, folder)
 }
 
 
@@ -194,58 +198,6 @@ def test_import_is_light():
     heavy = "{'torch', 'cv2', 'av', 'h5py', 'sklearn', 'matplotlib', 'luigi'}"
     code = f"import data, sys; found = {heavy} & set(sys.modules); sys.exit(str(found) if found else 0)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
-
-
-# Protocol arithmetic.
-
-
-def listed(subjects: list[str], labels: list[int]) -> Listing:
-    videos = [Video(f"v{n:03d}", {}, (label,), s) for n, (s, label) in enumerate(zip(subjects, labels, strict=True))]
-    return Listing(tuple("abcdefgh"), tuple(videos))
-
-
-class TestProtocols:
-    @given(st.lists(st.sampled_from("pqrstu"), min_size=2, max_size=40), st.floats(0.01, 0.99), st.integers(0, 9))
-    def test_by_subject(self, subjects: list[str], fraction: float, seed: int):
-        listing = listed(subjects, [0] * len(subjects))
-        number = len(set(subjects))
-        if number < 2:
-            with pytest.raises(InputError, match="at least two"):
-                subject_trials(listing, fraction, 1, seed)
-            return
-        for fold in subject_trials(listing, fraction, 3, seed):
-            tested = {subjects[int(id[1:])] for id in fold.test}
-            assert not tested & {subjects[int(id[1:])] for id in fold.train}
-            assert len(fold.train) + len(fold.test) == len(subjects)
-            assert len(tested) == min(max(round(fraction * number), 1), number - 1)
-
-    @given(st.lists(st.integers(2, 9), min_size=1, max_size=8), st.floats(0.01, 0.99), st.integers(0, 9))
-    def test_stratified(self, sizes: list[int], fraction: float, seed: int):
-        labels = [label for label, size in enumerate(sizes) for _ in range(size)]
-        for fold in stratified_trials(listed([""] * len(labels), labels), fraction, 2, seed):
-            tested = Counter(labels[int(id[1:])] for id in fold.test)
-            trained = Counter(labels[int(id[1:])] for id in fold.train)
-            for label, size in enumerate(sizes):
-                assert tested[label] == min(max(round(fraction * size), 1), size - 1)
-                assert tested[label] + trained[label] == size
-
-    def test_a_trial_is_the_same_whatever_their_number(self):
-        listing = listed(list("ppqqrrsstt"), [0, 1] * 5)
-        five = subject_trials(listing, 0.4, 5, seed=7)
-        assert five[:2] == subject_trials(listing, 0.4, 2, seed=7)
-        assert len({fold.test for fold in five}) > 1
-        assert five != subject_trials(listing, 0.4, 5, seed=8)
-
-    def test_every_order_is_as_likely(self):
-        orders = Counter("".join(drawn("abc", seed)) for seed in range(6000))
-        assert len(orders) == 6
-        assert all(abs(number - 1000) < 5 * 29 for number in orders.values())  # five standard deviations
-
-    def test_single_video_and_missing_subject(self):
-        with pytest.raises(InputError, match="class 'b' has a single video, v002"):
-            stratified_trials(listed([""] * 3, [0, 0, 1]), 0.3, 1, 0)
-        with pytest.raises(InputError, match="v001 has no subject"):
-            subject_trials(listed(["p", "", "q"], [0, 0, 1]), 0.3, 1, 0)
 
 
 # MSR Action3D.

@@ -122,11 +122,25 @@ def test_outputs_are_those_of_the_equations(order: int) -> None:
     for clip, length, score in zip(inputs.numpy(), lengths.tolist(), scores, strict=True):
         z, states = transcription(network, clip[:length])
         np.testing.assert_allclose(score, z[-1], rtol=1e-12, atol=1e-14)
-        outputs, norms = network.trace(torch.from_numpy(clip[:length]))
-        np.testing.assert_allclose(outputs, np.exp(z) / np.exp(z).sum(1, keepdims=True), rtol=1e-12)
-        padded = np.concatenate([np.zeros((order, 4)), states])
-        expected = [np.linalg.norm(np.diff(padded, j, axis=0)[order - j :], axis=1) for j in range(order + 1)]
+        logits, norms = network.trace(torch.from_numpy(clip[:length]))
+        np.testing.assert_allclose(logits, z, rtol=1e-12, atol=1e-14)
+        highest = max(order, 2)
+        padded = np.concatenate([np.zeros((highest, 4)), states])
+        expected = [np.linalg.norm(np.diff(padded, j, axis=0)[highest - j :], axis=1) for j in range(highest + 1)]
         np.testing.assert_allclose(norms, np.transpose(expected), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("order", range(3))
+def test_velocity_and_acceleration_are_differences_of_the_state(order: int) -> None:
+    network = build(order=order)
+    (clip, *_), _ = clips()
+    _, states = transcription(network, clip.numpy())
+    s = np.concatenate([np.zeros((2, 4)), states])  # s_{-1} = s_0 = 0
+    norms = network.trace(clip).norms.numpy()
+    for t in range(2, len(s)):
+        velocity, acceleration = s[t] - s[t - 1], s[t] - 2 * s[t - 1] + s[t - 2]
+        expected = [np.sqrt(sum(value**2 for value in part)) for part in (s[t], velocity, acceleration)]
+        np.testing.assert_allclose(norms[t - 2], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
@@ -200,7 +214,7 @@ def test_a_linear_readout_is_a_layer_on_z() -> None:
     assert z.shape == (6, 4)
     expected = network.classify.weight.detach().numpy() @ z[-1] + network.classify.bias.detach().numpy()
     np.testing.assert_allclose(network(inputs, lengths)[0].detach(), expected, rtol=1e-12)
-    np.testing.assert_allclose(network.trace(inputs[0])[0].sum(1), 1, rtol=1e-12)
+    np.testing.assert_allclose(network.trace(inputs[0]).logits[-1], expected, rtol=1e-12)
 
 
 def test_labels_of_frames_are_all_learned() -> None:

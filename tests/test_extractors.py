@@ -49,7 +49,7 @@ def test_rows_are_as_promised(member: Member) -> None:
 
 
 def test_rows_repeat_to_the_last_bit_whatever_came_before(member: Member) -> None:
-    built = member.config.build("cpu", member.state)
+    built = member.config.build("cpu", member.states)
     clip = member.source
     other = Clip(clip.path, (5, 25))
     upstream = member.config.upstream

@@ -82,6 +82,7 @@ def check(answered: subprocess.CompletedProcess[str], *sentence: str) -> None:
         (["run", "nowhere.toml"], "nowhere.toml: No such file or directory; the path of an experiment's TOML file"),
         (["inspect", "nowhere"], "no such store: nowhere"),
         (["verify", "nowhere"], "no such store: nowhere"),
+        (["compare", "nowhere", "nowhere"], "no such store: nowhere"),
     ],
 )
 def test_names_that_are_not_there(arguments: list[str], sentence: str, tmp_path: Path) -> None:

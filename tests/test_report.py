@@ -14,14 +14,17 @@ import pytest
 from pipeline import metrics
 from pipeline.errors import InputError
 from pipeline.examples import choose
+from pipeline.feature_maps import FirstMaps, pictures
 from pipeline.fit import Curves
 from pipeline.report import write
-from pipeline.results import Result, Run, Stream, rows
+from pipeline.results import Explained, Result, Run, Stream, rows
 from pipeline.row import Failure
 from pipeline.scores import Fusion, Scores, fuse
 from pipeline.tables import markdown_table, text_table
+from pipeline.traces import Clip, Trace
 
 HOSTILE = '<script>alert("x")</script>&amp;$_{2'
+FILES = {"report.html", "metrics.json", "predictions.csv", "folds.json", "table.txt"}
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -105,7 +108,13 @@ def make(
         curves = Curves((1.5, 0.5, 0.2), (0.3, 0.6, 0.9), (0.1, 0.1, 0.01))
         fused = fuse(scores, Fusion()) if streams > 1 else None
         made.append(Run(f"split {number}", 7 + number, scores, fused, (curves,) * (streams - 1) + (None,)))
+    frames = np.arange(4)
+    trace = Trace(frames, rng.uniform(size=4), rng.uniform(size=(4, 3)))
+    shown = Clip(ids[0], names[0], 5, 25.0, (), {f"stream {HOSTILE} {number}": trace for number in range(streams)})
     return Result(
+        clips=(shown, Clip(ids[1], names[1])),
+        maps={HOSTILE: (FirstMaps(ids[0], names[0], 4, pictures(np.zeros((54, 34)), np.ones((7, 48, 28)))),)},
+        explained=(Explained(HOSTILE, HOSTILE, 3, 0.987654),),
         title=f"Title {HOSTILE}",
         streams=tuple(Stream(f"stream {HOSTILE} {number}") for number in range(streams)),
         runs=tuple(made),
@@ -141,22 +150,31 @@ def test_a_page_is_whole_and_self_contained(classes: int, streams: int, runs: in
     assert {"script", "link", "iframe", "object", "embed", "form", "base"}.isdisjoint(page.tags)
     references = [value for name, value in page.attributes if name in ("src", "href", "xlink:href", "action", "srcset")]
     beside = {value for value in references if value and not value.startswith(("#", "data:image/"))}
-    assert beside == {"metrics.json", "predictions.csv", "table.txt"}
+    assert beside == FILES - {"report.html"}
     assert not re.search(r"url\((?!#)|@import", text)
     assert not any(name.startswith("on") for name, _ in page.attributes)
     assert "svg" in page.tags
     shown = "".join(page.text)
-    for part in (f"Title {HOSTILE}", f"{HOSTILE}/1", f"broken {HOSTILE}", "0123456789ab", "d1g3st", "92.5", "2.13.0"):
+    for part in (
+        f"Title {HOSTILE}",
+        f"{HOSTILE}/1",
+        f"broken {HOSTILE}",
+        "0123456789ab",
+        "d1g3st",
+        "92.5",
+        "2.13.0",
+        "98.77",
+    ):
         assert part in shown
     identifiers = [value for name, value in page.attributes if name == "id"]
     assert len(identifiers) == len(set(identifiers))
-    assert {file.name for file in tmp_path.iterdir()} == {"report.html", "metrics.json", "predictions.csv", "table.txt"}
+    assert {file.name for file in tmp_path.iterdir()} == FILES
 
 
 def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "other"):
         write(make(provenance=PROVENANCE), tmp_path / name)
-    for file in ("report.html", "metrics.json", "predictions.csv", "table.txt"):
+    for file in FILES:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
 
 
@@ -186,6 +204,33 @@ def test_figures_are_those_of_metrics(tmp_path: Path) -> None:
     recall = numbers["rows"][-1]["class_accuracy"]
     np.testing.assert_allclose(recall, 100 * counts.diagonal() / counts.sum(axis=1), atol=1e-5)
     assert numbers["failures"][lost] == {"reason": "cut short", "frames_decoded": 12}
+
+
+def test_confusion_is_the_mean_of_the_trials(tmp_path: Path) -> None:
+    right, wrong = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]
+    labels = {"a": (0,), "b": (0,), "c": (0,), "d": (0,), "e": (1,)}
+    trials = [
+        Scores(("a", "b", "c", "e"), np.array([right, right, wrong, wrong]), "probabilities", ("x", "y", "z")),
+        Scores(("d",), np.array([wrong]), "probabilities", ("x", "y", "z"), ("a",)),
+    ]
+    runs = tuple(Run(f"trial {number}", 0, (scores,), None, (None,)) for number, scores in enumerate(trials))
+    result = Result("t", (Stream("s"),), runs, labels)
+    (row,) = rows(result)
+    assert row.counts is not None
+    assert row.confusion is not None
+    assert row.counts.tolist() == [[2, 2, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]]
+    third = 1 / 3
+    expected = [[third, (third + 0.5) / 2, 0, 0.25], [0, 1, 0, 0], [np.nan] * 4]
+    np.testing.assert_allclose(row.confusion, expected)
+    write(result, tmp_path)
+    (told,) = json.loads((tmp_path / "metrics.json").read_text())["rows"]
+    assert told["confusion"] == row.counts.tolist()
+    assert told["confusion_percent"][0] == pytest.approx([100 * share for share in expected[0]])
+    assert told["confusion_percent"][2] == [None] * 4
+    page = (tmp_path / "report.html").read_text()
+    cells = re.findall(r'<td class="(?:hit|miss)[^>]*>([\d.]+)<small>(\d+)</small>', page)
+    assert cells == [("33.3", "2"), ("41.7", "2"), ("25.0", "1"), ("100.0", "1")]
+    assert "their mean over 2 runs" in page
 
 
 def test_page_metrics_and_predictions_agree(tmp_path: Path) -> None:

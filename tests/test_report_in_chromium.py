@@ -1,7 +1,8 @@
 """Reports driven in headless Chromium: nothing is missing, nothing sticks out, nothing is fetched."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ import pytest
 from luigi.configuration import get_config
 
 import tasks
-from pipeline import thumbnails
+from pipeline import feature_maps, thumbnails
+from pipeline.atomic import write_text
+from pipeline.feature_maps import FirstMaps
 from pipeline.fit import Curves
+from pipeline.metrics import Summary
 from pipeline.report import write
-from pipeline.results import Result, Run, Stream
+from pipeline.results import Explained, Result, Run, Stream
 from pipeline.row import Failure
 from pipeline.scores import Fusion, Scores, fuse
+from pipeline.side_by_side import Compared, Figure, page
+from pipeline.traces import Clip, Trace
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOST = "class 1/video 0 of a rather long name that has_no_place_to_be_broken_but_in_the_middle_of_it"
@@ -45,11 +51,17 @@ LOOK = """() => {
     outside: [...document.querySelectorAll('body *')].filter(each => !each.closest('.scroll') &&
       each.getBoundingClientRect().right > window.innerWidth + 1).map(each => each.outerHTML.slice(0, 200)),
     paper: getComputedStyle(document.body).backgroundColor,
-    cells: document.querySelectorAll('.matrix')[0].querySelectorAll('tbody td').length,
-    small: [...document.querySelectorAll('.figures text')].map(each => each.getBoundingClientRect())
+    cells: document.querySelectorAll('.matrix tbody td').length / (document.querySelectorAll('.matrix').length || 1),
+    small: [...document.querySelectorAll('.figures text, .timeline text')].map(each => each.getBoundingClientRect())
       .filter(box => Math.min(box.width, box.height) < 4 || Math.max(box.width, box.height) < 8).length,
   };
 }"""
+OVER_TIME = """() => [...document.querySelectorAll('.timeline')].map(timeline => {
+  const ends = element => { const box = element.getBoundingClientRect(); return [box.left, box.right] };
+  const rules = [...timeline.querySelectorAll(':scope > svg')].map(drawing =>
+    [...drawing.querySelectorAll('path[style*="--line"]')].map(ends).sort((a, b) => b[1] - b[0] - a[1] + a[0])[0]);
+  return [[...timeline.querySelectorAll('.strip > span')].map(ends), rules];
+})"""
 
 
 def synthetic(classes: int, streams: int) -> Result:
@@ -80,7 +92,43 @@ def synthetic(classes: int, streams: int) -> Result:
         notes=("A note.",),
         provenance={"stages": [{"stage": "train", "fingerprint": "0123456789ab"}], "files": dict.fromkeys(ids, "d1")},
         pictures={id: thumbnails.of_frames([frame] * 4) for id in ids[1:]},
+        clips=(clip(LOST, names[0], [], frame), *(clip(id, names[1], range(streams), frame) for id in ids[1:3])),
+        maps={"stream 0": (FirstMaps(ids[1], names[1], 13, feature_maps.pictures(*first_layer())),)},
+        explained=tuple(Explained("stream 0", f"split {number}", 450, 0.97) for number in (1, 2)),
     )
+
+
+def clip(video: str, label: str, streams: Sequence[int], frame: np.ndarray) -> Clip:
+    """120 frames at 25 a second; the first stream has an internal state."""
+    frames = np.arange(0, 112, 2)
+    traces = {}
+    for number in streams:
+        surprise = np.exp(-(((frames - 30) / 10) ** 2))
+        norms = np.stack([1 + surprise, 2 * surprise, 3 * surprise**2], axis=1)
+        probability = 1 / (1 + np.exp(-(frames - 20 * (number + 1)) / 9))
+        traces[f"stream {number} with a long name"] = Trace(frames, probability, None if number else norms)
+    return Clip(video, label, 120, 25.0, thumbnails.of_frames([frame] * 6), traces)
+
+
+def several() -> list[Compared]:
+    """Twelve experiments with names that fill a line; of all but one there is a trace."""
+    frame = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    made = []
+    for number in range(12):
+        name = f"experiment {number} with a title such as papers have, and its stream, for 583 features"
+        shown = clip("a/clip", "walking", [number] if number else [], frame)
+        shown = replace(shown, traces=dict.fromkeys([name] * bool(number), *shown.traces.values()))
+        curves = [Curves(tuple(2.0 / (epoch + 1 + number) for epoch in range(40)))]
+        figure = Figure("skeleton + drnn", "accuracy", Summary(91.25, 1.5, 10), 93.96)
+        made.append(Compared(name, "set", "elsewhere.html", (figure,), "A table", {name: curves}, (shown,)))
+    return made
+
+
+def first_layer() -> tuple[np.ndarray, np.ndarray]:
+    """A frame with a bright bar, and seven maps as strong as it is bright."""
+    frame = np.zeros((54, 34))
+    frame[10:44, 12:20] = 2.0
+    return frame, np.stack([np.roll(np.abs(frame[3:51, 3:31]), shift, axis=1) for shift in range(7)])
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +154,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         folder = root / name
         if name == "run" and not folder.exists():
             return real_run(root)
+        if name == "several" and not folder.exists():
+            write_text(folder / "report.html", page(several()))
         if not folder.exists():
             classes, streams = map(int, name.split("x"))
             write(synthetic(classes, streams), folder)
@@ -161,13 +211,54 @@ def test_a_report_stands_in_the_browser(
     assert seen["pictures"] > 10
     assert (seen["empty"], seen["broken"]) == ([], 0)
     assert seen["anchors"] == []
-    assert set(seen["files"]) == {"metrics.json", "predictions.csv", "table.txt"}
+    assert set(seen["files"]) == {"metrics.json", "predictions.csv", "folds.json", "table.txt"}
     assert all((folder / file).is_file() for file in seen["files"])
     assert (seen["overflow"], seen["outside"]) == (0, [])
     assert seen["small"] == 0
     assert (seen["paper"] == "rgb(20, 23, 26)") == (scheme == "dark")
     classes = 6 if name == "run" else int(name.split("x")[0])
     assert seen["cells"] == classes * (classes + (name != "run"))  # and one column of failed videos
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_experiments_stand_side_by_side_in_the_browser(
+    chromium: Any, reports: Callable[[str], Path], width: int, scheme: str
+) -> None:
+    shown = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    asked: list[str] = []
+    shown.on("request", lambda request: asked.append(request.url))
+    address = (reports("several") / "report.html").as_uri()
+    try:
+        shown.goto(address)
+        seen = shown.evaluate(LOOK)
+    finally:
+        shown.close()
+    assert [url for url in asked if not url.startswith("data:")] == [address]
+    assert (seen["empty"], seen["broken"], seen["anchors"], seen["small"]) == ([], 0, [], 0)
+    assert (seen["overflow"], seen["outside"]) == (0, [])
+    assert (seen["paper"] == "rgb(20, 23, 26)") == (scheme == "dark")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["6x2", "run"])
+def test_pictures_stand_over_the_axis_of_time(
+    chromium: Any, reports: Callable[[str], Path], name: str, width: int
+) -> None:
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    try:
+        page.goto((reports(name) / "report.html").as_uri())
+        seen = page.evaluate(OVER_TIME)
+    finally:
+        page.close()
+    assert seen
+    for pictures, axes in seen:
+        assert len(pictures) == thumbnails.TIMELINE.pictures
+        for first, last in axes:  # the ends of the lines under a value, which are the axis's
+            assert pictures[0][0] == pytest.approx(first, abs=1.5)
+            assert pictures[-1][1] == pytest.approx(last, abs=1.5)
+        widths = [right - left for left, right in pictures]
+        assert max(widths) - min(widths) < 1
 
 
 def test_provenance_is_folded_and_paper_is_white(chromium: Any, reports: Callable[[str], Path]) -> None:

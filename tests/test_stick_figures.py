@@ -21,10 +21,20 @@ BONES = [(a - 1, b - 1) for a, b in (
 SMALL = StickFigures(subjects=2, scenarios=("d4",), repetitions=2, seed=3)
 
 
-def performed(action: str, scenario: str = "d1", seed: int = 0, repetitions: int = 3) -> tuple[Person, Performance]:
+def performed(
+    action: str, scenario: str = "d1", seed: int = 0, repetitions: int = 3, camera_back_m: float = 0.0
+) -> tuple[Person, Performance]:
     rng = np.random.default_rng([seed, ACTIONS.index(action), int(scenario[1])])
     person = Person.draw(rng)
-    return person, perform(action, person, scenario, repetitions, rng)
+    return person, perform(action, person, scenario, repetitions, None, camera_back_m, rng)
+
+
+def gone_at(
+    ratio: float, action: str, scenario: str = "d1", repetitions: int = 1, camera_back_m: float = 0.0
+) -> Performance:
+    """The same person on the same way in each gait, with one form of motion for all three."""
+    rng = np.random.default_rng(7)
+    return perform(action, Person.draw(rng), scenario, repetitions, ratio, camera_back_m, rng)
 
 
 def read_skeleton(path: Path) -> np.ndarray:
@@ -74,7 +84,7 @@ def test_gaits_differ_by_speed_and_stride_frequency(seed: int):
     for action in ("walking", "jogging", "running"):
         rng = np.random.default_rng(seed)
         person = Person.draw(np.random.default_rng(seed))
-        joints = perform(action, person, "d1", 1, rng).joints
+        joints = perform(action, person, "d1", 1, None, 0.0, rng).joints
         pelvis, knees = joints[:, body.HIP_CENTRE], joints[:, body.KNEES]
         speeds[action] = np.linalg.norm(np.diff(pelvis[:, [0, 2]], axis=0), axis=1).mean() * FPS
         apart = (knees[:, 0] - knees[:, 1])[:, 0]
@@ -85,9 +95,49 @@ def test_gaits_differ_by_speed_and_stride_frequency(seed: int):
     assert steps["walking"] < steps["running"]
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_gaits_of_one_form_are_the_same_motion_at_another_speed(scenario: str):
+    joints = {action: gone_at(2.0, action, scenario).joints for action in GAITS}
+    np.testing.assert_array_equal(joints["jogging"], joints["walking"][::2])
+    np.testing.assert_array_equal(joints["running"], joints["jogging"][::2])
+    distinct = {action: performed(action, scenario, repetitions=1)[1].joints for action in GAITS}
+    knee_heights = [np.ptp(joints[:, body.KNEES, 1]) for joints in distinct.values()]
+    assert np.diff(np.sort(knee_heights)).min() > 0.02
+
+
+@pytest.mark.parametrize("ratio", [1.25, 1.4])
+def test_gaits_of_one_form_have_the_ratio_of_speeds_that_is_asked_for(ratio: float):
+    going = {action: gone_at(ratio, action, repetitions=2, camera_back_m=2.0) for action in GAITS}
+    shifts, gaps = {}, {}
+    for action, performance in going.items():
+        pixels = project(performance.joints[:, body.HIP_CENTRE])[:, 0]
+        shifts[action] = [np.abs(np.diff(pixels[s:e])).mean() for s, e in performance.segments]
+        gaps[action] = performance.segments[1][0] - performance.segments[0][1]
+    for slow, fast in (("walking", "jogging"), ("jogging", "running")):
+        assert np.divide(shifts[fast], shifts[slow]) == pytest.approx(ratio, rel=0.01)
+        assert len(going[slow].joints) / len(going[fast].joints) == pytest.approx(ratio, rel=0.02)
+        assert abs(gaps[slow] - ratio * gaps[fast]) < 3  # how long it is away tells no more than how fast it goes
+
+
+def test_below_a_ratio_of_one_point_four_four_some_are_faster_in_the_slower_gait():
+    figures = StickFigures(subjects=99, scenarios=("d1",), speed_ratio=1.3, seed=1)
+    logs: dict[str, list[float]] = {action: [] for action in GAITS}
+    for take in figures._takes():
+        if take.action in GAITS:
+            performance = figures._performance(take)
+            for start, end in performance.segments:
+                way = np.diff(performance.joints[start:end, body.HIP_CENTRE][[0, -1]], axis=0)
+                logs[take.action].append(np.log(np.linalg.norm(way) / (end - start - 1)))
+    for slow, fast in (("walking", "jogging"), ("jogging", "running")):
+        assert np.median(logs[fast]) - np.median(logs[slow]) == pytest.approx(np.log(1.3), abs=0.04)
+        overlap = max(logs[slow]) - min(logs[fast])
+        assert 0.05 < overlap < np.log(1.44 / 1.3)
+
+
+@pytest.mark.parametrize("camera_back_m", [0.0, 4.0])
 @pytest.mark.parametrize("action", GAITS)
-def test_the_figure_leaves_the_picture_between_passes_and_comes_back_the_other_way(action: str):
-    _, performance = performed(action)
+def test_the_figure_leaves_the_picture_between_passes_and_comes_back_the_other_way(action: str, camera_back_m: float):
+    _, performance = performed(action, camera_back_m=camera_back_m)
     inside = np.zeros(len(performance.joints), bool)
     for start, end in performance.segments:
         inside[start:end] = True
@@ -153,14 +203,49 @@ def test_scale_varies_in_d2_only():
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_camera_farther_back_makes_the_figure_smaller(action: str, scenario: str):
+    near, far = (performed(action, scenario, camera_back_m=back_m)[1] for back_m in (0.0, 4.0))
+    rows = [project(shown.joints)[shown.present][..., 1] for shown in (near, far)]
+    heights = [np.ptp(pixels, axis=1).mean() for pixels in rows]
+    depth = near.joints[near.present, body.HIP_CENTRE, 2].mean()
+    assert heights[1] / heights[0] == pytest.approx(depth / (depth + 4), rel=0.03)
+    if action not in GAITS:
+        np.testing.assert_allclose(far.joints - near.joints, np.broadcast_to([0, 0, 4], near.joints.shape), atol=1e-12)
+
+
+def test_cameras_stand_back_evenly_up_to_the_distance_asked_for():
+    figures = StickFigures(subjects=25, scenarios=SCENARIOS, camera_back_m=3.0)
+    back_m = np.sort([figures._camera_back_m(take) for take in figures._takes()])
+    assert np.abs(back_m / 3 - np.linspace(0, 1, len(back_m))).max() < 0.06  # Kolmogorov and Smirnov: 2 in 100
+    assert not any(StickFigures()._camera_back_m(take) for take in StickFigures()._takes())
+
+
+@pytest.mark.parametrize("camera_back_m", [0.0, 3.0])
+def test_the_floor_meets_the_wall_behind_the_figure_and_the_shadow_falls_on_it(camera_back_m: float):
+    from data.stick_scenes import Scene
+
+    scene = Scene.draw("d4", 0.0, 0.0, camera_back_m, np.random.default_rng(0))
+    assert scene.wall_depth_m is not None
+    joints = performed("handwaving", "d4", camera_back_m=camera_back_m)[1].joints
+    assert joints[..., 2].max() < scene.wall_depth_m
+    np.testing.assert_allclose(scene.cast(joints)[..., 2], scene.wall_depth_m)
+    edge = project(np.array([0.0, -body.CAMERA_HEIGHT_M, scene.wall_depth_m]))[1]
+    brightness = scene.background.mean(axis=(1, 2))
+    assert np.argmin(np.diff(brightness[: int(edge) + 3])) + 1 == pytest.approx(edge, abs=1)
+    assert Scene.draw("d1", 0.0, 0.0, camera_back_m, np.random.default_rng(0)).wall_depth_m is None
+
+
+@pytest.mark.parametrize("camera_back_m", [0.0, 3.0])
+@pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("action", ["handwaving", "running"])
-def test_projected_joints_lie_on_the_drawn_figure(action: str, scenario: str):
+def test_projected_joints_lie_on_the_drawn_figure(action: str, scenario: str, camera_back_m: float):
     from data.stick_rendering import Outfit, render
     from data.stick_scenes import Scene
 
-    person, performance = performed(action, scenario, repetitions=1)
+    person, performance = performed(action, scenario, repetitions=1, camera_back_m=camera_back_m)
     rng = np.random.default_rng(4)
-    outfit, scene = Outfit.draw(rng), Scene.draw(scenario, 0.5, 0.0, rng)
+    outfit, scene = Outfit.draw(rng), Scene.draw(scenario, 0.5, 0.0, camera_back_m, rng)
     for frame, image in enumerate(render(performance, person, outfit, scene, 0.0, rng)):
         empty = scene.zoomed(performance.zoom[frame])
         drawn = np.abs(image.astype(int) - empty).max(axis=-1) > 12
@@ -181,12 +266,24 @@ def test_occlusion_hides_and_noise_is_as_strong_as_asked():
     person, performance = performed("walking", repetitions=1)
     rng = np.random.default_rng(1)
     outfit = Outfit.draw(rng)
-    hidden = [Scene.draw("d1", 0.0, 0.5, np.random.default_rng(seed)).opaque.any() for seed in range(60)]
+    hidden = [Scene.draw("d1", 0.0, 0.5, 0.0, np.random.default_rng(seed)).opaque.any() for seed in range(60)]
     assert 0.3 < np.mean(hidden) < 0.7
-    assert not Scene.draw("d1", 0.0, 0.0, rng).opaque.any()
-    scene = Scene.draw("d4", 0.0, 0.0, rng)
+    assert not Scene.draw("d1", 0.0, 0.0, 0.0, rng).opaque.any()
+    scene = Scene.draw("d4", 0.0, 0.0, 0.0, rng)
     first = next(render(performance, person, outfit, scene, 3.0, rng)).astype(float) - scene.background
     assert first[5:40].std() == pytest.approx(3.0, rel=0.15)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_clutter_is_more_edges_in_the_background(scenario: str):
+    from data.stick_scenes import Scene
+
+    def edges(clutter: float) -> float:
+        scenes = [Scene.draw(scenario, clutter, 0.0, 0.0, np.random.default_rng(seed)) for seed in range(5)]
+        steps = [np.abs(np.diff(scene.background.mean(axis=2), axis=1)) for scene in scenes]
+        return float(np.mean([(step > 12).mean() for step in steps]))
+
+    assert 2 * edges(0.0) < edges(0.3) < 0.7 * edges(1.0)
 
 
 def test_videos_and_skeletons_have_kths_and_msrs_form(made: Path):
@@ -294,7 +391,16 @@ def test_the_protocol_shares_the_store_and_the_form_does_not():
 
 
 @pytest.mark.parametrize(
-    "table", [{"train_subjects": 9}, {"scenarios": ["d1", "d1"]}, {"scenarios": []}, {"noise": -1}, {"subjects": 1}]
+    "table",
+    [
+        {"train_subjects": 9},
+        {"scenarios": ["d1", "d1"]},
+        {"scenarios": []},
+        {"noise": -1},
+        {"subjects": 1},
+        {"speed_ratio": 1},
+        {"camera_back_m": -0.5},
+    ],
 )
 def test_impossible_configurations_are_refused(table: dict[str, object]):
     with pytest.raises(ValidationError):

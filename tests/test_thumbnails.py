@@ -40,7 +40,7 @@ def levels(elements: tuple[str, ...]) -> list[float]:
 
 @pytest.mark.parametrize(("length", "expected"), [(1, [0]), (3, [0, 1, 2]), (8, [1, 3, 5, 7]), (100, [12, 37, 62, 87])])
 def test_pictures_are_evenly_spread(length: int, expected: list[int], tmp_path: Path) -> None:
-    assert thumbnails.places(length) == expected
+    assert thumbnails.CARD.places(length) == expected
     video.write(tmp_path / "clip.mp4", ramp(length), 25)
     shown = levels(thumbnails.of_clip(tmp_path / "clip.mp4"))
     np.testing.assert_allclose(shown, [2 * place for place in expected], atol=6)
@@ -165,7 +165,9 @@ model = {{ name = "consensus" }}
     luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
     page = task.folder() / "report.html"
     first = page.read_bytes()
-    assert 4 <= first.count(b"data:image/jpeg") <= 4 * 4
+    examples, maps = first.split(b'<section id="maps">')
+    assert 4 <= examples.count(b"data:image/jpeg") <= 4 * 4
+    assert maps.count(b"data:image/jpeg") == 2 * (1 + 7)
     assert b"no picture" not in first
     page.unlink()
     luigi.task_register.Register.clear_instance_cache()

@@ -159,6 +159,13 @@ def describe(network: ConvNet, batches: Iterable[np.ndarray]) -> tuple[np.ndarra
     return torch.cat(features).cpu().numpy(), torch.cat(scores).cpu().numpy()
 
 
+@torch.inference_mode()
+def first_maps(network: ConvNet, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A window (9, 54, 34) float32 -> its middle frame (54, 34), and rectified C1 of the five about it (7, 48, 28)."""
+    maps = network.c1(torch.from_numpy(window)[None].to(network.n2.weight.device))[0].cpu().numpy()
+    return window[len(window) // 2], maps[:, maps.shape[1] // 2]
+
+
 def _initialise(weight: Tensor, fan_in: int) -> None:
     with torch.no_grad():
         weight.normal_(std=fan_in**-0.5)

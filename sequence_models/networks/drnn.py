@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from sequence_models.networks.recurrence import Recurrence, Truncation, forward, unroll
-from sequence_models.networks.steps import Decision, StepClassifier, last_step, mean_over_steps
+from sequence_models.networks.steps import Decision, StepClassifier, StepTrace, last_step, mean_over_steps
 
 DECISIONS = {"last": Decision(last_step), "mean": Decision(mean_over_steps)}
 
@@ -45,17 +45,14 @@ class DRNN(StepClassifier):
         return logits.transpose(0, 1)
 
     @torch.no_grad()
-    def trace(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """One sequence (time, feature): its softmax outputs y_t (time, class), and ‖d⁰s_t‖₂ … ‖dᴺs_t‖₂ (time, N + 1).
-
-        The second column is the norm of the velocity v_t, the third that of the acceleration a_t.
-        """
+    def trace(self, inputs: Tensor) -> StepTrace:
+        """Norms are those of d⁰s_t … dᴺs_t, and of velocity and acceleration whatever the order N is."""
         trail = forward(inputs[:, None], self.recurrence(), history=True)
         derivative, norms = trail.states[1:, 0], []
-        for _ in range(self.order + 1):
+        for _ in range(max(self.order, 2) + 1):
             norms.append(derivative.norm(dim=1))
             derivative = derivative.diff(dim=0, prepend=torch.zeros_like(derivative[:1]))
-        return self.classify(trail.outputs[1:, 0]).softmax(dim=1), torch.stack(norms, dim=1)
+        return StepTrace(self.classify(trail.outputs[1:, 0]), torch.stack(norms, dim=1))
 
     def recurrence(self) -> Recurrence:
         """Its weights but those of ``classify``."""

@@ -37,8 +37,8 @@ class PooledLinear(SequenceClassifier):
         return torch.where(self.seen, margins, lowest - 1)
 
 
-def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: int) -> None:
-    """Put scikit-learn's scaler and one-against-rest LinearSVC into the network.
+def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: int, *, standardise: bool) -> None:
+    """Put scikit-learn's scaler, or one scale for all features, and one-against-rest LinearSVC into the network.
 
     A class without examples gets a margin of 1 below the lowest of the others. Raises InputError where fewer than two
     classes have examples.
@@ -49,13 +49,14 @@ def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: i
         raise InputError(f"an SVM needs two at least: the training examples are of {len(classes)} classes")
     pooled = np.stack([examples[index][0].mean(axis=0, dtype=np.float64) for index in range(len(examples))])
     scaler = StandardScaler().fit(pooled)
-    machine = LinearSVC(C=penalty, random_state=seed, max_iter=50_000).fit(scaler.transform(pooled), targets)
+    shift, scale = scaler.mean_, scaler.scale_ if standardise else np.full_like(scaler.mean_, scaler.scale_.max())
+    machine = LinearSVC(C=penalty, random_state=seed, max_iter=50_000).fit((pooled - shift) / scale, targets)
     weights, biases = machine.coef_, machine.intercept_
     if len(classes) == 2:
         weights, biases = np.concatenate([-weights, weights]), np.concatenate([-biases, biases])
     state = network.state_dict()
-    state["shift"].copy_(torch.from_numpy(scaler.mean_))
-    state["scale"].copy_(torch.from_numpy(1 / scaler.scale_))
+    state["shift"].copy_(torch.from_numpy(shift))
+    state["scale"].copy_(torch.from_numpy(1 / scale))
     state["seen"].fill_(False)[classes] = True
     state["margins.weight"].zero_()[classes] = torch.from_numpy(weights).float()
     state["margins.bias"].zero_()[classes] = torch.from_numpy(biases).float()

@@ -1,9 +1,10 @@
 """The residual stacked LSTM (Lakhal et al., ECCVW 2018), and the same stack without residuals."""
 
+import torch
 from torch import Tensor, nn
 
 from sequence_models.networks.lstm import GatedLayer
-from sequence_models.networks.steps import SequenceClassifier, blank_padding, last_step
+from sequence_models.networks.steps import SequenceClassifier, StepTrace, blank_padding, last_step
 
 
 class ResLSTM(SequenceClassifier):
@@ -20,9 +21,17 @@ class ResLSTM(SequenceClassifier):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """(batch, time, feature), (batch,) -> (batch, class) logits."""
-        m = x = blank_padding(inputs, lengths)
+        logits: Tensor = self.classify(last_step(self.read(blank_padding(inputs, lengths)), lengths))
+        return logits
+
+    @torch.no_grad()
+    def trace(self, inputs: Tensor) -> StepTrace:
+        return StepTrace(self.classify(self.read(inputs[None])[0]))
+
+    def read(self, inputs: Tensor) -> Tensor:
+        """(batch, time, feature) -> m or x of the last layer at every step (batch, time, hidden)."""
+        m = x = inputs
         for layer in self.layers:
             m, _ = layer(x)
             x = m + x if self.residual else m
-        logits: Tensor = self.classify(last_step(m if self.reads == "m" else x, lengths))
-        return logits
+        return m if self.reads == "m" else x

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
+from sequence_models.networks.steps import StepTrace
 
 if TYPE_CHECKING:
     from pipeline.batches import Examples
@@ -75,6 +76,11 @@ class Standardised(nn.Module):
         """The network's own."""
         loss: tuple[Tensor, Tensor] = self.network.loss(self.dropout(self.scaling(inputs)), lengths, targets)
         return loss
+
+    def trace(self, inputs: Tensor) -> StepTrace | None:
+        """The network's own, of one sequence (time, feature)."""
+        trace: StepTrace | None = self.network.trace(self.scaling(inputs))
+        return trace
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The network's own, or all its parameters alike."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +40,23 @@ def log_mean_softmax(logits: Tensor, lengths: Tensor) -> Tensor:
     return logs.logsumexp(dim=1) - lengths[:, None].log()
 
 
+class StepTrace(NamedTuple):
+    """What a network does with one sequence, step by step.
+
+    logits: (time, class), as if the sequence ended with each step, but for the decision.
+    norms: (time, 3 or more), ‖s_t‖₂, ‖v_t‖₂, ‖a_t‖₂ … of an internal state and its derivatives; None without one.
+    """
+
+    logits: Tensor
+    norms: Tensor | None = None
+
+
 class SequenceClassifier(nn.Module):
     """A network whose loss is the cross-entropy of its scores."""
+
+    def trace(self, inputs: Tensor) -> StepTrace | None:
+        """Of one sequence (time, feature); None of a network that says nothing before the end."""
+        return None
 
     def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Scalar mean over the batch, and the scores (batch, class); targets (batch,) int64."""
@@ -70,6 +86,10 @@ class StepClassifier(SequenceClassifier):
     def outputs(self, inputs: Tensor) -> Tensor:
         """(batch, time, feature) -> logits (batch, time, class); no step sees a later one."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def trace(self, inputs: Tensor) -> StepTrace:
+        return StepTrace(self.outputs(inputs[None])[0])
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         return self.decision.scores(self.outputs(blank_padding(inputs, lengths)), lengths)

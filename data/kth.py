@@ -1,0 +1,146 @@
+"""KTH: 599 videos of six actions, and the 2,391 segments of their list."""
+
+import os
+import re
+from itertools import product
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from data.base import Listing, Video, by_id
+from data.official import VIDEO_EXTENSIONS, files_in, lines, required
+from data.protocols import BySubject
+from pipeline.errors import InputError
+
+ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
+SEGMENTS_LIST = "00sequences.txt"
+MISSING = "person13_handclapping_d3"
+"""Named in the list, without frames: the video is missing from the data set as it was published."""
+RECORDED = tuple(
+    stem
+    for subject, action, scenario in product(range(1, 26), ACTIONS, range(1, 5))
+    if (stem := f"person{subject:02d}_{action}_d{scenario}") != MISSING
+)
+"""The 599 videos."""
+WHOLE_FRAMES = {"person01_boxing_d4": 304}
+"""Published cut off within its 305th frame, where the header announces 370 and the last segment ends at 370."""
+
+_ENTRY = re.compile(r"person\w+_")
+_RANGE = r"\d{1,9}\s*-\s*\d{1,9}"
+_LINE = re.compile(
+    rf"(?P<id>person\w{{1,40}})\s+(?:frames\s*(?P<ranges>{_RANGE}(?:\s*,\s*{_RANGE})*)?|\*missing\*)", re.IGNORECASE
+)
+
+Range = tuple[int, int]
+
+
+class KTH(BySubject):
+    """Schüldt, Laptev and Caputo, "Recognizing Human Actions: A Local SVM Approach", ICPR 2004.
+
+    25 subjects do six actions in four scenarios: d1 outdoors, d2 outdoors with changing scale, d3 outdoors in other
+    clothes, d4 indoors. Form "kth1" is the 599 files, "kth2" the 2,391 segments of 00sequences.txt, which then must
+    lie in the root; they are as the list has them, some overlapping or out of order.
+
+    ``person01_boxing_d1_uncomp.avi`` and so on lie in the root itself, or in one folder an action; "_uncomp" may be
+    missing, and the extension be another of a video's. An id, whatever the folder, is ``person01_boxing_d1``, with
+    "/1" and so on for a segment: both layouts have the same folds, and rows in the same places.
+
+    person01_boxing_d4 is cut off in the published files: only its 304 whole frames are used, so its last segment is
+    shorter than listed. Any other range that ends beyond its file makes a failure of that video.
+    """
+
+    name: Literal["kth"] = "kth"
+    all_subjects: ClassVar[int] = 25
+
+    form: Literal["kth1", "kth2"] = "kth1"
+    present_only: bool = False
+
+    @property
+    def store_name(self) -> str:
+        return f"{self.name}-{self.form.removeprefix('kth')}"
+
+    def listing(self, root: Path) -> Listing:
+        """All videos or segments, or those that are there and their classes. Raises InputError that counts missing."""
+        root = root.resolve()
+        files = _by_stem(root)
+        stems = required(RECORDED, files, root, self.present_only)
+        ranges = _segments(root / SEGMENTS_LIST, stems) if self.form == "kth2" else {}
+        classes = tuple(sorted({stem.split("_")[1] for stem in stems}))
+        videos = []
+        for stem in stems:
+            subject, action, _ = stem.split("_")
+            of_file = {"video": files[stem]}, (classes.index(action),), subject
+            if self.form == "kth1":
+                videos.append(Video(stem, *of_file, (0, WHOLE_FRAMES[stem]) if stem in WHOLE_FRAMES else None))
+            else:
+                videos += [Video(f"{stem}/{n}", *of_file, there) for n, there in enumerate(ranges[stem], start=1)]
+        return Listing(classes, by_id(videos))
+
+    def notes(self, listing: Listing) -> tuple[str, ...]:
+        stems = {video.id.split("/")[0] for video in listing.videos}
+        if len(stems) == len(RECORDED):
+            return super().notes(listing)
+        there = f"Only {len(stems)} of KTH's {len(RECORDED)} videos are there"
+        return f"{there}, of {len(listing.classes)} of its six actions.", *super().notes(listing)
+
+
+def _by_stem(root: Path) -> dict[str, Path]:
+    """Files by the id of the video. Raises InputError that names two of the same."""
+    known, found = frozenset(RECORDED), dict[str, Path]()
+    for folder in (".", *_action_folders(root)):
+        for file, path in files_in(root, folder):
+            name, extension = os.path.splitext(file)
+            stem = name.removesuffix("_uncomp")
+            if stem not in known or extension.lower() not in VIDEO_EXTENSIONS:
+                continue
+            if found.setdefault(stem, path) is not path:
+                raise InputError(f"{path} and {found[stem]} are the same video: keep one of them")
+    return found
+
+
+def _action_folders(root: Path) -> list[str]:
+    return sorted(path.name for path in root.glob("*/") if path.name.lower() in ACTIONS)
+
+
+def _segments(path: Path, stems: list[str]) -> dict[str, list[Range]]:
+    """Half-open ranges counted from 0, of the whole frames. Raises InputError where the list lacks a video."""
+    listed = read_segments(path)
+    unlisted = [stem for stem in stems if stem not in listed]
+    if unlisted:
+        raise InputError(f"{path}: {len(unlisted)} of {len(stems)} videos have no line, one is {unlisted[0]}")
+    return {stem: [_clipped(there, WHOLE_FRAMES.get(stem, there[1])) for there in listed[stem]] for stem in stems}
+
+
+def _clipped(there: Range, whole_frames: int) -> Range:
+    start, end = there
+    return (start, min(end, whole_frames)) if start < whole_frames else there
+
+
+def read_segments(path: Path) -> dict[str, list[Range]]:
+    """What 00sequences.txt lists, by video: half-open ranges counted from 0, in its order; none for ``MISSING``.
+
+    In the file, ranges count from 1 and include the last frame. Text before the first video is skipped.
+    Raises InputError that names file and line where one is malformed.
+    """
+    listed: dict[str, list[Range]] = {}
+    for place, line in lines(path):
+        if not listed and not _ENTRY.match(line):
+            continue
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise InputError(f"{place}: {line[:80]!r}; a line is <video> frames <first>-<last>, <first>-<last> …")
+        stem = match["id"]
+        if stem not in (*RECORDED, MISSING) or stem in listed:
+            fault = "is listed a second time" if stem in listed else f"is none of the videos, such as {RECORDED[0]}"
+            raise InputError(f"{place}: {stem!r} {fault}")
+        listed[stem] = _ranges(place, match["ranges"] or "")
+        if bool(listed[stem]) == (stem == MISSING):
+            raise InputError(f"{place}: {line!r}; only {MISSING}, which is missing from KTH, has no frames")
+    return listed
+
+
+def _ranges(place: str, text: str) -> list[Range]:
+    bounds = [tuple(map(int, span.split("-"))) for span in text.split(",") if span]
+    for first, last in bounds:
+        if not 1 <= first <= last:
+            raise InputError(f"{place}: {first}-{last}; frames count from 1, and a range's first is not after its last")
+    return [(first - 1, last) for first, last in bounds]

@@ -1,0 +1,121 @@
+"""Space-time interest points, each described by the optical flow around it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat
+
+from extractors.base import Clip, Extraction, Extractor, Row
+from pipeline.errors import UnusableVideo
+
+if TYPE_CHECKING:
+    from pipeline.video import Block, Image
+
+Scale = Annotated[float, Field(ge=0.5)]  # what is narrower is no Gaussian once it is sampled
+
+_STRIDE_FRAMES = 32  # searched at once
+
+
+class Harris3D(Extractor):
+    """Harris3D with HOF: Laptev (IJCV 2005); Laptev et al. (CVPR 2008); Wang et al. (BMVC 2009), section 2.
+
+    Points are local maxima in space and time of H = det μ − k · trace³ μ, where μ is the second-moment matrix of
+    scale-normalised gradients of intensities 0 to 1, averaged with s = 2 times the variances of the scale. The six
+    spatial and two temporal scales are standard deviations: their squares, 4 to 128 pixels² and 2 and 4 frames², are
+    the ``sigma2`` and ``tau2`` that the authors' program prints. No pixel is invented at a border: a scale has
+    points from 3σ + 2 pixels inside the frame and 3τ + 2 frames inside the clip, and none in a clip too small for it.
+
+    A row holds ``features (points, 90)`` float32, the HOF of 3 × 3 × 2 cells over 18σ × 18σ × 8τ around each point in
+    temporal order, for a model that takes one descriptor a step (Baccouche et al., HBU 2011, section 4); ``points
+    (points, 5)`` float32 of x, y, frame, σ, τ, ordered by frame, y, x, σ, τ; and ``start_frames (points,)``, each
+    point's frame. Their number is what the clip gives: thousands where much moves; ``steps`` of a model picks evenly.
+
+    Memory is bounded whatever the length: below 5 kB a pixel of a frame, besides the row.
+
+    Raises UnusableVideo where a clip is too short or small for the finest scale, or has no point.
+    """
+
+    name: Literal["harris3d"] = "harris3d"
+
+    sigmas: tuple[Scale, ...] = Field(
+        tuple(2 ** ((1 + i) / 2) for i in range(1, 7)), min_length=1, description="spatial scales in pixels"
+    )
+    taus: tuple[Scale, ...] = Field(
+        tuple(2 ** (j / 2) for j in range(1, 3)), min_length=1, description="temporal scales in frames"
+    )
+    k: NonNegativeFloat = Field(5e-4, description="of H: the higher, the more alike must the three eigenvalues be")
+    threshold: NonNegativeFloat = Field(1e-9, description="least H of a point")
+
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+        """Runs on the CPU whatever the device."""
+        import extractors.networks.harris3d
+        import extractors.networks.hof  # noqa: F401
+
+        return partial(_extract, self)
+
+
+class Window(NamedTuple):
+    """Consecutive frames of a clip of ``fps``, and which of them, counted within the window, no other window keeps.
+
+    frames: grey (time, height, width); ``first`` is the index in the clip of the first of them.
+    """
+
+    frames: "Image"
+    first: int
+    kept: range
+    fps: float
+
+
+def _extract(config: Harris3D, clip: Clip | Sequence[Row]) -> Iterator[Row]:
+    from extractors.networks.harris3d import halo_frames, interest_points
+    from extractors.networks.hof import FlowHistograms
+    from pipeline.video import decode
+
+    if not isinstance(clip, Clip):
+        raise TypeError("harris3d reads a video file, not rows")
+    parameters = config.model_dump(include={"sigmas", "taus", "k", "threshold"})
+    describe = FlowHistograms()
+    points, features = [], []
+    blocks = decode(clip.path, colour="grey", frames=clip.frames)
+    for window in _windows(blocks, halo_frames(max(config.taus))):
+        found = interest_points(window.frames, window.kept, **parameters)
+        found[:, 2] += window.first
+        points.append(found)
+        features.append(describe(window.frames, window.first, found))
+    frames = window.first + len(window.frames)
+    arrays = {"features": np.concatenate(features), "points": np.concatenate(points)}
+    if not len(arrays["points"]):
+        raise UnusableVideo(_reason(config, frames, *window.frames.shape[1:]), frames)
+    arrays["start_frames"] = arrays["points"][:, 2].astype(np.int64)
+    yield Row(arrays, {"fps": window.fps, "frames": frames})
+
+
+def _reason(config: Harris3D, frames: int, height: int, width: int) -> str:
+    """Why a clip has no points."""
+    from extractors.networks.harris3d import least_length
+
+    needed_frames, needed_pixels = least_length(min(config.taus)), least_length(min(config.sigmas))
+    if frames < needed_frames:
+        return f"{frames} frames; at least {needed_frames} are needed"
+    if min(height, width) < needed_pixels:
+        return f"{width}x{height} pixels; at least {needed_pixels} either way are needed"
+    return f"{frames} frames without an interest point above {config.threshold:g}: a lower threshold finds weaker ones"
+
+
+def _windows(blocks: "Iterable[Block]", halo: int) -> Iterator[Window]:
+    """Windows that together keep each frame once, with ``halo`` more on either side, fewer at the clip's ends."""
+    held: list[Image] = []
+    first = done = 0
+    for block in blocks:
+        held.extend(block.frames)
+        while first + len(held) >= done + _STRIDE_FRAMES + halo:
+            stop = done + _STRIDE_FRAMES
+            within = np.stack(held[: stop + halo - first])
+            yield Window(within, first, range(done - first, stop - first), block.fps)
+            done = stop
+            dropped = max(0, done - halo - first)
+            first, held = first + dropped, held[dropped:]
+    yield Window(np.stack(held), first, range(done - first, len(held)), block.fps)

@@ -1,0 +1,233 @@
+"""HOG3D: histograms of spatio-temporal gradients, dense on every frame, and their principal components."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.projection import FittedProjection, sample
+from pipeline.config import Config
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from extractors.networks.dense_hog3d import Dense
+    from extractors.networks.projection import Projections
+
+_BLOCK_FRAMES = 32
+
+
+class Descriptor(Config):
+    """What is computed in a box: Kläser, Marszałek, Schmid (BMVC 2008), section 2.
+
+    The defaults are the authors' setting for KTH, 1000 numbers a box. The paper's own is cells_xy 4,
+    cells_t 3, sub_blocks 3 and full orientation, 960 numbers a box.
+    """
+
+    cells_xy: PositiveInt = Field(5, description="along each side of a box")
+    cells_t: PositiveInt = Field(4, description="along its duration")
+    sub_blocks: PositiveInt = Field(4, description="along each of the three directions of a cell")
+    sigma_support: PositiveFloat = Field(16, description="side of a box in σ")
+    tau_support: PositiveFloat = Field(4, description="duration of a box in τ")
+    solid: Literal["icosahedron", "dodecahedron"] = "icosahedron"
+    orientation: Literal["half", "full"] = Field("half", description="half: opposite directions share a bin")
+    normalisation: Literal["cell", "global"] = Field(
+        "cell", description="cell: each by its own norm; global: all together, clipped at 0.25 and normalised again"
+    )
+
+    @property
+    def bins(self) -> int:
+        """Of a cell's histogram."""
+        faces = {"icosahedron": 20, "dodecahedron": 12}[self.solid]
+        return faces if self.orientation == "full" else faces // 2
+
+    @property
+    def dims(self) -> int:
+        """Of a box: column, row and time of the cell, then bin; the last runs fastest."""
+        return self.cells_xy**2 * self.cells_t * self.bins
+
+    def side_px(self, sigma_px: float) -> float:
+        """A box is as wide as high, and a sub-block no smaller than a pixel."""
+        return max(float(self.sub_blocks * self.cells_xy), self.sigma_support * sigma_px)
+
+    def length_frames(self, tau_frames: float) -> float:
+        """A sub-block is no shorter than a frame."""
+        return max(float(self.sub_blocks * self.cells_t), self.tau_support * tau_frames)
+
+
+class Grid(Config):
+    """Where boxes are: around points at multiples of a stride in space, as far as they lie wholly inside the frame.
+
+    The defaults give, with the default descriptor, adjacent boxes of 20, 28.3 and 40 pixels over 16 frames: on 160×120
+    pixels 7×5 + 5×3 + 3×2 = 56 of them.
+    """
+
+    stride_px: PositiveFloat = Field(20, description="between the centres of the smallest boxes")
+    sigma_px: PositiveFloat = Field(1.25, description="of the smallest boxes")
+    scales: PositiveInt = Field(3, description="sizes of boxes: each √2 times as large, and as far apart, as the last")
+    tau_frames: PositiveFloat = 4
+    stride_frames: PositiveInt = Field(1, description="between the first frames of boxes")
+
+    def places(self, descriptor: Descriptor, height: int, width: int) -> list[tuple[list[float], list[float], float]]:
+        """Tops, lefts and side of the boxes of each scale, in pixels."""
+        places = []
+        for step in range(self.scales):
+            scale = 2 ** (step / 2)
+            side, stride = descriptor.side_px(self.sigma_px * scale), self.stride_px * scale
+            tops, lefts = (
+                [centre - side / 2 for centre in np.arange(0, size, stride).tolist() if _inside(centre, side, size)]
+                for size in (height, width)
+            )
+            places.append((tops, lefts, side))
+        return places
+
+    def least_side_px(self, descriptor: Descriptor) -> int:
+        """Of a square frame that holds one box at least."""
+        side = 1
+        while not any(tops for tops, _, _ in self.places(descriptor, side, side)):
+            side += 1
+        return side
+
+
+def _inside(centre: float, side: float, size: int) -> bool:
+    return centre >= side / 2 and centre + side / 2 <= size
+
+
+class HOG3DRows(Extractor):
+    """Dense HOG3D as it is, of every frame position or of some.
+
+    A row holds ``features (time, boxes·dims)`` float16 and ``start_frames (time,)``, the first frame of each position's
+    boxes. Boxes are scale by scale, and row by row of the grid. A box with hardly a gradient in it is all zeros.
+    Raises UnusableVideo where a clip has fewer frames than a box and one (17), or is smaller than the smallest box.
+
+    Memory does not grow with the clip: what is computed lies in a temporary file, and what is held besides are the
+    frames and cells of one box's duration and of a block of 32 frames, and descriptors of 4 million numbers at most.
+    """
+
+    name: Literal["hog3d_raw"] = "hog3d_raw"
+    uses_gpu: ClassVar[bool] = True
+
+    descriptor: Descriptor = Descriptor()
+    grid: Grid = Grid()
+    sampled_frames: PositiveInt | None = Field(None, description="positions of a clip, drawn at random; None: all")
+    seed: NonNegativeInt = Field(0, description="of that draw, which depends on the number of positions alone besides")
+
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+        from extractors.networks.dense_hog3d import Dense
+
+        return partial(_raw, self, Dense(self.descriptor, self.grid, device))
+
+
+class HOG3D(Extractor):
+    """Dense HOG3D reduced by PCA, the input of the dRNN: Veeriah, Zhuang, Qi (ICCV 2015).
+
+    PCA is fitted to some positions of each training video, drawn at random. ``features (time, dims)`` are float32;
+    positions, order of time and errors are those of ``hog3d_raw``, and memory is bounded as there.
+
+    Without ``keep_raw`` a video is computed twice, however many folds there are: once for the samples, and once
+    projected for all folds, ``features-<fold name>`` each. With it, all raw rows are kept and projected fold by fold.
+    """
+
+    name: Literal["hog3d"] = "hog3d"
+    uses_gpu: ClassVar[bool] = True
+
+    descriptor: Descriptor = Descriptor()
+    grid: Grid = Grid()
+    dims: PositiveInt = 450
+    sampled_frames: PositiveInt = Field(32, description="positions of each training video that PCA is fitted to")
+    seed: NonNegativeInt = 0
+    keep_raw: bool = Field(False, description="store the raw descriptors, too, 112 kB a frame of 160×120")
+
+    @property
+    def upstream(self) -> HOG3DRows | None:
+        return HOG3DRows(descriptor=self.descriptor, grid=self.grid) if self.keep_raw else None
+
+    @property
+    def fitted(self) -> FittedProjection:
+        return FittedProjection(dims=self.dims, sampled_frames=self.sampled_frames, seed=self.seed)
+
+    @property
+    def fitted_on(self) -> HOG3DRows:
+        return self.upstream or HOG3DRows(
+            descriptor=self.descriptor, grid=self.grid, sampled_frames=self.sampled_frames, seed=self.seed
+        )
+
+    @property
+    def joint(self) -> bool:
+        return not self.keep_raw
+
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+        from extractors.networks.dense_hog3d import Dense
+        from extractors.networks.projection import Projections
+
+        if not states:
+            raise ValueError("hog3d needs the file of what was fitted in every fold")
+        if self.keep_raw and len(states) > 1:
+            raise ValueError(f"hog3d with keep_raw needs the file of what was fitted in one fold, not in {len(states)}")
+        projections = Projections(states, device)
+        if self.keep_raw:
+            return partial(_projected_rows, projections)
+        return partial(_projected, Dense(self.descriptor, self.grid, device), projections)
+
+
+class _Grey:
+    """Blocks of a clip's grey frames, uint8 (time, height, width), and its attributes once they have gone by."""
+
+    def __init__(self, clip: Clip | Sequence[Row]) -> None:
+        if not isinstance(clip, Clip):
+            raise TypeError("HOG3D is computed from a video file, not from rows")
+        self.clip = clip
+        self.attributes: dict[str, float | int | str] = {}
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        from pipeline.video import decode
+
+        frames = 0
+        for block in decode(self.clip.path, colour="grey", frames=self.clip.frames, block_frames=_BLOCK_FRAMES):
+            frames += len(block.frames)
+            self.attributes = {"fps": block.fps, "frames": frames}
+            yield block.frames
+
+
+def _raw(config: HOG3DRows, dense: "Dense", clip: Clip | Sequence[Row]) -> Iterator[Row]:
+    from pipeline.clips import windows
+
+    grey, chosen = _Grey(clip), None
+    if config.sampled_frames is not None:
+        positions = len(windows(sum(map(len, grey)), dense.reach_frames, config.grid.stride_frames))
+        chosen = sample(positions, config.sampled_frames, config.seed)
+    starts, features = _spooled((starts, part.half()) for starts, part in dense(grey, chosen))
+    yield Row({"features": features, "start_frames": starts}, grey.attributes)
+
+
+def _projected(dense: "Dense", projections: "Projections", clip: Clip | Sequence[Row]) -> Iterator[Row]:
+    grey = _Grey(clip)
+    starts, features = _spooled((starts, projections(part)) for starts, part in dense(grey))
+    folds = {f"features-{fold}": features[:, number] for number, fold in enumerate(projections.folds)}
+    yield Row({**folds, "start_frames": starts}, grey.attributes)
+
+
+def _projected_rows(projections: "Projections", rows: Clip | Sequence[Row]) -> Iterator[Row]:
+    if isinstance(rows, Clip):
+        raise TypeError("hog3d with keep_raw reads rows of hog3d_raw, not a file")
+    for row in rows:
+        features = projections.of_rows(row.arrays["features"])[:, 0]
+        yield Row({"features": features, "start_frames": row.arrays["start_frames"]}, dict(row.attributes))
+
+
+def _spooled(pieces: "Iterable[tuple[np.ndarray, Tensor]]") -> tuple[np.ndarray, np.ndarray]:
+    """All first frames (time,), and all features in a temporary file that vanishes with the array."""
+    starts = []
+    with tempfile.TemporaryFile() as spool:
+        for some, part in pieces:
+            starts.append(some)
+            features = part.cpu().numpy()
+            spool.write(features.data)
+        spool.flush()
+        data = np.memmap(spool, features.dtype, mode="r")  # outlives the file's name and handle
+    return np.concatenate(starts), data.reshape(-1, *features.shape[1:])

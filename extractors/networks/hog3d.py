@@ -1,0 +1,116 @@
+"""HOG3D: Kläser, Marszałek, Schmid, *A Spatio-Temporal Descriptor Based on 3D-Gradients* (BMVC 2008), section 2.
+
+A box is cut into cells, a cell into sub-blocks. The mean gradient of each sub-block is quantised on the faces of a
+polyhedron, and a cell's histogram is the sum over its sub-blocks. Borders are rounded to whole pixels and frames.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from extractors.hog3d import Descriptor
+from extractors.networks.integral_video import IntegralVideo
+from extractors.networks.polyhedra import Quantiser
+from pipeline.errors import InputError
+
+_LEAST_GRADIENT = 0.1  # sum of the norms of a box's cells, below which it counts as empty
+_NORM_OFFSET = 0.02  # for each sub-block of a cell
+_CLIP = 0.25
+_GREY_LEVELS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Boxes of one size in every row at every column: borders (boxes, sub-blocks + 1) of each, int64."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+
+class Describer:
+    """Quantised gradients of any boxes."""
+
+    def __init__(self, config: Descriptor, device: str) -> None:
+        self.config = config
+        self.device = device
+        self.quantise = Quantiser(config.solid, config.orientation, device)
+
+    def lattice(self, tops: Sequence[float], lefts: Sequence[float], side: float, height: int, width: int) -> Lattice:
+        """Boxes of side ``side`` pixels, within frames of that size."""
+        parts = self.config.cells_xy * self.config.sub_blocks
+        rows, columns = (
+            np.clip(borders(np.asarray(starts), side, parts), 0, size)
+            for starts, size in ((tops, height), (lefts, width))
+        )
+        return Lattice(*(torch.from_numpy(places).to(self.device) for places in (rows, columns)))
+
+    def planes(self, frames: Tensor, ranges: np.ndarray, lattices: Sequence[Lattice]) -> Tensor:
+        """Histograms over ranges of frames (n, 2), summed over each cell's area: (n, boxes, cells_xy², bins).
+
+        frames: uint8 (time, height, width). Boxes are those of all lattices, row by row; cells are column by column.
+        """
+        slices = IntegralVideo(frames).slices(torch.from_numpy(ranges).to(self.device))
+        planes = []
+        for lattice in lattices:
+            vectors = slices.vectors(lattice.rows, lattice.columns)
+            shares = self.quantise(vectors.flatten(1).float().div_(_GREY_LEVELS))
+            planes.append(self._pooled(shares.unflatten(1, vectors.shape[1:])))
+        return torch.cat(planes, dim=1)
+
+    def descriptors(self, cells: Tensor) -> Tensor:
+        """Cells (n, cells_t, boxes, cells_xy², bins) to normalised descriptors (n, boxes, dims)."""
+        cells = cells.permute(0, 2, 3, 1, 4).contiguous()
+        norms = cells.square().sum(-1, keepdim=True).sqrt_()
+        filled = norms.sum((2, 3)) >= _LEAST_GRADIENT  # (n, boxes, 1)
+        if self.config.normalisation == "cell":
+            normalised = cells.div_(norms.add_(_NORM_OFFSET * self.config.sub_blocks**3)).flatten(2)
+        else:
+            normalised = F.normalize(F.normalize(cells.flatten(2), dim=2).clamp_(max=_CLIP), dim=2)
+        return normalised.mul_(filled)
+
+    def _pooled(self, shares: Tensor) -> Tensor:
+        """(bins, n, rows·cells_xy·sub_blocks, columns·cells_xy·sub_blocks) -> (n, rows·columns, cells_xy², bins)."""
+        cells, sub_blocks = self.config.cells_xy, self.config.sub_blocks
+        pooled: Tensor = shares.unflatten(2, (-1, sub_blocks)).sum(3).unflatten(3, (-1, sub_blocks)).sum(4)
+        pooled = pooled.unflatten(3, (-1, cells)).unflatten(2, (-1, cells))  # (bins, n, rows, iy, columns, ix)
+        return pooled.permute(1, 2, 4, 5, 3, 0).flatten(3, 4).flatten(1, 2)
+
+
+def borders(starts: np.ndarray, size: float, parts: int) -> np.ndarray:
+    """Borders (n, parts + 1) int64 of equal parts from each start on, rounded half away from zero."""
+    places = starts[:, None] + np.arange(parts + 1) * size / parts
+    return np.copysign(np.floor(np.abs(places) + 0.5), places).astype(np.int64)
+
+
+@torch.inference_mode()
+def describe_points(frames: np.ndarray, points: np.ndarray, config: Descriptor, device: str = "cpu") -> np.ndarray:
+    """Descriptors (n, dims) float32 of grey frames uint8 (time, height, width) at points (n, 5): x, y, t, σ, τ.
+
+    x, y, σ in pixels; t, τ in frames. Raises InputError where a point's box is not wholly inside the video.
+    """
+    describer = Describer(config, device)
+    length, height, width = frames.shape
+    described = []
+    for x, y, t, sigma, tau in np.asarray(points, np.float64).tolist():
+        side, duration = config.side_px(sigma), config.length_frames(tau)
+        left, top, start = x - side / 2, y - side / 2, t - duration / 2
+        inside = min(left, top, start) >= 0 and left + side <= width and top + side <= height
+        if not inside or start + duration >= length:
+            raise InputError(
+                f"the box of {side:g}x{side:g} pixels and {duration:g} frames around ({x:g}, {y:g}, {t:g}) is not "
+                f"inside {width}x{height} pixels and {length} frames; leave such points out"
+            )
+        (places,) = borders(np.array([start]), duration, config.cells_t * config.sub_blocks)
+        part = torch.from_numpy(frames[places[0] : places[-1] + 1]).to(device)
+        ranges = np.stack((places[:-1], places[1:]), axis=1) - places[0]
+        planes = describer.planes(part, ranges, [describer.lattice([top], [left], side, height, width)])
+        cells = planes.unflatten(0, (config.cells_t, config.sub_blocks)).sum(1)
+        described.append(describer.descriptors(cells[None])[0, 0].cpu().numpy())
+    return np.stack(described) if described else np.empty((0, config.dims), np.float32)

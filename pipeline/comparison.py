@@ -1,0 +1,170 @@
+"""How far two sets of features of the same videos are apart."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+Arrays = Mapping[str, np.ndarray]
+NUMBERS_AT_ONCE = 1 << 22
+"""So many numbers of an array are compared at a time, in float64."""
+
+
+class Rows:
+    """Arrays by video id, wherever they lie.
+
+    videos: ids of those that have rows; failed: why others have none; bare: one array a video, without a name of its
+    own, stands for ``features``, and of the other side only that is compared.
+    """
+
+    videos: frozenset[str]
+    failed: dict[str, str]
+    bare: bool
+
+    def read(self, video: str) -> list[Arrays]:
+        """The arrays of each variant, in order."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One array of one row on both sides; None where there is nothing to be measured.
+
+    Cosines are those of the steps along the first axis, each flattened; an array of one axis is a single step.
+    max_difference is absolute, and infinite where something is not finite on one side alone, or differently.
+    End-point errors are of optical flow, in px: their mean and 95th percentile over all pixels and steps.
+    not_finite: numbers that are NaN or infinite in A and in B. remark: why nothing could be compared.
+    """
+
+    video: str
+    variant: int | None = None
+    array: str = ""
+    remark: str = ""
+    mean_cosine: float | None = None
+    least_cosine: float | None = None
+    max_difference: float | None = None
+    mean_epe_px: float | None = None
+    epe95_px: float | None = None
+    not_finite: tuple[int, int] = (0, 0)
+
+    def within(self, tolerance: float) -> bool:
+        """Whether both sides are there, and no number differs by more."""
+        return not self.remark and (self.max_difference or 0.0) <= tolerance
+
+
+def compare(a: Rows, b: Rows, video: str) -> Iterator[Difference]:
+    """What there is to say of one video: a difference for each array of each variant."""
+    if video not in a.videos or video not in b.videos:
+        if remark := _absence(a, b, video):
+            yield Difference(video, remark=remark)
+        return
+    ours, theirs = ([with_flow(arrays) for arrays in side.read(video)] for side in (a, b))
+    for variant in range(max(len(ours), len(theirs))):
+        if variant >= len(ours) or variant >= len(theirs):
+            yield Difference(video, variant, remark=_only(variant < len(ours)))
+            continue
+        left, right = ours[variant], theirs[variant]
+        names = left.keys() & right.keys() if a.bare or b.bare else left.keys() | right.keys()
+        if not names:
+            held = f"{', '.join(sorted(left))} in A, and {', '.join(sorted(right))} in B"
+            yield Difference(video, variant, remark=f"no array of one name: {held}")
+        for name in sorted(names):
+            if name in left and name in right:
+                yield difference(left[name], right[name], video, variant, name)
+            else:
+                yield Difference(video, variant, name, _only(name in left))
+
+
+def difference(a: np.ndarray, b: np.ndarray, video: str, variant: int, name: str) -> Difference:
+    """Measure two arrays; of vectors of length zero the cosine is 1 where both are, and 0 where one is."""
+    if a.shape != b.shape:
+        return Difference(video, variant, name, f"shapes {a.shape} and {b.shape}")
+    if not {a.dtype.kind, b.dtype.kind} <= set("fiub"):
+        return Difference(video, variant, name, f"types {a.dtype} and {b.dtype}, not real numbers both")
+    flow = is_flow(name, a)
+    cosines, largest, errors, not_finite = [], 0.0, [], np.zeros(2, int)
+    steps = [side[None] if side.ndim < 2 else side for side in (a, b)]
+    width = math.prod(steps[0].shape[1:])
+    at_once = max(1, NUMBERS_AT_ONCE // max(1, width))
+    for start in range(0, len(steps[0]), at_once):
+        left, right = (_values(side[start : start + at_once], flow) for side in steps)
+        largest = max(largest, _largest(left, right))
+        not_finite += [np.count_nonzero(~np.isfinite(side)) for side in (left, right)]
+        cosines.append(_cosines(left.reshape(len(left), width), right.reshape(len(right), width)))
+        if flow:
+            with np.errstate(invalid="ignore"):
+                errors.append(np.hypot(*np.moveaxis(left - right, 1, 0)).ravel())
+    known = _finite(cosines)
+    apart = _finite(errors)
+    return Difference(
+        video, variant, name,
+        mean_cosine=float(known.mean()) if known.size else None,
+        least_cosine=float(known.min()) if known.size else None,
+        max_difference=largest,
+        mean_epe_px=float(apart.mean()) if apart.size else None,
+        epe95_px=float(np.percentile(apart, 95)) if apart.size else None,
+        not_finite=(int(not_finite[0]), int(not_finite[1])),
+    )  # fmt: skip
+
+
+def with_flow(arrays: Arrays) -> Arrays:
+    """A pair ``flow_x`` and ``flow_y``, each (time, height, width), as ``flow`` (time, 2, height, width)."""
+    pair = [arrays.get(f"flow_{axis}") for axis in "xy"]
+    x, y = pair
+    if "flow" in arrays or x is None or y is None or x.ndim != 3 or x.shape != y.shape or x.dtype != y.dtype:
+        return arrays
+    rest = {name: array for name, array in arrays.items() if name not in ("flow_x", "flow_y")}
+    return {**rest, "flow": np.stack((x, y), axis=1)}
+
+
+def is_flow(name: str, array: np.ndarray) -> bool:
+    """Whether an array is optical flow: ``flow`` (time, 2, height, width)."""
+    return name == "flow" and array.ndim == 4 and array.shape[1] == 2
+
+
+def dequantised(flow: np.ndarray) -> np.ndarray:
+    """Flow in px of the field's uint8, which is round((v + 20)·255/40) of v clipped to ±20 px (TSN's tools)."""
+    return flow * (40 / 255) - 20
+
+
+def _values(steps: np.ndarray, flow: bool) -> np.ndarray:
+    values = steps.astype(np.float64)
+    return dequantised(values) if flow and steps.dtype == np.uint8 else values
+
+
+def _largest(a: np.ndarray, b: np.ndarray) -> float:
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(a - b)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    apart = np.where(same, 0.0, np.where(np.isfinite(apart), apart, np.inf))
+    return float(apart.max(initial=0.0))
+
+
+def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(steps, dim) twice -> (steps,); NaN where a number is not finite."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # each by its largest number: squares neither overflow nor vanish
+        a, b = (side / np.maximum(np.abs(side).max(axis=1, initial=0.0, keepdims=True), 1e-300) for side in (a, b))
+        lengths = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+        cosines = np.einsum("ij,ij->i", a, b) / (lengths[0] * lengths[1])
+    zero = lengths[0] == 0, lengths[1] == 0
+    return np.where(zero[0] | zero[1], np.where(zero[0] & zero[1], 1.0, 0.0), np.clip(cosines, -1, 1))
+
+
+def _finite(parts: list[np.ndarray]) -> np.ndarray:
+    together = np.concatenate(parts) if parts else np.empty(0)
+    return together[np.isfinite(together)]
+
+
+def _absence(a: Rows, b: Rows, video: str) -> str:
+    """Why a video cannot be compared; "" where both sides failed on it alike."""
+    if video in a.failed and video in b.failed:
+        return ""
+    failed = [f"failed in {name}: {side.failed[video]}" for name, side in (("A", a), ("B", b)) if video in side.failed]
+    held = [name for name, side in (("A", a), ("B", b)) if video in side.videos]
+    return "; ".join([*(f"only in {name}" for name in held), *failed])
+
+
+def _only(in_a: bool) -> str:
+    return f"only in {'A' if in_a else 'B'}"

@@ -1,0 +1,31 @@
+"""Pages of HTML that stand alone: what every template may ask for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import drawings, tables
+
+
+def render(template: str, **given: Any) -> str:
+    """A page of a template in ``templates``; whatever is given is text to it unless it asks for a picture."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "plus_minus": tables.plus_minus,
+        "percent": tables.shown,
+        "signed": tables.signed,
+        "picture": Markup,
+        "styles": drawings.styles,
+    }
+    environment.tests["nested"] = lambda value: isinstance(value, Mapping | list | tuple)
+    environment.globals |= {"axis": drawings.TIMELINE, "motion": drawings.MOTION}
+    return environment.get_template(template).render(**given)

@@ -1,0 +1,83 @@
+"""Features by video id in files of a store or of other making, plain HDF5 and ``.npy``. They are only read."""
+
+import json
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import inspection
+from pipeline.comparison import Arrays, Rows
+from pipeline.errors import InputError
+
+BARE = "features"
+"""What an array is called that has no name of its own."""
+NAMED = frozenset((BARE, "scores", "start_frames", "flow", "flow_x", "flow_y"))
+"""Names of arrays that are no video's."""
+
+
+class Stored(Rows):
+    """The rows of some shards."""
+
+    def __init__(self, shards: Iterable[Path]) -> None:
+        found = {shard: inspection.contents([shard]) for shard in shards}
+        self.shards = {video: shard for shard, held in found.items() for video in held.keys}
+        self.videos = frozenset(self.shards)
+        self.failed = {video: failure.reason for held in found.values() for video, failure in held.failures.items()}
+        self.bare = False
+
+    def read(self, video: str) -> list[Arrays]:
+        return [row.arrays for row in inspection.read(self.shards[video], video)]
+
+
+class PlainFile(Rows):
+    """A HDF5 file with one data set a video, named by its id, or with a group a video that holds named arrays.
+
+    A group is a video's where its name is a known id, or where an array in it has one of the usual names.
+    """
+
+    def __init__(self, path: Path, known: Collection[str]) -> None:
+        self.path = path
+        self.places: dict[str, dict[str, str]] = {}
+        for place in inspection.datasets(path):
+            group, _, name = place.rpartition("/")
+            named = group in known or (group and place not in known and name in NAMED)
+            video, array = (group, name) if named else (place, BARE)
+            self.places.setdefault(video, {})[array] = place
+        self.videos = frozenset(self.places)
+        self.failed = {}
+        self.bare = all(place == video for video, arrays in self.places.items() for place in arrays.values())
+
+    def read(self, video: str) -> list[Arrays]:
+        return [{array: inspection.array(self.path, place) for array, place in self.places[video].items()}]
+
+
+class NpyFolder(Rows):
+    """A folder with ``<video id>.npy``, or with ``<video id>/<variant>/<array>.npy`` as ``kinescope export`` writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bare = False
+        self.places: dict[str, dict[int, dict[str, Path]]] = {}
+        for path in sorted(folder.rglob("*.npy")):
+            row = path.parent
+            if (row / "attributes.json").is_file() and row.name.isdecimal():
+                video, variant, array = row.parent.relative_to(folder).as_posix(), int(row.name), path.stem
+            else:
+                video, variant, array = path.relative_to(folder).with_suffix("").as_posix(), 0, BARE
+                self.bare = True
+            self.places.setdefault(video, {}).setdefault(variant, {})[array] = path
+        self.videos = frozenset(self.places)
+        failures = folder / "failures.json"
+        noted = json.loads(failures.read_text(encoding="utf-8")) if failures.is_file() else {}
+        self.failed = {video: str(failure["reason"]) for video, failure in noted.items()}
+
+    def read(self, video: str) -> list[Arrays]:
+        variants = sorted(self.places[video].items())
+        return [{name: _loaded(path) for name, path in arrays.items()} for _, arrays in variants]
+
+
+def _loaded(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is damaged, or no .npy file of numbers ({error})") from None

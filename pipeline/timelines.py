@@ -1,0 +1,29 @@
+"""Clips on their axis of time: the drawings that stand under a strip of each one's frames."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipeline import drawings
+from pipeline.traces import Clip
+
+
+class Timeline(NamedTuple):
+    """One clip with its drawings: ``motions`` by the name of the dRNN; "" where no network has a trace of the clip."""
+
+    clip: Clip
+    motions: dict[str, str]
+    probabilities: str
+
+
+def drawn(clips: Sequence[Clip], networks: Sequence[str]) -> list[Timeline]:
+    """Each clip; networks: the names of all, in the order of their styles."""
+    return [_drawn(f"clip-{place}", clip, networks) for place, clip in enumerate(clips)]
+
+
+def _drawn(name: str, clip: Clip, networks: Sequence[str]) -> Timeline:
+    moving = [network for network in networks if network in clip.traces and clip.traces[network].norms is not None]
+    motions = {
+        network: drawings.motion(f"{name}-motion-{place}", clip, network) for place, network in enumerate(moving)
+    }
+    probabilities = drawings.probabilities(f"{name}-probabilities", clip, networks) if clip.traces else ""
+    return Timeline(clip, motions, probabilities)

@@ -1,0 +1,126 @@
+"""Two sets of features side by side, told to people: ``kinescope compare``."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline import inspection
+from pipeline.comparison import Difference, Rows, compare
+from pipeline.errors import InputError
+from pipeline.row_files import NpyFolder, PlainFile, Stored
+from tasks.lines import table
+from tasks.shelves import as_shelf, rows_file
+
+HEADER = ("video", "variant", "array", "cosine", "least", "max difference", "EPE px", "95 %", "not finite", "")
+SUMMARY = ("array", "rows", "cosine", "least", "max difference", "EPE px", "95 %")
+
+
+def differences(a: Path, b: Path) -> list[Difference]:
+    """Of each video, variant and array. Raises InputError where a side has no features, or the two no video in common.
+
+    Each is a stage's folder, its index or a shard; a HDF5 file with a data set or group a video; or a folder of .npy.
+    """
+    first = rows_at(a, frozenset())
+    second = rows_at(b, first.videos)
+    if isinstance(first, PlainFile):
+        first = rows_at(a, second.videos)
+    for path, side in ((a, first), (b, second)):
+        if not side.videos:
+            raise InputError(f"{path} holds no video's features: {FORMS}")
+    if not first.videos & second.videos:
+        examples = f"such as {min(first.videos)!r}, and {min(second.videos)!r}"
+        raise InputError(f"no video is both in {a} and in {b}: their ids are {examples}; the same names are needed")
+    videos = sorted({*first.videos, *second.videos, *first.failed, *second.failed})
+    shown = tqdm(videos, desc="compare", unit="video", disable=None)
+    return [one for video in shown for one in compare(first, second, video)]
+
+
+FORMS = (
+    "a stage of an extractor, its index.h5 or a shard, a HDF5 file with a data set or a group a video, "
+    "or a folder of <video id>.npy is needed"
+)
+
+
+def rows_at(path: Path, known: Collection[str]) -> Rows:
+    """What lies at a path; ``known`` are ids of videos, by which a plain file's groups are told from its videos."""
+    if (shelf := as_shelf(path)) is not None:
+        index = shelf.folder / "index.h5"
+        return Stored(inspection.linked(index) if index.exists() else shelf.shards or [rows_file(path)])
+    if path.is_dir():
+        return NpyFolder(path)
+    if path.suffix not in (".h5", ".hdf5"):
+        raise InputError(f"{path} holds no video's features: {FORMS}")
+    return Stored(inspection.linked(path)) if inspection.is_sealed(path) else PlainFile(path, known)
+
+
+def told(found: Sequence[Difference], tolerance: float, top: int) -> Iterator[str]:
+    """Lines: what differs, the worst first and no more than ``top``; a summary of each array; how many differ."""
+    apart = sorted((one for one in found if not one.within(tolerance)), key=_badness)
+    if apart[:top]:
+        yield from _filled([HEADER, *map(_cells, apart[:top])])
+        if len(apart) > top:
+            yield f"… and {len(apart) - top} more: --top {len(apart)} lists them all"
+        yield ""
+    compared = [one for one in found if not one.remark]
+    names = sorted({one.array for one in compared})
+    if names:
+        yield from _filled([SUMMARY, *(_summary([one for one in compared if one.array == name]) for name in names)])
+    yield _verdict(found, apart, tolerance)
+
+
+def _filled(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Aligned lines of the columns that say anything below their heads."""
+    told = [place for place in range(len(rows[0])) if any(row[place] for row in rows[1:])]
+    return table([[row[place] for place in told] for row in rows], indent="")
+
+
+def _badness(one: Difference) -> tuple[bool, float, float, str]:
+    least = 1.0 if one.least_cosine is None else one.least_cosine
+    return not one.remark, -(one.max_difference or 0.0), least, one.video
+
+
+def _cells(one: Difference) -> tuple[str, ...]:
+    variant = "" if one.variant is None else str(one.variant)
+    not_finite = " / ".join(map(str, one.not_finite)) if any(one.not_finite) else ""
+    return one.video, variant, one.array, *_figures(one), not_finite, one.remark
+
+
+def _figures(one: Difference) -> tuple[str, ...]:
+    cosines = ["" if value is None else f"{value:.6f}" for value in (one.mean_cosine, one.least_cosine)]
+    others = (one.max_difference, one.mean_epe_px, one.epe95_px)
+    return *cosines, *("" if value is None else f"{value:.4g}" for value in others)
+
+
+def _summary(rows: Sequence[Difference]) -> tuple[str, ...]:
+    """Means of means, and the worst of the rest."""
+
+    def known(field: str) -> list[float]:
+        return [value for one in rows if (value := getattr(one, field)) is not None]
+
+    means = [known("mean_cosine"), known("mean_epe_px")]
+    over_all = Difference(
+        "",
+        mean_cosine=math.fsum(means[0]) / len(means[0]) if means[0] else None,
+        least_cosine=min(known("least_cosine"), default=None),
+        max_difference=max(known("max_difference"), default=None),
+        mean_epe_px=math.fsum(means[1]) / len(means[1]) if means[1] else None,
+        epe95_px=max(known("epe95_px"), default=None),
+    )
+    return rows[0].array, str(len(rows)), *_figures(over_all)
+
+
+def _verdict(found: Sequence[Difference], apart: Sequence[Difference], tolerance: float) -> str:
+    whole = [one.remark for one in apart if one.variant is None]
+    only = [sum(remark.startswith(f"only in {side}") for remark in whole) for side in "AB"]
+    compared, differing = (sum(not one.remark for one in some) for some in (found, apart))
+    by = f" by more than {tolerance:g}" if tolerance else ""
+    parts = [
+        f"{len({one.video for one in found if one.variant is not None})} videos in both",
+        *(f"{count} only in {side}" for side, count in zip("AB", only, strict=True) if count),
+        f"{compared} arrays compared",
+        f"{differing or 'none'} differ{by}",
+    ]
+    unmatched = len(apart) - differing - len(whole)
+    return ", ".join([*parts, *([f"{unmatched} on one side alone or of other shapes"] if unmatched else [])])

@@ -1,0 +1,106 @@
+"""What the trained networks of an experiment's first run say of a few clips, step by step, and their feature maps."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from extractors.convnet3d import WINDOW_FRAMES, ConvNet3D
+from pipeline.clips import resample
+from pipeline.feature_maps import FirstMaps
+from pipeline.feature_maps import pictures as over_frame
+from pipeline.store import Store
+from pipeline.thumbnails import TIMELINE
+from pipeline.traces import Clip, Trace, choose
+from tasks.features import FitExtractor, extract
+from tasks.index import fold, library
+from tasks.rows import labels
+from tasks.thumbnails import modality, pictures
+from tasks.training import Predict
+
+if TYPE_CHECKING:
+    from tasks.evaluation import Evaluate
+
+
+def clips(evaluation: "Evaluate") -> tuple[Clip, ...]:
+    """The chosen clips with the traces of all streams whose networks have any; none where no stream's has."""
+    dataset = evaluation.recipe.dataset
+    chosen = _chosen(evaluation)
+    found: dict[str, dict[str, Trace]] = {video: {} for video in chosen}
+    extents: dict[str, tuple[int, float | None]] = {}
+    for prediction in evaluation.predictions(*evaluation.runs[0]):
+        for video, trace in _traces(prediction, chosen):
+            found[video][prediction.stream.title] = trace
+            attributes = Store(prediction.features.path()).read(video, arrays=()).attributes
+            fps = float(attributes["fps"]) if "fps" in attributes else extents.get(video, (0, None))[1]
+            extents[video] = int(attributes["frames"]), fps
+    if not extents:
+        return ()
+    strips = pictures(dataset, extents, modality(evaluation.recipe.streams), TIMELINE)
+    return tuple(
+        Clip(video, _label(evaluation, video), *extents[video], strips[video], traces)
+        if traces
+        else Clip(video, _label(evaluation, video))
+        for video, traces in found.items()
+    )
+
+
+def feature_maps(evaluation: "Evaluate") -> dict[str, tuple[FirstMaps, ...]]:
+    """By the stream's name, the maps of the chosen clips of each 3D-ConvNet, those of several streams once.
+
+    Of each clip those of the window whose scores are best for its class.
+    """
+    made: dict[str, tuple[FirstMaps, ...]] = {}
+    seen: list[ConvNet3D] = []
+    for prediction in evaluation.predictions(*evaluation.runs[0]):
+        extractor = prediction.stream.extractor
+        if isinstance(extractor, ConvNet3D) and extractor not in seen:
+            seen.append(extractor)
+            made[prediction.stream.title] = tuple(_first_maps(evaluation, extractor, prediction))
+    return {name: maps for name, maps in made.items() if maps}
+
+
+def _chosen(evaluation: "Evaluate") -> tuple[str, ...]:
+    dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
+    return choose(labels(library(dataset)), fold(dataset, number).test)
+
+
+def _label(evaluation: "Evaluate", video: str) -> str:
+    indexed = library(evaluation.recipe.dataset)
+    return indexed.listing.classes[labels(indexed)[video][0]]
+
+
+def _traces(prediction: Predict, chosen: Sequence[str]) -> Iterator[tuple[str, Trace]]:
+    """Of those that have rows, in their order."""
+    store = Store(prediction.features.path())
+    usable = [video for video in chosen if store.variants(video)]
+    if not usable:
+        return
+    examples, _ = prediction.sequences(usable, variants=1)
+    known = labels(library(prediction.dataset))
+    network = prediction.network(examples.inputs[0].shape[1])
+    for (inputs, _), video in zip(examples, usable, strict=True):
+        traced = network.eval().trace(torch.from_numpy(inputs))
+        if traced is not None:
+            starts = store.read(video, arrays=["start_frames"]).arrays["start_frames"]
+            seen = starts[resample(len(starts), len(inputs))]  # as the sequence was, or as it is
+            norms = None if traced.norms is None else traced.norms.numpy()
+            probability = traced.logits.softmax(dim=1)[:, known[video][0]].numpy()
+            yield video, Trace(seen, probability, norms)
+
+
+def _first_maps(evaluation: "Evaluate", extractor: ConvNet3D, prediction: Predict) -> Iterator[FirstMaps]:
+    from extractors.networks.convnet3d import first_maps, load
+
+    dataset, number = prediction.dataset, prediction.fold
+    network = load(FitExtractor(dataset=dataset, extractor=extractor, fold=number).path(), "cpu")
+    boxes, rows = Store(extract(dataset, extractor.upstream, number).path()), Store(prediction.features.path())
+    for video in filter(rows.variants, _chosen(evaluation)):
+        windows = rows.read(video, arrays=["scores", "start_frames"]).arrays
+        shares = torch.from_numpy(windows["scores"]).softmax(dim=1)[:, labels(library(dataset))[video][0]]
+        start = int(windows["start_frames"][shares.argmax()])
+        whole = boxes.read(video, arrays=["cuboid"], part=slice(start, start + WINDOW_FRAMES))
+        window = whole.arrays["cuboid"].astype(np.float32)
+        frame = start + WINDOW_FRAMES // 2
+        yield FirstMaps(video, _label(evaluation, video), frame, over_frame(*first_maps(network, window)))
