@@ -142,13 +142,13 @@ class Evaluate(Root):
         self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
 
     def stages(self) -> list[Stage]:
-        """All that the report reads: features and what was fitted for them, curves of the training, scores."""
+        """All that the report reads, each once: features, what was fitted for them, curves of the training, scores."""
         predictions = [stage for run in self.runs for stage in self.predictions(*run)]
         results = [stage for run in self.runs for stage in self.results(*run)]
-        features = [stage.features for stage in predictions]
+        features = dict.fromkeys(stage.features for stage in predictions)  # which runs may share
         fitted = [fit for stage in features for fit in stage.fitting().values()]
         learnt = [needed for stage in predictions for needed in (*stage.reduction(), *stage.training())]
-        return [*features, *self.mapped(), *fitted, *learnt, *predictions, *results]
+        return list(dict.fromkeys([*features, *self.mapped(), *fitted, *learnt, *predictions, *results]))
 
     def mapped(self) -> list[Stage]:
         """The frames that feature maps of the first run's 3D-ConvNets are drawn from."""

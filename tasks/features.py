@@ -242,7 +242,8 @@ class FitExtractor(Stage):
         checkpoint.unlink(missing_ok=True)
 
     def _components(self) -> tuple[dict[str, Any], dict[str, str]]:
-        rows, upstream = self.requires().keyed, self.requires().extractor.name
+        source = self.requires()
+        rows, upstream = source.keyed, source.extractor.name
         trained_on = rows_digest(rows, library(self.dataset), fold(self.dataset, self.fold).train)
         return self.network.significant(weights_digest), {upstream: rows.fingerprint, "train videos": trained_on}
 

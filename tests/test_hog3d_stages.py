@@ -75,6 +75,12 @@ def test_hog3d_is_computed_twice_however_many_trials_there_are(run: Run, ran: Co
     evaluation = run(3, 3)
     assert (ran["hog3d_raw"], ran["hog3d"], ran["FitExtractor"]) == (1, 1, 3)
     assert len({stage(evaluation, trial).folder for trial in range(3)}) == 1
+    assert Counter(needed.task_family for needed in evaluation.stages()) == {
+        "Extract": 1,
+        "FitExtractor": 3,
+        "Train": 3,
+        "Predict": 3,
+    }
     store = Store(stage(evaluation, 0).path())
     arrays = store.read(store.ids()[0]).arrays
     assert arrays.keys() == {"features-trial-1", "features-trial-2", "features-trial-3", "start_frames"}
