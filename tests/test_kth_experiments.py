@@ -12,7 +12,10 @@ import pytest
 from luigi.configuration import get_config
 
 import tasks
-from tasks.experiment import BUNDLED, bundled
+from extractors.hog3d import HOG3D
+from sequence_models.consensus import Consensus
+from sequence_models.lstm import LSTM
+from tasks.experiment import BUNDLED, bundled, load_experiment
 
 EXPERIMENTS = [name for name in bundled() if name.startswith("kth")]
 SHORTENED = {
@@ -53,6 +56,25 @@ def test_every_row_of_the_two_papers_has_its_experiment() -> None:
     recurrent = [f"kth{form}-{model}" for form in (1, 2) for model in ("lstm", "drnn1", "drnn2")]
     baccouche = [f"kth{form}-convnet3d-{model}" for form in (1, 2) for model in ("vote", "lstm")]
     assert set(EXPERIMENTS) == {*recurrent, *baccouche, "kth2-harris3d-lstm"}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_sizes_are_those_of_the_papers(name: str) -> None:
+    recipe = load_experiment(name)
+    ((extractor, model),) = [(stream.extractor, stream.model) for stream in recipe.streams]
+    assert (recipe.dataset.form, recipe.dataset.protocol, recipe.dataset.trials) == (name[:4], "trials", 5)
+    if isinstance(extractor, HOG3D):
+        assert (extractor.descriptor.dims, extractor.dims) == (1000, 450)
+        assert (model.order, model.state, model.readout) == (
+            {"lstm": 0, "drnn1": 1, "drnn2": 2}[name[5:]],
+            300,
+            "literal",
+        )
+        assert (model.fit.epochs, model.fit.lr) == (50, 1e-4)
+    elif isinstance(model, LSTM):
+        assert (model.hidden, model.layers, model.forget_gate, model.decision) == (50, 1, False, "mean")
+    else:
+        assert model == Consensus(rule="vote")
 
 
 @pytest.mark.slow
