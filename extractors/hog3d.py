@@ -172,7 +172,7 @@ class HOG3D(Extractor):
         projections = Projections(states, device)
         if self.keep_raw:
             return partial(_projected_rows, projections)
-        return partial(_projected, Dense(self.descriptor, self.grid, device), projections)
+        return partial(_projected, self, Dense(self.descriptor, self.grid, device), projections)
 
 
 class _Grey:
@@ -205,10 +205,10 @@ def _raw(config: HOG3DRows, dense: "Dense", clip: Clip | Sequence[Row]) -> Itera
     yield Row({"features": features, "start_frames": starts}, grey.attributes)
 
 
-def _projected(dense: "Dense", projections: "Projections", clip: Clip | Sequence[Row]) -> Iterator[Row]:
+def _projected(config: HOG3D, dense: "Dense", projections: "Projections", clip: Clip | Sequence[Row]) -> Iterator[Row]:
     grey = _Grey(clip)
     starts, features = _spooled((starts, projections(part)) for starts, part in dense(grey))
-    folds = {f"features-{fold}": features[:, number] for number, fold in enumerate(projections.folds)}
+    folds = {config.array("features", fold): features[:, number] for number, fold in enumerate(projections.folds)}
     yield Row({**folds, "start_frames": starts}, grey.attributes)
 
 
