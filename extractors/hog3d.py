@@ -127,7 +127,8 @@ class HOG3D(Extractor):
     """Dense HOG3D reduced by PCA, the input of the dRNN: Veeriah, Zhuang, Qi (ICCV 2015).
 
     PCA is fitted to some positions of each training video, drawn at random. ``features (time, dims)`` are float32;
-    positions, order of time and errors are those of ``hog3d_raw``, and memory is bounded as there.
+    positions, order of time and errors are those of ``hog3d_raw``, and memory is bounded as there, but for
+    ``keep_raw``, with which a clip's raw rows are read whole.
 
     Without ``keep_raw`` a video is computed twice, however many folds there are: once for the samples, and once
     projected for all folds, ``features-<fold name>`` each. With it, all raw rows are kept and projected fold by fold.

@@ -268,11 +268,13 @@ def _json(value: Mapping[str, Any]) -> str:
 def _write_row(group: h5py.Group, key: str, source_digest: str, row: Row) -> None:
     for name, array in row.arrays.items():
         array = np.asarray(array)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
+        # part by part: what lies in a file may be larger than the memory
+        parts = (array[first : first + rows] for first in range(0, len(array), rows))
+        if array.dtype.kind == "f" and not all(np.isfinite(part).all() for part in parts):
             reason = f"{name} came out as NaN or infinity, or too large for {array.dtype}"
             raise UnusableVideo(reason, int(row.attributes.get("frames", 0)))
         if array.size:
-            rows = max(1, CHUNK_BYTES * len(array) // array.nbytes)
             group.create_dataset(name, data=array, chunks=(min(rows, len(array)), *array.shape[1:]), fletcher32=True)
         else:
             group.create_dataset(name, data=array)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -90,6 +91,15 @@ def test_a_wrong_number_of_rows_or_a_nan_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UnusableVideo, match="features came out as NaN"):
         journal.write(keys("a"), [broken])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_that_lies_in_a_file_is_not_read_into_memory(tmp_path: Path) -> None:
+    features = np.lib.format.open_memmap(tmp_path / "features.npy", "w+", np.float16, (400, 56_000))
+    tracemalloc.start()
+    Journal(tmp_path / "journal").write(keys("a"), [Row({"features": features})])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < features.nbytes / 10
 
 
 def test_sealing_without_a_row_fails_and_leaves_no_shard(tmp_path: Path) -> None:
