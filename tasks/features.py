@@ -42,9 +42,10 @@ class ExtractionStage(Stage):
     @property
     def keyed(self) -> Keyed:
         """Fingerprint and row keys."""
-        source, extractor = self.source(), self.extractor
+        source, extractor, fitting = self.source(), self.extractor, self.fitting()
         inputs = [source.fingerprint] if source else []
-        inputs += [stage.fingerprint for stage in self.fitting().values()]
+        inputs += [stage.fingerprint for stage in fitting.values()]
+        inputs += fitting if extractor.joint else ()  # the folds' names, which such rows bear
         name = fingerprint("extract", extractor.significant(weights_digest), inputs)
         return keyed(library(self.dataset), extractor.reads, extractor.variants, name, source and source.keyed)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import luigi
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from luigi.configuration import get_config
 
 import tasks
+from data.protocols import drawn
 from pipeline.reducer import load_reducer, project
 from pipeline.store import Store
-from tasks.features import Extract
+from tasks.features import Extract, extract
 from tasks.index import fold
 
 RECIPE = """
@@ -85,6 +87,19 @@ def test_hog3d_is_computed_twice_however_many_trials_there_are(run: Run, ran: Co
     arrays = store.read(store.ids()[0]).arrays
     assert arrays.keys() == {"features-trial-1", "features-trial-2", "features-trial-3", "start_frames"}
     assert not np.array_equal(arrays["features-trial-1"], arrays["features-trial-2"])
+
+
+def test_the_same_folds_by_other_names_have_rows_of_their_own(run: Run) -> None:
+    recipe = run(3, 3).recipe
+    subjects = ["person01", "person02", "person03"]
+    in_order = next(seed for seed in count() if [drawn(subjects, seed, trial)[0] for trial in (1, 2, 3)] == subjects)
+    rows = [
+        extract(recipe.dataset.model_copy(update=protocol), recipe.streams[0].extractor, 0)
+        for protocol in ({"protocol_seed": in_order}, {"protocol": "leave_one_out"})
+    ]
+    projections = [[fit.fingerprint for fit in stage.fitting().values()] for stage in rows]
+    assert projections[0] == projections[1]
+    assert rows[0].fingerprint != rows[1].fingerprint
 
 
 def test_another_trial_fits_one_more_projection_and_no_more_samples(run: Run, ran: Counter[str]) -> None:
