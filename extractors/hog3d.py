@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from extractors.base import Clip, Extraction, Extractor, Row
 from extractors.projection import FittedProjection, sample
 from pipeline.config import Config
+from pipeline.reducer import PCA
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,7 +151,7 @@ class HOG3D(Extractor):
 
     @property
     def fitted(self) -> FittedProjection:
-        return FittedProjection(dims=self.dims, sampled_frames=self.sampled_frames, seed=self.seed)
+        return FittedProjection(pca=PCA(dims=self.dims), sampled_frames=self.sampled_frames, seed=self.seed)
 
     @property
     def fitted_on(self) -> HOG3DRows:

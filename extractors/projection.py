@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from extractors.base import FittedNetwork, Labelled
+from pipeline.reducer import PCA, fit_pca
 
 if TYPE_CHECKING:
     import torch
@@ -17,23 +18,22 @@ if TYPE_CHECKING:
 class FittedProjection(FittedNetwork):
     """PCA of the ``features`` of the training videos' rows; of each row some positions, drawn at random."""
 
-    dims: PositiveInt
+    pca: PCA
     sampled_frames: PositiveInt
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
         """What ``fit_pca`` finds, by name; there is nothing to draw as curves.
 
-        Raises InputError where the rows do not hold ``dims`` components, or differ in width.
+        Raises InputError where the rows do not hold so many components, or differ in width.
         """
         import torch
         from tqdm import tqdm
 
         from pipeline.fit import Curves
-        from pipeline.reducer import PCA, fit_pca
 
         rows = (row.arrays["features"] for row in tqdm(material.rows, desc="PCA", unit="row", disable=None))
         samples = (features[sample(len(features), self.sampled_frames, self.seed)] for features in rows)
-        state = fit_pca(samples, PCA(dims=self.dims))
+        state = fit_pca(samples, self.pca)
         return {name: torch.from_numpy(array) for name, array in state.items()}, Curves()
 
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 from contracts import COARSE, VIDEO
 from safetensors.torch import save_file
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA as ExactPCA
 
 from extractors.base import Clip, Labelled, Row
 from extractors.hog3d import HOG3D, Grid, HOG3DRows
 from extractors.projection import FittedProjection, sample
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.fit import Curves
+from pipeline.reducer import PCA
 
 CLIPS = [Clip(VIDEO, (start, start + 30)) for start in range(0, 60, 6)]
 FOLDS = {"a": CLIPS[:6], "b": CLIPS[4:]}
@@ -86,7 +87,7 @@ def test_one_pass_projects_for_all_folds_as_exact_pca_does(tmp_path: Path) -> No
     described = raw(clip).arrays["features"].astype(np.float64)
     for fold, clips in FOLDS.items():
         samples = np.concatenate([raw(one, sampled_frames=8).arrays["features"] for one in clips])
-        exact = PCA(6, svd_solver="full").fit(samples.astype(np.float64))
+        exact = ExactPCA(6, svd_solver="full").fit(samples.astype(np.float64))
         found, expected = row.arrays[f"features-{fold}"], exact.transform(described)
         assert found.dtype == np.float32
         signs = np.sign((found * expected).sum(axis=0))
@@ -114,19 +115,29 @@ def test_kept_raw_rows_lead_to_the_same_features_fold_by_fold(tmp_path: Path) ->
 
 def test_the_share_of_energy_is_kept_with_the_components(tmp_path: Path) -> None:
     material = Labelled([raw(clip) for clip in CLIPS], [0] * len(CLIPS), 1)
-    state, _ = FittedProjection(dims=6, sampled_frames=8).train(material, device="cpu", checkpoint=tmp_path / "c")
+    state, _ = FittedProjection(pca=PCA(dims=6), sampled_frames=8).train(
+        material, device="cpu", checkpoint=tmp_path / "c"
+    )
     samples = np.concatenate([raw(clip, sampled_frames=8).arrays["features"] for clip in CLIPS]).astype(np.float64)
     assert float(state["energy"]) == pytest.approx(
-        PCA(6, svd_solver="full").fit(samples).explained_variance_ratio_.sum()
+        ExactPCA(6, svd_solver="full").fit(samples).explained_variance_ratio_.sum()
     )
     assert state["components"].shape == (6, 480)
     assert state["components"].dtype == torch.float32
 
 
+def test_what_is_fitted_is_another_when_pca_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = HOG3D().fitted.significant(str)
+    monkeypatch.setattr(PCA, "version", PCA.version + 1)
+    assert HOG3D().fitted.significant(str) != before
+
+
 def test_what_does_not_fit_together_is_said(tmp_path: Path) -> None:
     rows = [Row({"features": np.zeros((4, width), np.float16)}) for width in (480, 320)]
     with pytest.raises(InputError, match="480 dimensions, and of others with 320: all rows must have"):
-        FittedProjection(dims=2, sampled_frames=4).train(Labelled(rows, [0, 0], 1), device="cpu", checkpoint=tmp_path)
+        FittedProjection(pca=PCA(dims=2), sampled_frames=4).train(
+            Labelled(rows, [0, 0], 1), device="cpu", checkpoint=tmp_path
+        )
     config = HOG3D(**COARSE, dims=2)
     states = {"a": fitted(config, CLIPS[:2], tmp_path / "a")}
     wider = config.model_copy(update={"grid": Grid(stride_px=50, scales=2)})
