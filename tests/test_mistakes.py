@@ -212,10 +212,13 @@ def test_too_many_failures_come_after_the_table(material: Path, tmp_path: Path) 
     assert "Traceback" not in answered.stderr
 
 
-def test_a_luigi_cfg_with_one_setting_is_enough(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "arguments"), [(KINESCOPE, ["run"]), (LUIGI, ["--module", "tasks", "Evaluate", "--experiment"])]
+)
+def test_a_luigi_cfg_with_one_setting_is_enough(tmp_path: Path, code: str, arguments: list[str]) -> None:
     (tmp_path / "luigi.cfg").write_text(f"[kinescope]\nstore = {tmp_path / 'mine'}\n")
     environment = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
-    command = [sys.executable, "-c", KINESCOPE, "run", recipe(tmp_path, root="nowhere")]
+    command = [sys.executable, "-c", code, *arguments, recipe(tmp_path, root="nowhere")]
     answered = subprocess.run(
         command,
         capture_output=True,
