@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import video
 from pipeline.errors import lacks_space
+from tasks.base import explained
 
 ROOT = Path(__file__).parent.parent
 KINESCOPE = "from tasks.command import app; app()"
@@ -229,6 +230,15 @@ def test_a_luigi_cfg_with_one_setting_is_enough(tmp_path: Path, code: str, argum
         timeout=60,  # without the project's own settings luigi looks for a scheduler for minutes
     )
     check(answered, "the data root of 'folder' is no folder")
+
+
+def test_a_lack_of_memory_is_told_in_a_sentence() -> None:
+    with pytest.raises(MemoryError) as caught:
+        np.empty(1 << 44)
+    sentence = explained(caught.value)
+    assert sentence is not None
+    assert sentence.startswith("not enough memory: Unable to allocate 128. TiB")
+    assert (explained(MemoryError()) or "").startswith("not enough memory; free some")
 
 
 def test_a_lack_of_space_is_recognised_however_it_is_told() -> None:
