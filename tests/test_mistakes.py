@@ -213,6 +213,21 @@ def test_too_many_failures_come_after_the_table(material: Path, tmp_path: Path) 
     assert "Traceback" not in answered.stderr
 
 
+def test_a_test_half_without_a_usable_video_is_all_wrong_and_no_reason_to_stop(material: Path, tmp_path: Path) -> None:
+    spoilt = material / "skeletons" / "a" / "spoilt.txt"
+    spoilt.write_text("1 2 3 4\n")
+    rows = [f"{label}/{number}.txt,{label},train" for label in "ab" for number in range(3)]
+    manifest = material / "skeletons" / "manifest.csv"
+    manifest.write_text("\n".join(["path,label,split", *rows, "a/spoilt.txt,a,test\n"]))
+    answered = answer(KINESCOPE, "run", recipe(material, root="skeletons"), folder=tmp_path)
+    manifest.unlink()
+    spoilt.unlink()
+    assert answered.returncode == 30, answered.stderr
+    assert "skeleton + drnn          0.00" in answered.stdout
+    assert "videos that could not be used: 1, and max_failed_videos in [kinescope] allows 0" in answered.stderr
+    assert "Traceback" not in answered.stderr
+
+
 @pytest.mark.parametrize(
     ("code", "arguments"), [(KINESCOPE, ["run"]), (LUIGI, ["--module", "tasks", "Evaluate", "--experiment"])]
 )
