@@ -59,6 +59,8 @@ def fit_pca(batches: Iterable[np.ndarray], config: PCA) -> dict[str, np.ndarray]
         moments.add(batch)
     if moments is None or moments.samples < 2:
         raise InputError("PCA needs at least 2 samples")
+    if config.dims and config.dims >= moments.samples:  # before a long decomposition finds out
+        raise _too_few(config.dims, moments.samples, moments.samples - 1)
     return _state(moments, config)
 
 
@@ -214,7 +216,15 @@ def _moments(batch: np.ndarray, config: PCA) -> Moments:
         return Scatter(dim)
     if config.dims is None:
         raise InputError(f"PCA by energy reaches to {COVARIANCE_DIMS} dimensions, not {dim}; give dims")
+    if config.dims > dim:
+        raise InputError(f"PCA to {config.dims} dimensions: the samples have {dim}; give fewer dims")
     return Leading(dim, 2 * config.dims, np.result_type(batch, np.float32))
+
+
+def _too_few(dims: int, samples: int, rank: int) -> InputError:
+    return InputError(
+        f"PCA to {dims} dimensions: {samples} samples vary in {rank} at most; give fewer dims, or more samples"
+    )
 
 
 def _state(moments: Moments, config: PCA) -> dict[str, np.ndarray]:
@@ -226,9 +236,7 @@ def _state(moments: Moments, config: PCA) -> dict[str, np.ndarray]:
     # rounding may miss a share of 1: then all directions along which the samples vary are kept
     dims = config.dims or min(int(np.searchsorted(shares, config.energy or 1)) + 1, rank)
     if not 0 < dims <= rank:
-        raise InputError(
-            f"PCA to {dims} dimensions: {moments.samples} samples vary in {rank}; give fewer, or more samples"
-        )
+        raise _too_few(dims, moments.samples, rank)
     variances, components = extents[:dims] / (moments.samples - 1), directions[:dims].astype(np.float32, order="C")
     scales = np.sign(np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1))
     components *= scales / np.sqrt(variances)[:, None] if config.whiten else scales

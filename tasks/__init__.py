@@ -3,7 +3,7 @@
 import logging
 import multiprocessing
 
-from tasks import leftovers, processes  # noqa: F401 (luigi's events are their doors)
+from tasks import leftovers, processes, settings  # noqa: F401 (luigi's events are the first two's doors)
 from tasks.base import OneSentence
 from tasks.evaluation import Evaluate, EvaluateAll, Fuse
 from tasks.features import Extract, ExtractShard, FitExtractor
@@ -26,6 +26,7 @@ __all__ = [
     "Train",
 ]
 
+settings.complete()  # ``luigi --module tasks`` asks for its own after this import, and ``kinescope`` passes here too
 # A worker forked from luigi's own process would inherit its threads, and one that starts from nothing imports torch for
 # seconds: workers are forked from a server that has imported everything and done nothing.
 multiprocessing.set_start_method("forkserver", force=True)

@@ -162,6 +162,9 @@ def explained(error: BaseException) -> str | None:
         return str(error)
     if lacks_space(error):
         return f"no space left on {settings.store()}: free some and run again; what was journaled is kept"
+    if isinstance(error, MemoryError):
+        said = f": {error}" if str(error) else ""
+        return f"not enough memory{said}; free some, or ask for less, and run again; what was journaled is kept"
     if isinstance(error, OSError) and _unfit(error):
         return f"{error.filename}: {error.strerror}; the store in [kinescope] must be a folder that can be written"
     if isinstance(error, luigi.parameter.MissingParameterException):

@@ -1,12 +1,10 @@
 """The console script ``kinescope``."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from luigi.configuration import add_config_path
 from typer.core import TyperGroup
 
 from pipeline.errors import InputError
@@ -18,7 +16,6 @@ from tasks.shelves import located
 if TYPE_CHECKING:
     from tasks.evaluation import Evaluate
 
-PROJECT = Path(__file__).parent.parent / "luigi.cfg"
 MISTAKE = 2
 DAMAGED = 1
 DIFFERENT = 1
@@ -43,10 +40,6 @@ Place = Annotated[str, typer.Argument(metavar="STORE", help="the store, or in it
 @app.callback()
 def _main() -> None:
     """Offline action recognition: features into stores once, sequence models on the stores."""
-    if Path("luigi.cfg").resolve() != PROJECT:  # one with a setting or two needs what ours says of the rest
-        for path in (str(PROJECT), "luigi.cfg", os.environ.get("LUIGI_CONFIG_PATH", "")):
-            if Path(path).is_file():
-                add_config_path(path)
     settings.current()
 
 

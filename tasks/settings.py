@@ -1,6 +1,7 @@
 """Where and how: what changes only place or speed. The section [kinescope] of luigi.cfg."""
 
 import multiprocessing
+import os
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 
 import luigi
 from luigi.cmdline_parser import CmdlineParser
-from luigi.configuration import get_config
+from luigi.configuration import add_config_path, get_config
 
 from data.base import Dataset
 from pipeline import lock
 from pipeline.config import unknown
 from pipeline.errors import InputError
+
+PROJECT = Path(__file__).parent.parent / "luigi.cfg"
 
 
 class kinescope(luigi.Config):
@@ -29,6 +32,14 @@ class kinescope(luigi.Config):
 
 
 _adopted: list[kinescope | InputError] = []
+
+
+def complete() -> None:
+    """Let a luigi.cfg with a setting or two have what the project's says of the rest, luigi's own settings among it."""
+    if Path("luigi.cfg").resolve() != PROJECT:
+        for path in (str(PROJECT), "luigi.cfg", os.environ.get("LUIGI_CONFIG_PATH", "")):
+            if Path(path).is_file():
+                add_config_path(path)
 
 
 def current() -> kinescope:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import luigi
 
@@ -17,6 +17,9 @@ from tasks.features import Extract, extract
 from tasks.index import AnyDataset, fold, library
 from tasks.rows import labels, rows_digest
 from tasks.weights import weights_digest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PREDICTION_BATCH = 64
 
@@ -173,16 +176,27 @@ class Predict(StreamStage):
         return self.folder("scores") / "scores.npz"
 
     def compute(self) -> None:
-        from pipeline.fit import predict
-        from pipeline.scores import Scores
+        import numpy as np
 
-        listing, tested = library(self.dataset).listing, fold(self.dataset, self.fold).test
-        examples, usable = self.sequences(tested, variants=1)
-        network = self.network(examples.inputs[0].shape[1])
-        values = predict(network, examples, batch=PREDICTION_BATCH, device=settings.device())
+        from pipeline.scores import Scores
+        from pipeline.store import Store
+
+        classes, tested = library(self.dataset).listing.classes, fold(self.dataset, self.fold).test
+        store = Store(self.features.path())
+        usable = [video for video in tested if store.variants(video)]
+        # a split may hold one file out, and this one be corrupt: that is the split's result, and no reason to stop
+        values = self._values(usable) if usable else np.empty((0, len(classes)))
         failed = tuple(sorted(set(tested) - set(usable)))
-        scores = Scores(tuple(usable), values, "logits", listing.classes, failed)
+        scores = Scores(tuple(usable), values, "logits", classes, failed)
         scores.save(self.path(), self.origin(device=settings.device()))
+
+    def _values(self, videos: Sequence[str]) -> "np.ndarray":
+        """(video, class) logits."""
+        from pipeline.fit import predict
+
+        examples, _ = self.sequences(videos, variants=1)
+        network = self.network(examples.inputs[0].shape[1])
+        return predict(network, examples, batch=PREDICTION_BATCH, device=settings.device())
 
     def network(self, features: int) -> Any:
         """The trained network, for sequences of so many features."""

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import video
 from pipeline.errors import lacks_space
+from tasks.base import explained
 
 ROOT = Path(__file__).parent.parent
 KINESCOPE = "from tasks.command import app; app()"
@@ -212,10 +213,28 @@ def test_too_many_failures_come_after_the_table(material: Path, tmp_path: Path) 
     assert "Traceback" not in answered.stderr
 
 
-def test_a_luigi_cfg_with_one_setting_is_enough(tmp_path: Path) -> None:
+def test_a_test_half_without_a_usable_video_is_all_wrong_and_no_reason_to_stop(material: Path, tmp_path: Path) -> None:
+    spoilt = material / "skeletons" / "a" / "spoilt.txt"
+    spoilt.write_text("1 2 3 4\n")
+    rows = [f"{label}/{number}.txt,{label},train" for label in "ab" for number in range(3)]
+    manifest = material / "skeletons" / "manifest.csv"
+    manifest.write_text("\n".join(["path,label,split", *rows, "a/spoilt.txt,a,test\n"]))
+    answered = answer(KINESCOPE, "run", recipe(material, root="skeletons"), folder=tmp_path)
+    manifest.unlink()
+    spoilt.unlink()
+    assert answered.returncode == 30, answered.stderr
+    assert "skeleton + drnn          0.00" in answered.stdout
+    assert "videos that could not be used: 1, and max_failed_videos in [kinescope] allows 0" in answered.stderr
+    assert "Traceback" not in answered.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"), [(KINESCOPE, ["run"]), (LUIGI, ["--module", "tasks", "Evaluate", "--experiment"])]
+)
+def test_a_luigi_cfg_with_one_setting_is_enough(tmp_path: Path, code: str, arguments: list[str]) -> None:
     (tmp_path / "luigi.cfg").write_text(f"[kinescope]\nstore = {tmp_path / 'mine'}\n")
     environment = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
-    command = [sys.executable, "-c", KINESCOPE, "run", recipe(tmp_path, root="nowhere")]
+    command = [sys.executable, "-c", code, *arguments, recipe(tmp_path, root="nowhere")]
     answered = subprocess.run(
         command,
         capture_output=True,
@@ -226,6 +245,15 @@ def test_a_luigi_cfg_with_one_setting_is_enough(tmp_path: Path) -> None:
         timeout=60,  # without the project's own settings luigi looks for a scheduler for minutes
     )
     check(answered, "the data root of 'folder' is no folder")
+
+
+def test_a_lack_of_memory_is_told_in_a_sentence() -> None:
+    with pytest.raises(MemoryError) as caught:
+        np.empty(1 << 44)
+    sentence = explained(caught.value)
+    assert sentence is not None
+    assert sentence.startswith("not enough memory: Unable to allocate 128. TiB")
+    assert (explained(MemoryError()) or "").startswith("not enough memory; free some")
 
 
 def test_a_lack_of_space_is_recognised_however_it_is_told() -> None:

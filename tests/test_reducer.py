@@ -205,6 +205,15 @@ def test_samples_of_single_precision_in_too_few_directions(monkeypatch: pytest.M
     assert fit_pca([space.astype(np.float32)], PCA(dims=3))["energy"] == pytest.approx(1, abs=1e-6)
 
 
+def test_too_many_dims_are_said_before_anything_is_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reducer, "COVARIANCE_DIMS", 8)
+    monkeypatch.setattr(reducer, "_falling", lambda _: pytest.fail("decomposed"))
+    with pytest.raises(InputError, match="30 samples vary in 29 at most; give fewer dims, or more samples"):
+        fit_pca([samples(30, 90)], PCA(dims=30))
+    with pytest.raises(InputError, match="PCA to 1000000 dimensions: the samples have 90; give fewer dims"):
+        fit_pca([samples(30, 90)], PCA(dims=1_000_000))
+
+
 def test_samples_of_different_dimensions() -> None:
     with pytest.raises(InputError, match="samples with 9 dimensions, and of others with 1"):
         fit_pca([samples(30, 9), np.ones((3, 1))], PCA(dims=3))
