@@ -30,5 +30,7 @@ settings.complete()  # ``luigi --module tasks`` asks for its own after this impo
 # A worker forked from luigi's own process would inherit its threads, and one that starts from nothing imports torch for
 # seconds: workers are forked from a server that has imported everything and done nothing.
 multiprocessing.set_start_method("forkserver", force=True)
-multiprocessing.set_forkserver_preload(["tasks", "torch", "pipeline.fit", "pipeline.store", "pipeline.video"])
+multiprocessing.set_forkserver_preload(
+    ["tasks", "torch", "cv2", "scipy.linalg", "pipeline.fit", "pipeline.store", "pipeline.video"]
+)
 logging.getLogger("luigi-interface").addFilter(OneSentence())

@@ -120,6 +120,7 @@ class Stage(SettledTask):
 
     def run(self) -> Iterator[Any]:
         """Compute, and where a file that is read turns out damaged have it made again first."""
+        settings.limit_threads()
         while not self.complete():
             try:
                 with settings.alone(self.path()):

@@ -191,13 +191,13 @@ class EvaluateAll(Root):
     def run(self) -> Iterator[Any]:
         from pipeline.side_by_side import page
         from pipeline.tables import markdown_table
-        from tasks.side_by_side import compare
+        from tasks.side_by_side import gathered
 
         while True:
             yield self.evaluations
             yield [stage for task in self.evaluations for stage in task.stages()]
             try:
-                compared = page(compare(self.evaluations, self._path("html")))
+                compared = page(gathered(self.evaluations, self._path("html")))
                 break
             except DamagedStore as error:  # set aside: its stage makes it again
                 logging.getLogger("luigi-interface").warning(str(error))

@@ -127,14 +127,23 @@ def wants_gpu() -> bool:
     return current().device == "cuda" or (current().device == "auto" and Path("/proc/driver/nvidia/gpus").exists())
 
 
-def device() -> str:
-    """The torch device, after limiting this process to its share of threads.
+def limit_threads() -> None:
+    """Keep this process to its share of threads: PyTorch, OpenCV, and the linear algebra of NumPy and SciPy."""
+    import cv2
+    import scipy.linalg  # noqa: F401 (limits hold for what is loaded)
+    import torch
+    from threadpoolctl import threadpool_limits
 
-    Raises InputError where CUDA is asked for and absent.
-    """
+    share = current().workers
+    torch.set_num_threads(share)
+    cv2.setNumThreads(share)
+    threadpool_limits(share)
+
+
+def device() -> str:
+    """The torch device. Raises InputError where CUDA is asked for and absent."""
     import torch
 
-    torch.set_num_threads(current().workers)
     if current().device == "cuda" and not torch.cuda.is_available():
         raise InputError("device = cuda, but torch sees no CUDA device: set device = cpu (or auto) in [kinescope]")
     return "cuda" if wants_gpu() and torch.cuda.is_available() else "cpu"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.evaluation import Evaluate
 
 
-def compare(evaluations: Sequence["Evaluate"], page: Path) -> list[Compared]:
+def gathered(evaluations: Sequence["Evaluate"], page: Path) -> list[Compared]:
     """Each experiment, read from its report and its finished stages; page: where they are put side by side."""
     titles = Counter(task.recipe.title for task in evaluations)
     return [

@@ -66,6 +66,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
 
 
 def _lines(evaluation: Evaluate) -> Iterator[str]:
+    shortcoming = evaluation.shortcoming()
+    if shortcoming is None:  # what the report was made from may be gone
+        return
     missing = upstream_first(evaluation.stages(), lambda stage: not stage.complete())
     stages = [stage for stage in missing if not isinstance(stage, ExtractShard)]
     told = [(_title(stage), _listed(_reasons(stage)), stage) for stage in stages]
@@ -73,10 +76,8 @@ def _lines(evaluation: Evaluate) -> Iterator[str]:
     told.sort(key=lambda line: places.index(line[:2]))
     for (title, reasons), group in groupby(told, key=lambda line: line[:2]):
         yield f"would run: {title}{_count([stage for *_, stage in group])}: {reasons}"
-    shortcoming = evaluation.shortcoming()
-    if missing or shortcoming:
-        reasons = _report_reasons(evaluation, shortcoming, [title for title, *_ in told])
-        yield f"would run: Evaluate: {_listed(reasons)}"
+    reasons = _report_reasons(evaluation, shortcoming, [title for title, *_ in told])
+    yield f"would run: Evaluate: {_listed(reasons)}"
 
 
 def _count(stages: list[Stage]) -> str:
@@ -206,9 +207,9 @@ def _resurveyed(index: Index, survey: Library) -> Iterator[str]:
     yield from told or ["files were touched, moved or described anew; their content is as it was"]
 
 
-def _report_reasons(evaluation: Evaluate, shortcoming: str | None, running: list[str]) -> Iterator[str]:
+def _report_reasons(evaluation: Evaluate, shortcoming: str, running: list[str]) -> Iterator[str]:
     folder = evaluation.folder()
-    if shortcoming and folder.is_dir() and not running:
+    if folder.is_dir() and not running:
         yield shortcoming
         return
     origin = {"stage": "Evaluate", "components": json.loads(evaluation.recipe.canonical()), "upstream": {}}

@@ -194,6 +194,7 @@ def test_why_tells_a_touched_file_from_a_changed_one(small: Small) -> None:
 def test_why_names_what_is_missing_or_was_damaged(small: Small) -> None:
     (training,) = small.experiment().predictions(0, 0)[0].training()
     training.path().unlink()
+    assert small.says("why", small.recipe) == ["nothing would run"]  # the report is there, and current
     small.experiment().output().remove()
     lines = small.says("why", small.recipe)
     assert lines[0] == "would run: Train drnn: network.safetensors is missing"

@@ -61,7 +61,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         path.write_text(RECIPE.format(trials=trials, sampled_frames=sampled_frames, kept=kept))
         luigi.task_register.Register.clear_instance_cache()
         task = tasks.Evaluate(experiment=str(path))
-        assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
+        assert luigi.build([task.index], local_scheduler=True, workers=1, log_level="ERROR")
+        predictions = [stage for run in task.runs for stage in task.predictions(*run)]
+        assert luigi.build(predictions, local_scheduler=True, workers=1, log_level="ERROR")
         return task
 
     yield evaluate

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import luigi
 import numpy as np
 import pytest
+import torch
 from luigi.configuration import get_config
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import tasks
 from pipeline import thumbnails, video
@@ -21,6 +24,18 @@ from tasks.experiment import bundled, load_experiment
 ROOT = Path(__file__).parent.parent
 Run = Callable[[str], tuple[tasks.Evaluate, list[str]]]
 
+SKELETONS = """
+title = "skeletons"
+[dataset]
+name = "stick_figures"
+subjects = 2
+scenarios = ["d1"]
+repetitions = 1
+train_subjects = 1
+[[streams]]
+extractor = { name = "skeleton" }
+model = { name = "linear_svm" }
+"""
 VIDEO_STREAMS = """
 title = "video"
 seeds = [0, 1]
@@ -134,6 +149,20 @@ model = {{ name = "consensus" }}
     task, ran = run(recipe)
     assert ran == []
     assert task.complete()
+
+
+def test_a_task_keeps_to_its_share_of_threads(run: Run) -> None:
+    """Else two tasks of many threads each wait for one another: Harris3D took ten times as long."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        get_config().set("kinescope", "workers", "2")
+        task, _ = run(SKELETONS)
+        assert task.complete()
+        assert torch.get_num_threads() == cv2.getNumThreads() == 2
+        assert {pool["num_threads"] for pool in threadpool_info()} == {2}
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 def test_frames_are_decoded_for_random_access(run: Run, tmp_path: Path) -> None:
