@@ -37,14 +37,16 @@ class Extraction(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The training material of a fitted extractor: upstream rows on demand, and their class indices.
+    """The training material of a fitted extractor: upstream rows on demand, and of each the class and the video.
 
     rows: every variant of every training video; reading one opens the store lazily.
+    labels: class indices; videos: ids.
     """
 
     rows: Sequence[Row]
     labels: Sequence[int]
     classes: int
+    videos: Sequence[str]
 
 
 class FittedNetwork(Config):

@@ -1,5 +1,6 @@
 """Principal components as the fitted part of an extractor."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from extractors.base import FittedNetwork, Labelled
+from pipeline.errors import InputError
 from pipeline.reducer import PCA, fit_pca
 
 if TYPE_CHECKING:
@@ -27,14 +29,26 @@ class FittedProjection(FittedNetwork):
         Raises InputError where the rows do not hold so many components, or differ in width.
         """
         import torch
-        from tqdm import tqdm
 
         from pipeline.fit import Curves
 
-        rows = (row.arrays["features"] for row in tqdm(material.rows, desc="PCA", unit="row", disable=None))
-        samples = (features[sample(len(features), self.sampled_frames, self.seed)] for features in rows)
-        state = fit_pca(samples, self.pca)
+        state = fit_pca(self._samples(material), self.pca)
         return {name: torch.from_numpy(array) for name, array in state.items()}, Curves()
+
+    def _samples(self, material: Labelled) -> Iterator[np.ndarray]:
+        from tqdm import tqdm
+
+        width = None
+        rows = tqdm(material.rows, desc="PCA", unit="row", disable=None)
+        for video, row in zip(material.videos, rows, strict=True):
+            features = row.arrays["features"]
+            width = width or features.shape[1]
+            if features.shape[1] != width:
+                raise InputError(
+                    f"{video} has {features.shape[1]} features a frame, where {material.videos[0]} has {width}: all "
+                    "videos must have one frame size"
+                )
+            yield features[sample(len(features), self.sampled_frames, self.seed)]
 
 
 def sample(positions: int, size: int, seed: int) -> np.ndarray:

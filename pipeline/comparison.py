@@ -53,22 +53,27 @@ class Difference:
         return not self.remark and (self.max_difference or 0.0) <= tolerance
 
 
-def compare(a: Rows, b: Rows, video: str) -> Iterator[Difference]:
-    """What there is to say of one video: a difference for each array of each variant."""
+def compare(a: Rows, b: Rows, video: str, array: str | None = None) -> Iterator[Difference]:
+    """What there is to say of one video: a difference for each array of each variant, or for ``array`` alone.
+
+    What has no name stands for that array.
+    """
     if video not in a.videos or video not in b.videos:
         if remark := _absence(a, b, video):
             yield Difference(video, remark=remark)
         return
-    ours, theirs = ([with_flow(arrays) for arrays in side.read(video)] for side in (a, b))
+    ours, theirs = ([_chosen(side, with_flow(arrays), array) for arrays in side.read(video)] for side in (a, b))
     for variant in range(max(len(ours), len(theirs))):
         if variant >= len(ours) or variant >= len(theirs):
             yield Difference(video, variant, remark=_only(variant < len(ours)))
             continue
         left, right = ours[variant], theirs[variant]
         names = left.keys() & right.keys() if a.bare or b.bare else left.keys() | right.keys()
-        if not names:
+        if not names and array is not None:
+            yield Difference(video, variant, remark=f"no array {array!r}")
+        elif not names:
             held = f"{', '.join(sorted(left))} in A, and {', '.join(sorted(right))} in B"
-            yield Difference(video, variant, remark=f"no array of one name: {held}")
+            yield Difference(video, variant, remark=f"no array of one name: {held}; --array chooses one")
         for name in sorted(names):
             if name in left and name in right:
                 yield difference(left[name], right[name], video, variant, name)
@@ -155,6 +160,15 @@ def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _finite(parts: list[np.ndarray]) -> np.ndarray:
     together = np.concatenate(parts) if parts else np.empty(0)
     return together[np.isfinite(together)]
+
+
+def _chosen(side: Rows, arrays: Arrays, array: str | None) -> Arrays:
+    if array is None:
+        return arrays
+    if side.bare and len(arrays) == 1:
+        (only,) = arrays.values()
+        return {array: only}
+    return {name: values for name, values in arrays.items() if name == array}
 
 
 def _absence(a: Rows, b: Rows, video: str) -> str:

@@ -149,6 +149,7 @@ def export(
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="a stage or file with rows, plain HDF5, or a folder of .npy")],
     b: Annotated[str, typer.Argument(metavar="B", help="another of the same videos")],
+    array: Annotated[str | None, typer.Option(help="compare this one alone, such as features-trial-1")] = None,
     tolerance: Annotated[float, typer.Option(min=0, help="numbers that differ by no more are equal")] = 0.0,
     top: Annotated[int, typer.Option(min=0, help="so many of the worst are listed")] = 20,
 ) -> None:
@@ -158,7 +159,7 @@ def compare(
     """
     from tasks.comparison import differences, told
 
-    found = differences(located(a), located(b))
+    found = differences(located(a), located(b), array)
     _say(told(found, tolerance, top))
     raise typer.Exit(0 if all(one.within(tolerance) for one in found) else DIFFERENT)
 

@@ -17,10 +17,11 @@ HEADER = ("video", "variant", "array", "cosine", "least", "max difference", "EPE
 SUMMARY = ("array", "rows", "cosine", "least", "max difference", "EPE px", "95 %")
 
 
-def differences(a: Path, b: Path) -> list[Difference]:
-    """Of each video, variant and array. Raises InputError where a side has no features, or the two no video in common.
+def differences(a: Path, b: Path, array: str | None = None) -> list[Difference]:
+    """Of each video, variant and array, or of one array.
 
-    Each is a stage's folder, its index or a shard; a HDF5 file with a data set or group a video; or a folder of .npy.
+    Raises InputError where a side has no features, or the two no video in common. Each is a stage's
+    folder, its index or a shard; a HDF5 file with a data set or group a video; or a folder of .npy.
     """
     first = rows_at(a, frozenset())
     second = rows_at(b, first.videos)
@@ -34,7 +35,7 @@ def differences(a: Path, b: Path) -> list[Difference]:
         raise InputError(f"no video is both in {a} and in {b}: their ids are {examples}; the same names are needed")
     videos = sorted({*first.videos, *second.videos, *first.failed, *second.failed})
     shown = tqdm(videos, desc="compare", unit="video", disable=None)
-    return [one for video in shown for one in compare(first, second, video)]
+    return [one for video in shown for one in compare(first, second, video, array)]
 
 
 FORMS = (

@@ -236,7 +236,8 @@ class FitExtractor(Stage):
 
         indexed, device = library(self.dataset), settings.device()
         rows = StoredRows(Store(self.requires().path()), fold(self.dataset, self.fold).train)
-        material = Labelled(rows, rows.labels(labels(indexed)), len(indexed.listing.classes))
+        videos = [video for video, _ in rows.places]
+        material = Labelled(rows, rows.labels(labels(indexed)), len(indexed.listing.classes), videos)
         checkpoint = self.path().with_name("checkpoint.pt")
         state, curves = self.network.train(material, device=device, checkpoint=checkpoint)
         save_network(self.path(), state, curves, self.origin(device=device))

@@ -251,6 +251,21 @@ def test_features_as_others_publish_them(
         assert lines(compared(*sides), 0)[-1] == "4 videos in both, 4 arrays compared, none differ"
 
 
+def test_one_array_is_compared_with_what_has_no_name(tmp_path: Path) -> None:
+    get_config().set("kinescope", "store", str(tmp_path))
+    rows = {video: features(n)["features"] for n, video in enumerate("ab")}
+    named = {video: [{"features-trial-1": row, "start_frames": np.arange(6)}] for video, row in rows.items()}
+    ours, theirs = stage(tmp_path / "first-0123456789ab", named), tmp_path / "published.h5"
+    with h5py.File(theirs, "w") as file:
+        for video, row in rows.items():
+            file[video] = row
+    assert "no array of one name" in (told := "\n".join(lines(compared(ours, theirs), 1)))
+    assert "--array chooses one" in told
+    assert lines(compared(ours, theirs, "--array", "features-trial-1"), 0)[-1].startswith("2 videos in both")
+    assert "no array 'scores'" in "\n".join(lines(compared(ours, ours, "--array", "scores"), 1))
+    get_config().remove_section("kinescope")
+
+
 def test_flow_as_others_publish_it(tmp_path: Path, both: Callable[..., tuple[Path, Path]]) -> None:
     flow = np.random.default_rng(0).uniform(-19, 19, size=(3, 2, 8, 9))
     quantised = np.round((flow + 20) * 255 / 40).astype(np.uint8)

@@ -49,7 +49,7 @@ def moving_bar(step: int, start: int, frames: int = 12) -> np.ndarray:
 
 def toy_material(clips: int = 6) -> Labelled:
     rows = [cuboid_row(moving_bar(step, start)) for start in range(0, 5 * clips, 5) for step in (1, -1)]
-    return Labelled(rows, [0, 1] * clips, classes=2)
+    return Labelled(rows, [0, 1] * clips, 2, [str(number) for number in range(2 * clips)])
 
 
 def naive(network: ConvNet, window: np.ndarray) -> dict[str, np.ndarray]:
@@ -158,7 +158,8 @@ def test_training_windows(rng: np.random.Generator):
             cuboid_row(-cuboid[:9]),
         ],
         [2, 2, 0, 1, 1],
-        classes=3,
+        3,
+        list("abcde"),
     )
     plain = Windows(material, stride_frames=5, mirror=False, flip=False)
     assert [label for _, label in map(plain.__getitem__, range(len(plain)))] == [2, 2, 2, 1]
@@ -171,7 +172,7 @@ def test_training_windows(rng: np.random.Generator):
     assert np.array_equal(augmented[4][0], plain[1][0][:, ::-1])
     assert np.array_equal(augmented[7][0], plain[1][0][:, :, ::-1])
     with pytest.raises(InputError, match="no window of 9 frames with a person"):
-        Windows(Labelled(material.rows[2:4], [0, 1], 3), stride_frames=1, mirror=True, flip=False)
+        Windows(Labelled(material.rows[2:4], [0, 1], 3, ["a", "b"]), stride_frames=1, mirror=True, flip=False)
 
 
 def test_it_learns_the_direction_of_motion_and_a_seed_repeats(tmp_path: Path):

@@ -29,7 +29,7 @@ def raw(clip: Clip, **fields: Any) -> Row:
 def fitted(config: HOG3D, clips: list[Clip], path: Path) -> Path:
     """The file of what is fitted to the rows that the configuration asks for."""
     rows = [row for clip in clips for row in config.fitted_on.build("cpu")(clip)]
-    material = Labelled(rows, [0] * len(rows), 1)
+    material = Labelled(rows, [0] * len(rows), 1, list(map(str, range(len(rows)))))
     state, curves = config.fitted.train(material, device="cpu", checkpoint=path.with_suffix(".pt"))
     assert curves == Curves()
     save_file(state, path)
@@ -114,7 +114,7 @@ def test_kept_raw_rows_lead_to_the_same_features_fold_by_fold(tmp_path: Path) ->
 
 
 def test_the_share_of_energy_is_kept_with_the_components(tmp_path: Path) -> None:
-    material = Labelled([raw(clip) for clip in CLIPS], [0] * len(CLIPS), 1)
+    material = Labelled([raw(clip) for clip in CLIPS], [0] * len(CLIPS), 1, list(map(str, CLIPS)))
     state, _ = FittedProjection(pca=PCA(dims=6), sampled_frames=8).train(
         material, device="cpu", checkpoint=tmp_path / "c"
     )
@@ -134,9 +134,9 @@ def test_what_is_fitted_is_another_when_pca_is(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_does_not_fit_together_is_said(tmp_path: Path) -> None:
     rows = [Row({"features": np.zeros((4, width), np.float16)}) for width in (480, 320)]
-    with pytest.raises(InputError, match="480 dimensions, and of others with 320: all rows must have"):
+    with pytest.raises(InputError, match="small has 320 features a frame, where usual has 480: all videos must"):
         FittedProjection(pca=PCA(dims=2), sampled_frames=4).train(
-            Labelled(rows, [0, 0], 1), device="cpu", checkpoint=tmp_path
+            Labelled(rows, [0, 0], 1, ["usual", "small"]), device="cpu", checkpoint=tmp_path
         )
     config = HOG3D(**COARSE, dims=2)
     states = {"a": fitted(config, CLIPS[:2], tmp_path / "a")}
