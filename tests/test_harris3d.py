@@ -4,6 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from footage import write
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates, maximum_filter
 
@@ -246,16 +247,6 @@ def test_descriptors_are_those_of_a_plain_transcription(rng: np.random.Generator
                         cells[(int(pair >= t), *place)] += given[row, column]
         expected.append((cells / cells.sum(axis=-1, keepdims=True)).ravel())
     np.testing.assert_allclose(FlowHistograms()(frames, 0, points), expected, atol=1e-5)
-
-
-def write(path: Path, frames: Frames) -> Path:
-    """Without loss."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 25, frames.shape[2:0:-1], isColor=True)
-    assert writer.isOpened()
-    for frame in frames:
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
-    writer.release()
-    return path
 
 
 def test_window_by_window_a_row_is_that_of_the_clip_at_once(rng: np.random.Generator, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from footage import write
 from scipy.ndimage import correlate
 
 from extractors.base import Clip
@@ -31,15 +32,6 @@ def with_person(frames: np.ndarray, lefts: dict[int, int]) -> np.ndarray:
     for frame, left in lefts.items():
         drawn[frame, 20:55, max(0, left) : max(0, left + 9)] = 250
     return drawn
-
-
-def write(path: Path, frames: np.ndarray) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 25, frames.shape[2:0:-1], isColor=True)
-    assert writer.isOpened()
-    for frame in frames:
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
-    writer.release()
-    return path
 
 
 def test_contrast_of_a_constant_video_is_zero():

@@ -10,6 +10,7 @@ import luigi
 import numpy as np
 import pytest
 from luigi.configuration import get_config
+from recipes import SKELETONS
 
 import tasks
 from pipeline import feature_maps, thumbnails
@@ -26,18 +27,6 @@ from pipeline.traces import Clip, Trace
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOST = "class 1/video 0 of a rather long name that has_no_place_to_be_broken_but_in_the_middle_of_it"
-SKELETONS = """
-title = "a real run"
-[dataset]
-name = "stick_figures"
-subjects = 2
-scenarios = ["d1"]
-repetitions = 1
-train_subjects = 1
-[[streams]]
-extractor = { name = "skeleton" }
-model = { name = "drnn", order = 0, state = 8, steps = 8, fit = { epochs = 2 } }
-"""
 LOOK = """() => {
   const size = element => { const box = element.getBoundingClientRect(); return box.width * box.height };
   const links = [...document.querySelectorAll('a')].map(link => link.getAttribute('href'));

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from luigi.configuration import get_config
+from recipes import SKELETONS
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import tasks
@@ -24,18 +25,6 @@ from tasks.experiment import bundled, load_experiment
 ROOT = Path(__file__).parent.parent
 Run = Callable[[str], tuple[tasks.Evaluate, list[str]]]
 
-SKELETONS = """
-title = "skeletons"
-[dataset]
-name = "stick_figures"
-subjects = 2
-scenarios = ["d1"]
-repetitions = 1
-train_subjects = 1
-[[streams]]
-extractor = { name = "skeleton" }
-model = { name = "linear_svm" }
-"""
 VIDEO_STREAMS = """
 title = "video"
 seeds = [0, 1]
