@@ -32,10 +32,9 @@ class StoredRows(Sequence[Row]):
 
     def __init__(self, store: Store, videos: Sequence[str], *, variants: int | None = None) -> None:
         self.store = store
-        self.usable = [video for video in videos if store.variants(video)]
         self.places = [
             (video, variant)
-            for video in self.usable
+            for video in videos
             for variant in range(min(store.variants(video), variants or store.variants(video)))
         ]
 

@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -72,6 +72,19 @@ class Root(SettledTask):
             return self.up_to_date()
         except InputError:
             return False
+
+    @staticmethod
+    def whole(needed: Callable[[], Iterable[Any]], read: Callable[[], T]) -> Generator[Any, Any, T]:
+        """What ``read`` returns once all that is ``needed``, task after task or list after list, is there.
+
+        A file that it finds damaged was set aside, and is made again first.
+        """
+        while True:
+            yield from needed()
+            try:
+                return read()
+            except DamagedStore as error:
+                logging.getLogger("luigi-interface").warning(str(error))
 
     @staticmethod
     def allow(failures: Mapping[str, Failure], consequence: str) -> None:

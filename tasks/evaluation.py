@@ -1,18 +1,17 @@
 """From an experiment to its report: trials, splits and seeds, fused and measured."""
 
 import json
-import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import luigi
 
 from data.base import Dataset
 from extractors.convnet3d import ConvNet3D
 from pipeline.atomic import write_text
-from pipeline.errors import DamagedStore, InputError
+from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.scores import Fusion
 from tasks import settings
@@ -20,6 +19,9 @@ from tasks.base import ConfigParameter, Root, Stage, origin
 from tasks.experiment import DEFAULT, Experiment, Stream, load_experiment
 from tasks.index import AnyDataset, Index, folds
 from tasks.training import Predict
+
+if TYPE_CHECKING:
+    from pipeline.results import Result
 
 Streams = tuple[Stream, ...]
 REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv", "folds.json")
@@ -124,22 +126,25 @@ class Evaluate(Root):
         return None
 
     def run(self) -> Iterator[Any]:
-        from pipeline import report
-        from tasks.results import gather
-
-        while True:
-            yield self.index
-            yield self.stages()
-            try:
-                with settings.alone(self.folder()):
-                    result = gather(self)
-                    report.write(result, self.folder())
-                break
-            except DamagedStore as error:  # set aside: its stage makes it again
-                logging.getLogger("luigi-interface").warning(str(error))
+        result = yield from self.whole(self.needed, self.report)
         if not self.up_to_date():
             print(f"\n{self.summary()}", flush=True)
         self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
+
+    def needed(self) -> Iterator[Any]:
+        """The index, without which no other path is known, and what the report reads."""
+        yield self.index
+        yield self.stages()
+
+    def report(self) -> "Result":
+        """Write the files of the report, and return what they tell."""
+        from pipeline import report
+        from tasks.results import gather
+
+        with settings.alone(self.folder()):
+            result = gather(self)
+            report.write(result, self.folder())
+        return result
 
     def stages(self) -> list[Stage]:
         """All that the report reads, each once: features, what was fitted for them, curves of the training, scores."""
@@ -189,23 +194,26 @@ class EvaluateAll(Root):
         return luigi.LocalTarget(str(self._path("html")))
 
     def run(self) -> Iterator[Any]:
-        from pipeline.side_by_side import page
         from pipeline.tables import markdown_table
-        from tasks.side_by_side import gathered
 
-        while True:
-            yield self.evaluations
-            yield [stage for task in self.evaluations for stage in task.stages()]
-            try:
-                compared = page(gathered(self.evaluations, self._path("html")))
-                break
-            except DamagedStore as error:  # set aside: its stage makes it again
-                logging.getLogger("luigi-interface").warning(str(error))
+        compared = yield from self.whole(self.needed, self.page)
         rows = [("experiment", "table", "metric", "measured [%]", "reported [%]")]
         for task in self.evaluations:
             rows += _table_rows(task)
         write_text(self._path("md"), markdown_table(rows, numbers=2) + "\n")
         write_text(self._path("html"), compared)
+
+    def needed(self) -> Iterator[Any]:
+        """The experiments, and what their common page reads."""
+        yield self.evaluations
+        yield [stage for task in self.evaluations for stage in task.stages()]
+
+    def page(self) -> str:
+        """The common page."""
+        from pipeline.side_by_side import page
+        from tasks.side_by_side import gathered
+
+        return page(gathered(self.evaluations, self._path("html")))
 
     def summary(self) -> str:
         """The table, and where it and the page are."""

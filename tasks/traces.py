@@ -73,11 +73,11 @@ def _label(evaluation: "Evaluate", video: str) -> str:
 
 def _traces(prediction: Predict, chosen: Sequence[str]) -> Iterator[tuple[str, Trace]]:
     """Of those that have rows, in their order."""
-    store = Store(prediction.features.path())
-    usable = [video for video in chosen if store.variants(video)]
+    usable = prediction.usable(chosen)
     if not usable:
         return
-    examples, _ = prediction.sequences(usable, variants=1)
+    store = Store(prediction.features.path())
+    examples = prediction.sequences(usable, variants=1)
     known = labels(library(prediction.dataset))
     network = prediction.network(examples.inputs[0].shape[1])
     for (inputs, _), video in zip(examples, usable, strict=True):

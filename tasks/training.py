@@ -69,8 +69,15 @@ class StreamStage(Stage):
             return []
         return [FitReducer(dataset=self.dataset, stream=self.stream, fold=self.fold)]
 
+    def usable(self, videos: Sequence[str]) -> list[str]:
+        """Those that have rows."""
+        from pipeline.store import Store
+
+        store = Store(self.features.path())
+        return [video for video in videos if store.variants(video)]
+
     def sequences(self, videos: Sequence[str], *, variants: int | None = None) -> Any:
-        """The videos' sequences, reduced and sampled as the model reads them, and the ids of those that have rows."""
+        """The sequences of the videos that have rows, reduced and sampled as the model reads them."""
         from pipeline.reducer import load_reducer, project
         from pipeline.store import Store
         from pipeline.stored import StoredRows, sequences
@@ -80,7 +87,7 @@ class StreamStage(Stage):
         fitted = [load_reducer(stage.path()) for stage in self.reduction()]
         reduce = partial(project, fitted[0]) if fitted else lambda features: features
         known = labels(library(self.dataset))
-        return sequences(rows, known, self.array, steps=model.steps, reduce=reduce), rows.usable
+        return sequences(rows, known, self.array, steps=model.steps, reduce=reduce)
 
 
 class FitReducer(StreamStage):
@@ -139,7 +146,7 @@ class Train(StreamStage):
         from pipeline.network_file import save_network
 
         device, model = settings.device(), self.stream.model
-        examples, _ = self.sequences(fold(self.dataset, self.fold).train)
+        examples = self.sequences(fold(self.dataset, self.fold).train)
         with seeded(self.seed):
             network = model.build(examples.inputs[0].shape[1], len(library(self.dataset).listing.classes))
         checkpoint = self.path().with_name("checkpoint.pt")
@@ -179,11 +186,9 @@ class Predict(StreamStage):
         import numpy as np
 
         from pipeline.scores import Scores
-        from pipeline.store import Store
 
         classes, tested = library(self.dataset).listing.classes, fold(self.dataset, self.fold).test
-        store = Store(self.features.path())
-        usable = [video for video in tested if store.variants(video)]
+        usable = self.usable(tested)
         # a split may hold one file out, and this one be corrupt: that is the split's result, and no reason to stop
         values = self._values(usable) if usable else np.empty((0, len(classes)))
         failed = tuple(sorted(set(tested) - set(usable)))
@@ -194,7 +199,7 @@ class Predict(StreamStage):
         """(video, class) logits."""
         from pipeline.fit import predict
 
-        examples, _ = self.sequences(videos, variants=1)
+        examples = self.sequences(videos, variants=1)
         network = self.network(examples.inputs[0].shape[1])
         return predict(network, examples, batch=PREDICTION_BATCH, device=settings.device())
 

@@ -8,21 +8,17 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
+from recipes import SMALL
 from test_killed import Runs, same
 
 from pipeline.lock import alone
 
-RECIPE = """
+RECIPE = f"""
 title = "shared"
-[dataset]
-name = "stick_figures"
-subjects = 2
-scenarios = ["d1"]
-repetitions = 1
-train_subjects = 1
+{SMALL}
 [[streams]]
-extractor = {{ name = "skeleton" }}
-model = {{ name = "drnn", state = {state}, fit = {{ epochs = 40 }} }}
+extractor = {{{{ name = "skeleton" }}}}
+model = {{{{ name = "drnn", state = {{state}}, fit = {{{{ epochs = 40 }}}} }}}}
 """
 VIDEO = """
 [[streams]]
