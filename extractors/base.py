@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pipeline.config import Config
-from pipeline.row import Row
+from pipeline.row import Partial, Row
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +47,12 @@ class Labelled:
     labels: Sequence[int]
     classes: int
     videos: Sequence[str]
+
+    def partial(self, index: int) -> Mapping[str, Partial]:
+        """One row's arrays; where they lie in a store, only the parts that are asked for are read."""
+        from pipeline.stored import StoredRows
+
+        return self.rows.partial(index) if isinstance(self.rows, StoredRows) else self.rows[index].arrays
 
 
 class FittedNetwork(Config):

@@ -1,10 +1,16 @@
 """One row of a store, on its way in or out."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class Partial(Protocol):
+    """An array of which any part is read on its own: in memory, or in a store."""
+
+    def __getitem__(self, part: Any) -> "np.ndarray": ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ class Store:
         return {"index": self.index, "_files": {}, "_process": -1}
 
     def read(
-        self, video: str, variant: int = 0, arrays: Sequence[str] | None = None, part: slice | tuple[()] = ()
+        self, video: str, variant: int = 0, arrays: Sequence[str] | None = None, part: slice | int | tuple[()] = ()
     ) -> Row:
         """One row, all its arrays or the named ones, in memory; of each array only ``part`` of its first axis.
 
@@ -180,6 +180,12 @@ class Store:
     def rows(self, video: str, arrays: Sequence[str] | None = None) -> list[Row]:
         """All variants of a video, in order."""
         return [self.read(video, variant, arrays) for variant in range(self.variants(video))]
+
+    def arrays(self, video: str, variant: int = 0) -> list[str]:
+        """The names of a row's arrays. Raises KeyError where the store has no such row."""
+        place = _row_path(video, variant)
+        with self._reading(self._shard(place)) as file:
+            return list(file[place])
 
     def variants(self, video: str) -> int:
         """How many rows the video has."""

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from pipeline.clips import resample
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.row import Row
+from pipeline.row import Partial, Row
 from pipeline.store import Store
 
 
@@ -50,9 +50,25 @@ class StoredRows(Sequence[Row]):
             return [self.store.read(*place) for place in self.places[index]]
         return self.store.read(*self.places[index])
 
+    def partial(self, index: int) -> Mapping[str, Partial]:
+        """One row's arrays, of which only the parts that are asked for are read."""
+        video, variant = self.places[index]
+        return {name: _StoredArray(self.store, video, variant, name) for name in self.store.arrays(video, variant)}
+
     def labels(self, labels: Mapping[str, tuple[int, ...]]) -> list[int]:
         """The class index of each row."""
         return [labels[video][0] for video, _ in self.places]
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredArray:
+    store: Store
+    video: str
+    variant: int
+    name: str
+
+    def __getitem__(self, part: slice | int) -> np.ndarray:
+        return self.store.read(self.video, self.variant, [self.name], part).arrays[self.name]
 
 
 @dataclass(frozen=True)

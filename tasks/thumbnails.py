@@ -52,7 +52,7 @@ def _stored(dataset: Dataset, video: Video, sampling: Sampling) -> tuple[str, ..
     path = extract(dataset, Frames(), None).shard(library(dataset).shard(video.id)).path()
     if not path.exists():
         return ()
-    from extractors.frames import decode_frame
+    from extractors.pictures import picture
     from pipeline.store import Store
 
     store = Store(path)
@@ -60,7 +60,7 @@ def _stored(dataset: Dataset, video: Video, sampling: Sampling) -> tuple[str, ..
         return ()
     arrays = store.read(video.id).arrays
     chosen = sampling.places(len(arrays["start_frames"]))
-    return thumbnails.of_frames([decode_frame(arrays, place) for place in chosen])
+    return thumbnails.of_frames([picture(arrays, "frames", place) for place in chosen])
 
 
 def _decoded(dataset: Dataset, video: Video, sampling: Sampling, modality: str) -> tuple[str, ...]:

@@ -13,10 +13,14 @@ import pytest
 from PIL import Image
 
 import pipeline.video
-from extractors.base import Clip, Row
-from extractors.frames import Frames, decode_frame, scaled
+from extractors.base import Clip, Labelled, Row
+from extractors.frames import Frames, scaled
+from extractors.pictures import picture
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
+from pipeline.keys import Keys
+from pipeline.store import Journal, Store
+from pipeline.stored import StoredRows
 from pipeline.video import Block
 
 
@@ -41,18 +45,18 @@ def test_raw_frames_are_the_decoded_ones(clip: Clip) -> None:
     row = extract(clip, encoding="raw", short_side=64)
     expected = pipeline.video.read(clip.path).frames
     np.testing.assert_array_equal(row.arrays["frames"], expected)
-    np.testing.assert_array_equal(decode_frame(row.arrays, 7), expected[7])
+    np.testing.assert_array_equal(picture(row.arrays, "frames", 7), expected[7])
     np.testing.assert_array_equal(row.arrays["start_frames"], np.arange(40))
     assert row.attributes == {"fps": 10.0, "frames": 40}
 
 
 def test_jpegs_are_close_and_any_reader_reads_them(clip: Clip) -> None:
     row = extract(clip, short_side=None)
-    data, offsets = row.arrays["data"], row.arrays["offsets"]
+    data, offsets = row.arrays["frames"], row.arrays["frames_offsets"]
     assert (data.dtype, offsets.dtype) == (np.uint8, np.int64)
     assert (offsets[0], offsets[-1], len(offsets)) == (0, len(data), 41)
     for index, frame in enumerate(pipeline.video.read(clip.path).frames):
-        ours = decode_frame(row.arrays, index)
+        ours = picture(row.arrays, "frames", index)
         file = io.BytesIO(data[offsets[index] : offsets[index + 1]].tobytes())
         theirs = np.asarray(Image.open(file).convert("RGB")).astype(int)
         assert np.abs(ours - theirs).mean() < 1
@@ -64,14 +68,14 @@ def test_colours_are_not_exchanged(tmp_path: Path) -> None:
     pipeline.video.write(tmp_path / "red.mp4", red, fps=10)
     for encoding in ("jpeg", "raw"):
         row = extract(Clip(tmp_path / "red.mp4"), encoding=encoding)
-        np.testing.assert_allclose(decode_frame(row.arrays, 2).mean(axis=(0, 1)), (220, 30, 60), atol=4)
+        np.testing.assert_allclose(picture(row.arrays, "frames", 2).mean(axis=(0, 1)), (220, 30, 60), atol=4)
 
 
 def test_higher_quality_costs_bytes_and_gains_accuracy(clip: Clip) -> None:
     frame = pipeline.video.read(clip.path).frames[11].astype(int)
     rows = [extract(clip, quality=quality, short_side=64) for quality in (20, 60, 95)]
-    sizes = [len(row.arrays["data"]) for row in rows]
-    errors = [np.abs(decode_frame(row.arrays, 11) - frame).mean() for row in rows]
+    sizes = [len(row.arrays["frames"]) for row in rows]
+    errors = [np.abs(picture(row.arrays, "frames", 11) - frame).mean() for row in rows]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[2]
     assert errors == sorted(errors, reverse=True)
@@ -98,15 +102,15 @@ def test_one_frame_is_read_from_an_open_file(clip: Clip, tmp_path: Path, encodin
         for name, array in row.arrays.items():
             file[name] = np.asarray(array)
         for index in (0, 39):
-            np.testing.assert_array_equal(decode_frame(file, index), decode_frame(row.arrays, index))
+            np.testing.assert_array_equal(picture(file, "frames", index), picture(row.arrays, "frames", index))
 
 
 @pytest.mark.parametrize("encoding", ["jpeg", "raw"])
 def test_an_index_outside_the_clip_is_refused(clip: Clip, encoding: str) -> None:
     arrays = extract(clip, encoding=encoding).arrays
     for index in (40, -1):
-        with pytest.raises(IndexError, match="40 frames"):
-            decode_frame(arrays, index)
+        with pytest.raises(IndexError, match=str(index)):
+            picture(arrays, "frames", index)
 
 
 @pytest.mark.parametrize("encoding", ["jpeg", "raw"])
@@ -156,7 +160,7 @@ def test_real_video_stays_close(shared: Path) -> None:
     path = sorted((shared / "ucf101-11" / "videos" / "Archery").glob("*.mp4"))[0]
     row = extract(Clip(path, (0, 20)))
     for index, frame in enumerate(pipeline.video.read(path, frames=(0, 20)).frames):
-        error = decode_frame(row.arrays, index) - scaled(frame, 256).astype(float)
+        error = picture(row.arrays, "frames", index) - scaled(frame, 256).astype(float)
         assert 10 * np.log10(255**2 / np.mean(error**2)) > 33  # dB
 
 
@@ -182,3 +186,19 @@ def test_wrong_fields_are_refused(fields: dict[str, Any]) -> None:
 def test_rows_are_not_a_video() -> None:
     with pytest.raises(TypeError, match="video file"):
         next(Frames().build("cpu")([Row({})]))
+
+
+@pytest.mark.parametrize("encoding", ["jpeg", "raw"])
+def test_one_frame_of_a_sealed_row_is_read_alone(
+    clip: Clip, tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = extract(clip, encoding=encoding)
+    journal, keys = Journal(tmp_path), Keys("bar", "digest", ("key",))
+    journal.write(keys, [row])
+    material = Labelled(StoredRows(Store(journal.path(keys)), ["bar"]), [0], 1, ["bar"])
+    parts: list[Any] = []
+    read = Store.read
+    monkeypatch.setattr(Store, "read", lambda *given: parts.append(given[-1]) or read(*given))  # type: ignore[func-returns-value]
+    np.testing.assert_array_equal(picture(material.partial(0), "frames", 7), picture(row.arrays, "frames", 7))
+    wanted = [7] if encoding == "raw" else [slice(7, 9), slice(*row.arrays["frames_offsets"][[7, 8]])]
+    assert parts == wanted

@@ -134,8 +134,10 @@ def test_mutated_videos(shared: Path, tmp_path: Path, seeds: range) -> None:
     assert len(seeds) / 4 < len(failed) < len(seeds) * 3 / 4
     for name in store.ids():
         row = store.read(name)
-        assert row.attributes["frames"] == len(row.arrays["start_frames"]) == len(row.arrays["offsets"]) - 1 > 0, name
-        assert row.arrays["offsets"][-1] == len(row.arrays["data"]), name
+        assert (
+            row.attributes["frames"] == len(row.arrays["start_frames"]) == len(row.arrays["frames_offsets"]) - 1 > 0
+        ), name
+        assert row.arrays["frames_offsets"][-1] == len(row.arrays["frames"]), name
         assert row.attributes["fps"] > 0, name
 
 

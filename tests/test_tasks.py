@@ -163,7 +163,7 @@ def test_frames_are_decoded_for_random_access(run: Run, tmp_path: Path) -> None:
     task = tasks.Decode(dataset=load(tmp_path / "files"))
     assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
     row = Store(task.stage.path()).read("b/1")
-    assert len(row.arrays["offsets"]) == 6
+    assert len(row.arrays["frames_offsets"]) == 6
     assert row.attributes["frames"] == 5
 
 
