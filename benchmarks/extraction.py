@@ -1,20 +1,26 @@
 """From videos to a sealed store, against its slower half alone: ``python benchmarks/extraction.py [--json]``.
 
-TSN on SqueezeNet 1.0. Ours decodes, samples, scales, crops, computes, journals and seals. One peer decodes the same
-videos and does no more; the other computes the same images, which lie in memory ready for it. Whatever the machinery
-costs besides, and whatever of decoding and computing could overlap and does not, shows as a ratio below 1.
+TSN on SqueezeNet 1.0, and C3D with random weights. Ours decodes, samples, scales, crops, computes, journals and seals.
+One peer decodes the same frames and does no more; the other computes the same clips, which lie in memory ready for it.
+The goal is 0.9 of the slower of the two: whatever the machinery costs besides, and whatever of decoding and computing
+could overlap and does not, shows as a ratio below 1.
 """
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import torch
-from table import Comparison, clips, fastest, options, shared
+from safetensors.torch import save_file
+from table import Comparison, Table, clips, fastest, options, shared
 
-from extractors.base import Clip
-from extractors.networks.backbones import Describer
+from extractors.base import Clip, Extractor
+from extractors.c3d import C3D
+from extractors.networks.c3d import C3DNetwork, ClipDescriber
+from extractors.networks.describer import Describer
 from extractors.tsn import TSN, Backbone
 from pipeline.keys import Keys
 from pipeline.shard import fill
@@ -24,32 +30,35 @@ from pipeline.video import decode
 WEIGHTS = "squeezenet1_0-imagenet.safetensors"
 
 
-def seen(config: TSN, device: str, paths: list[Path]) -> list[np.ndarray]:
-    """The batches of images that the network computes for these videos."""
-    batches: list[np.ndarray] = []
+def computed(
+    config: Extractor, describer: type[Describer | ClipDescriber], device: str, videos: list[Clip]
+) -> tuple[Callable[[], object], int]:
+    """What the network alone computes for these videos, as a function; and the number of clips."""
+    calls: list[Callable[[], object]] = []
+    compute, starts = describer.__call__, 0
 
-    class Recording(Describer):
-        def __call__(self, images: np.ndarray) -> np.ndarray:
-            batches.append(images)
-            return super().__call__(images)
+    def record(self: Describer | ClipDescriber, batch: np.ndarray) -> np.ndarray:
+        calls.append(partial(compute, self, batch))
+        return compute(self, batch)
 
-    with patch("extractors.networks.backbones.Describer", Recording):
+    with patch.object(describer, "__call__", record):
         extraction = config.build(device)
-    for path in paths:
-        list(extraction(Clip(path)))
-    return batches
+        for video in videos:
+            (row,) = extraction(video)
+            starts += len(row.arrays["start_frames"])
+    return lambda: [call() for call in calls], starts
 
 
-def extract(config: TSN, device: str, paths: list[Path]) -> None:
+def extract(config: Extractor, device: str, videos: list[Clip]) -> None:
     """As a task does it."""
-    videos = [Keys(path.stem, "digest", (f"{number:032x}",)) for number, path in enumerate(paths)]
-    by_id = {path.stem: Clip(path) for path in paths}
+    keys = [Keys(video.path.stem, "digest", (f"{number:032x}",)) for number, video in enumerate(videos)]
+    by_id = {video.path.stem: video for video in videos}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         journal = Journal(folder / "journal")
         fill(
             folder / "shard.h5",
-            videos,
+            keys,
             by_id.__getitem__,
             lambda: config.build(device),
             journal=journal,
@@ -58,24 +67,53 @@ def extract(config: TSN, device: str, paths: list[Path]) -> None:
         )
 
 
+def compare(
+    table: Table,
+    config: Extractor,
+    describer: type[Describer | ClipDescriber],
+    *,
+    videos: list[Clip],
+    rounds: int,
+    device: str,
+    threads: int,
+) -> None:
+    """Two lines, of which the one against the slower peer counts."""
+    compute, count = computed(config, describer, device, videos)
+    ours, *peers = fastest(
+        rounds,
+        lambda: extract(config, device, videos),
+        lambda: [len(block.frames) for video in videos for block in decode(video.path, frames=video.frames)],
+        compute,
+    )
+    sizes = f"{len(videos)} videos, {count} clips, on {device}"
+    for what, peer in zip(("decoding", "the network"), peers, strict=True):
+        slower = ", the slower" if peer == max(peers) else ""
+        name = f"{config.name.upper()} to a sealed store; {what} alone{slower}"
+        table.add(Comparison(name, count / ours, count / peer, "clips/s", sizes, threads))
+
+
+def random_weights(folder: Path) -> Path:
+    """C3D's, as large as its own."""
+    file = folder / "c3d.safetensors"
+    network = C3DNetwork()
+    save_file(network.state_dict(), file)
+    return file
+
+
 def main() -> None:
-    given, table = options(__doc__ or "", clips=22, snippets=25, crops=1, rounds=2, threads=1, device="cpu")
+    given, table = options(
+        __doc__ or "", clips=22, snippets=25, crops=1, c3d_frames=32, rounds=2, threads=1, device="cpu"
+    )
     torch.set_num_threads(given.threads)
     paths = clips(given.clips)
+    measured = {"rounds": given.rounds, "device": given.device, "threads": given.threads}
     network = Backbone(backbone="squeezenet1_0", weights=str(shared() / "weights" / WEIGHTS))
-    config = TSN(network=network, snippets=given.snippets, crops=given.crops)
-    describe = Describer(network.backbone, Path(network.weights), given.device)
-    batches = seen(config, given.device, paths)
-    ours, decoding, computing = fastest(
-        given.rounds,
-        lambda: extract(config, given.device, paths),
-        lambda: [len(block.frames) for path in paths for block in decode(path)],
-        lambda: [describe(batch) for batch in batches],
-    )
-    sizes = f"{len(paths)} clips, {given.snippets} snippets, {given.crops} crops, on {given.device}"
-    for what, peer in (("decoding alone", decoding), ("the network alone", computing)):
-        rates = (len(paths) / ours, len(paths) / peer)
-        table.add(Comparison(f"TSN to a sealed store; {what}", *rates, "videos/s", sizes, given.threads))
+    tsn = TSN(network=network, snippets=given.snippets, crops=given.crops)
+    compare(table, tsn, Describer, videos=[Clip(path) for path in paths], **measured)
+    with tempfile.TemporaryDirectory() as folder:
+        c3d = C3D(weights=str(random_weights(Path(folder))))
+        beginnings = [Clip(path, (0, given.c3d_frames)) for path in paths]
+        compare(table, c3d, ClipDescriber, videos=beginnings, **measured)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from table import Comparison, fastest, options
 from pipeline.fit import fit, seeded
 from pipeline.hyperparameters import Fit
 from pipeline.store import Store
-from pipeline.stored import Sequences, StoredRows, sequences
+from pipeline.stored import Sequences, Source, StoredRows, sequences
 from sequence_models.networks.res_lstm import ResLSTM
 
 CLASSES = 101
@@ -26,7 +26,7 @@ CLASSES = 101
 def read(index: Path, labels: dict[str, tuple[int, ...]], steps: int) -> Sequences:
     """All sequences of a store."""
     rows = StoredRows(Store(index), list(labels))
-    return sequences(rows, labels, "features", steps=steps, reduce=lambda array: array)
+    return sequences([Source("features", rows, "features", lambda array: array)], labels, steps=steps)
 
 
 def bare(network: ResLSTM, inputs: torch.Tensor, targets: torch.Tensor, config: Fit) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from pipeline.config import Config
 from pipeline.errors import InputError
@@ -73,7 +73,7 @@ class Dataset(Config):
         """Coarse groups of classes by name, for data sets that publish some."""
         return {}
 
-    def without_protocol(self) -> Self:
+    def without_protocol(self) -> "Dataset":
         """The same videos with the default protocol: what stages that know no split depend on."""
         return type(self).model_validate(self.model_dump(exclude=set(self.protocol_fields)))
 

@@ -1,15 +1,31 @@
 """From videos to rows. One line each."""
 
 from extractors.base import Extractor
+from extractors.c3d import C3D
 from extractors.convnet3d import ConvNet3D
 from extractors.frames import Frames
 from extractors.harris3d import Harris3D
 from extractors.hog3d import HOG3D, HOG3DRows
+from extractors.idt import IDT, Trajectories
 from extractors.person_boxes import PersonBoxes
 from extractors.skeleton import Skeleton
 from extractors.tsn import TSN
+from extractors.tvl1 import TVL1
 
 EXTRACTORS: dict[str, type[Extractor]] = {
     extractor.model_fields["name"].default: extractor
-    for extractor in (ConvNet3D, Frames, Harris3D, HOG3D, HOG3DRows, PersonBoxes, Skeleton, TSN)
+    for extractor in (
+        C3D,
+        ConvNet3D,
+        Frames,
+        Harris3D,
+        HOG3D,
+        HOG3DRows,
+        IDT,
+        PersonBoxes,
+        Skeleton,
+        Trajectories,
+        TSN,
+        TVL1,
+    )
 }

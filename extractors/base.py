@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from pydantic import NonNegativeInt
+
 from pipeline.config import Config
 from pipeline.row import Partial, Row
 
@@ -58,7 +60,7 @@ class Labelled:
 class FittedNetwork(Config):
     """The part of an extractor that is trained on the training videos of a split, with a fingerprint of its own."""
 
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
     @abstractmethod
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":

@@ -15,6 +15,7 @@ from pipeline.errors import UnusableVideo
 from pipeline.row import Partial
 
 Encoding = Literal["jpeg", "png", "raw"]
+Buffer = bytes | memoryview
 _LONGEST = {"jpeg": 65500, "png": 2**31 - 1}
 """Pixels either way, by encoding: the libraries' own limits."""
 
@@ -32,9 +33,16 @@ class Spool:
 
     def add(self, picture: np.ndarray) -> None:
         """Append (height, width) or (height, width, 3) uint8. Raises UnusableVideo where the encoding has no room."""
+        self.write(self.encoded(picture))
+
+    def encoded(self, picture: np.ndarray) -> Buffer:
+        """What of a picture is kept; any thread may ask. Raises as ``add`` does."""
         self._shape = picture.shape
-        content = np.ascontiguousarray(picture).data if self.encoding == "raw" else self._encoded(picture)
-        self.sizes.append(self._file.write(content))
+        return np.ascontiguousarray(picture).data if self.encoding == "raw" else self._encoded(picture)
+
+    def write(self, encoded: Buffer) -> None:
+        """Append the picture of which this is kept."""
+        self.sizes.append(self._file.write(encoded))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The row's arrays of all pictures, at least one; the file vanishes with the large one."""
@@ -67,18 +75,30 @@ def picture(arrays: Mapping[str, Partial], name: str, index: int) -> np.ndarray:
 
     Raises IndexError where there is no such picture, and ValueError where its bytes are no whole picture.
     """
-    import cv2
+    return pictures(arrays, name, index, index + 1)[0]
 
-    if index < 0:
-        raise IndexError(f"picture {index}; they count from 0")
+
+def pictures(arrays: Mapping[str, Partial], name: str, start: int, stop: int) -> list[np.ndarray]:
+    """Pictures ``start`` to ``stop``, which is left out, read at once. Raises what ``picture`` does."""
+    if start < 0:
+        raise IndexError(f"picture {start}; they count from 0")
     offsets = f"{name}_offsets"
     if offsets not in arrays:
-        return np.asarray(arrays[name][index])
-    bounds = arrays[offsets][index : index + 2]
-    if len(bounds) < 2:
-        raise IndexError(f"there is no picture {index}")
-    start, stop = bounds
-    decoded = cv2.imdecode(np.asarray(arrays[name][start:stop]), cv2.IMREAD_UNCHANGED)
+        read = [*np.asarray(arrays[name][start:stop])]
+    elif len(bounds := arrays[offsets][start : stop + 1]) > 1:
+        encoded = np.asarray(arrays[name][bounds[0] : bounds[-1]])
+        read = [_decoded(part, name) for part in np.split(encoded, bounds[1:-1] - bounds[0])]
+    else:
+        read = []
+    if len(read) < stop - start:
+        raise IndexError(f"there is no picture {start + len(read)}")
+    return read
+
+
+def _decoded(encoded: np.ndarray, name: str) -> np.ndarray:
+    import cv2
+
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
     if decoded is None:
-        raise ValueError(f"bytes {start} to {stop} of {name} are no whole picture")
+        raise ValueError(f"{len(encoded)} bytes of {name} are no whole picture")
     return decoded if decoded.ndim == 2 else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)

@@ -28,8 +28,16 @@ SOURCES = {
         "https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
         ("squeezenet1_0-b66bff10.pth", "squeezenet1_0-imagenet.safetensors"),
     ),
+    "imagenet-bn_inception": Source(
+        "http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth", ("bn_inception-52deb4733.pth",)
+    ),
+    "sports1m-c3d": Source(
+        "https://download.openmmlab.com/mmaction/recognition/c3d/c3d_sports1m_pretrain_20201016-dcc47ddc.pth",
+        ("c3d_sports1m_pretrain_20201016-dcc47ddc.pth",),
+    ),
 }
-"""Weights known by name; all take RGB in [0, 1], normalised by ImageNet's mean and deviation."""
+"""Weights known by name: torchvision's two; those of Wang et al., which M. Cadène converted from Caffe; and those of
+Tran et al., which MMAction2 converted. Each network's own module says what input they take."""
 
 WRAPPERS = re.compile(r"^(module\.|backbone\.|base_model\.)+")
 """Prefixes that data-parallel training and other projects put before every key of the network itself."""
@@ -47,6 +55,13 @@ class Loadable(Protocol):
     @property
     def renames(self) -> tuple[tuple[str, str], ...]: ...
     def state_dict(self) -> "Mapping[str, Tensor]": ...
+
+
+class ImageNetwork(Loadable, Protocol):
+    """``first``: the key of the convolution that looks at the input's channels."""
+
+    @property
+    def first(self) -> str: ...
 
 
 def locate(name_or_path: str, folder: Path) -> Path:
@@ -109,6 +124,22 @@ def adapt(state: "Mapping[str, Tensor]", network: Loadable) -> "dict[str, Tensor
             given.setdefault(key, expected[key])
     _check(given, expected, type(network).__name__)
     return {key: given[key] for key in expected}
+
+
+def across_modalities(state: "Mapping[str, Tensor]", network: ImageNetwork) -> "dict[str, Tensor]":
+    """Where training starts from weights of another modality: those of RGB, ready for ``adapt``.
+
+    The mean over the three kernels of each filter of the first convolution is repeated for every channel of the
+    network's input: Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2. Weights for any other number of
+    channels are left as they are.
+    """
+    channels = network.state_dict()[network.first].shape[1]
+    return {
+        key: kernels.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1)
+        if _renamed(key, network.renames) == network.first and kernels.shape[1] == 3 != channels
+        else kernels
+        for key, kernels in state.items()
+    }
 
 
 def _content(path: Path) -> Any:

@@ -1,7 +1,7 @@
 """Examples of any length, in padded batches of similar lengths."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,13 +12,15 @@ from pipeline.errors import InputError
 IGNORED = -100
 """The label of padded steps, which ``torch.nn.functional.cross_entropy`` leaves out by default."""
 
+Item = tuple[np.ndarray, Any]
+Batch = tuple[Tensor, Tensor, Tensor]
+
 
 class Examples(Protocol):
     """Training material, read on demand.
 
-    An item is ``inputs (time, ...)`` float32 and its target: a class index; class indices (time,) where frames are
-    labelled; or float32 (class,), 1 for each label, where a video has several. Items that vary at random
-    (augmentation) draw from torch's global generator, which is seeded for every epoch: resuming repeats them.
+    An item is ``inputs (time, ...)``, float32 or uint8, and its target: a class index; class indices (time,) where
+    frames are labelled; or float32 (class,), 1 for each label, where a video has several.
     """
 
     @property
@@ -27,7 +29,21 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, Any]: ...
+    def __getitem__(self, index: int) -> Item: ...
+
+
+@runtime_checkable
+class Varying(Protocol):
+    """Examples that are drawn anew in every epoch (augmentation)."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """The number of time steps of every item."""
+
+    def __len__(self) -> int: ...
+
+    def draw(self, index: int, rng: np.random.Generator) -> Item:
+        """An item as ``Examples`` have them, which depends on ``index`` and what ``rng`` draws alone."""
 
 
 def batches(lengths: Sequence[int], batch: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -42,20 +58,27 @@ def batches(lengths: Sequence[int], batch: int, rng: np.random.Generator) -> lis
     return [parts[place] for place in rng.permutation(len(parts))]
 
 
-def collate(examples: Examples, indices: np.ndarray, device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs (batch, time, ...) padded with zeros to the longest, lengths (batch,), targets; on ``device``."""
-    items = [examples[int(index)] for index in indices]
-    shape = items[0][0].shape[1:]
+def collate(read: Callable[[int], Item], indices: np.ndarray) -> Batch:
+    """Inputs (batch, time, ...) padded with zeros to the longest, lengths (batch,), targets."""
+    items = [read(int(index)) for index in indices]
+    first = items[0][0]
     for index, (inputs, _) in zip(indices, items, strict=True):
-        if not len(inputs) or inputs.shape[1:] != shape:
-            raise InputError(f"example {index} has shape {inputs.shape}; at least one step of shape {shape} is needed")
-    padded = torch.from_numpy(_pad([inputs for inputs, _ in items], 0, np.float32))
+        if not len(inputs) or inputs.shape[1:] != first.shape[1:]:
+            raise InputError(
+                f"example {index} has shape {inputs.shape}; at least one step of shape {first.shape[1:]} is needed"
+            )
+    kind = np.uint8 if first.dtype == np.uint8 else np.float32
+    padded = torch.from_numpy(_pad([inputs for inputs, _ in items], 0, kind))
     lengths = torch.tensor([len(inputs) for inputs, _ in items])
-    labels = torch.from_numpy(_targets([np.asarray(target) for _, target in items]))
+    return padded, lengths, torch.from_numpy(_targets([np.asarray(target) for _, target in items]))
+
+
+def transfer(batch: Batch, device: str) -> Batch:
+    """To ``device``. Copies from pinned memory do not wait for the GPU: the next batch is read while it computes."""
+    inputs, lengths, targets = batch
     if torch.device(device).type != "cuda":
-        return padded.to(device), lengths.to(device), labels.to(device)
-    # Copies from pinned memory do not wait for the GPU: the next batch is read while it computes.
-    pinned = (padded.pin_memory(), lengths.pin_memory(), labels.pin_memory())
+        return inputs.to(device), lengths.to(device), targets.to(device)
+    pinned = (inputs.pin_memory(), lengths.pin_memory(), targets.pin_memory())
     return tuple(tensor.to(device, non_blocking=True) for tensor in pinned)  # type: ignore[return-value]
 
 

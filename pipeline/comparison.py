@@ -114,13 +114,17 @@ def difference(a: np.ndarray, b: np.ndarray, video: str, variant: int, name: str
 
 
 def with_flow(arrays: Arrays) -> Arrays:
-    """A pair ``flow_x`` and ``flow_y``, each (time, height, width), as ``flow`` (time, 2, height, width)."""
-    pair = [arrays.get(f"flow_{axis}") for axis in "xy"]
-    x, y = pair
-    if "flow" in arrays or x is None or y is None or x.ndim != 3 or x.shape != y.shape or x.dtype != y.dtype:
-        return arrays
-    rest = {name: array for name, array in arrays.items() if name not in ("flow_x", "flow_y")}
-    return {**rest, "flow": np.stack((x, y), axis=1)}
+    """A pair ``x`` and ``y``, or ``flow_x`` and ``flow_y``, of (time, height, width) each, as ``flow``.
+
+    That is (time, 2, height, width).
+    """
+    for pair in (("x", "y"), ("flow_x", "flow_y")):
+        x, y = (arrays.get(name) for name in pair)
+        if "flow" in arrays or x is None or y is None or x.ndim != 3 or x.shape != y.shape or x.dtype != y.dtype:
+            continue
+        rest = {name: array for name, array in arrays.items() if name not in pair}
+        return {**rest, "flow": np.stack((x, y), axis=1)}
+    return arrays
 
 
 def is_flow(name: str, array: np.ndarray) -> bool:

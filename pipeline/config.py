@@ -21,6 +21,8 @@ from pydantic.fields import FieldInfo
 from pipeline.errors import InputError
 
 C = TypeVar("C", bound="Config")
+MOST_NAMED, FEW_NAMED = 40, 8
+"""Up to so many known names a sentence lists all, and of more so many."""
 
 
 class ByContent:
@@ -109,7 +111,7 @@ def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
-    """One sentence for a name that is not known, with the nearest that is.
+    """One sentence for a name that is not known, with the nearest that is, and all others or, of many, the next few.
 
     >>> unknown("model", "dnn", ["drnn", "lstm"])
     "unknown model 'dnn': did you mean 'drnn'? (drnn, lstm)"
@@ -117,6 +119,9 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "there are"
+    if len(names) > MOST_NAMED:
+        nearest = difflib.get_close_matches(given, names, n=FEW_NAMED, cutoff=0)
+        names = [*nearest, f"… and {len(names) - len(nearest)} more"]
     return f"unknown {what} {given!r}: {hint} ({', '.join(names)})"
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pipeline.fit import Curves
+    from pipeline.side_by_side import Figure as Outcome
+    from pipeline.sweeps import Sweep
     from pipeline.traces import Clip
 
 _COLOURS = {
@@ -33,6 +35,8 @@ TIMELINE = (0.12, 0.96)
 """From where to where, as shares of its width, the time axis of a clip's drawing reaches."""
 MOTION = ("velocity ‖v‖₂", "acceleration ‖a‖₂")
 _TIP = "tip:"
+_LOGARITHMIC = 8
+"""An axis whose values grow so many times is drawn in equal ratios."""
 
 
 class Style(NamedTuple):
@@ -82,6 +86,43 @@ def losses(name: str, curves: "Mapping[str, Sequence[Curves]]", networks: Sequen
             _line(axes, _epochs(mean), mean, f"{label}: {mean[-1]:.3g} at the end", **_drawn(styles(networks)[label]))
 
     return _svg(name, "training loss by epoch", draw)
+
+
+def sweep(name: str, swept: "Sweep[Outcome]") -> str:
+    """What came out against a parameter, a line for each of the rest; hollow diamonds are what papers report."""
+
+    def draw(figure: "Figure") -> None:
+        axes: Axes = figure.subplots()
+        metric = next(iter(next(iter(swept.lines.values())).values())).metric.replace("_", " ")
+        axes.set(xlabel=swept.parameter, ylabel=f"{metric} [%]")
+        if 0 < swept.values[0] * _LOGARITHMIC <= swept.values[-1]:
+            axes.set_xscale("log")
+        axes.set_xticks(swept.values, [f"{value:g}" for value in swept.values])
+        axes.set_xticks([], minor=True)
+        _ruled(axes)
+        for label, style in styles(list(swept.lines)).items():
+            _outcomes(axes, label, swept.lines[label], style)
+
+    return _svg(name, f"against {swept.parameter}", draw)
+
+
+def _outcomes(axes: "Axes", label: str, line: "Mapping[float, Outcome]", style: Style) -> None:
+    means = [figure.measured.mean for figure in line.values()]
+    spread = {value: figure.measured.deviation for value, figure in line.items() if figure.measured.deviation}
+    reported = {value: figure.reported for value, figure in line.items() if figure.reported is not None}
+    told = ", ".join(f"{mean:.1f}" for mean in means)
+    _line(axes, list(line), means, f"{label}: {told}", **_drawn(style), marker="o", markersize=5)
+    axes.vlines(
+        list(spread),
+        [line[value].measured.mean - deviation for value, deviation in spread.items()],
+        [line[value].measured.mean + deviation for value, deviation in spread.items()],
+        color=style.colour,
+        linewidth=1,
+    )
+    if reported:
+        hollow = {"linestyle": "", "marker": "D", "markerfacecolor": "none", "color": style.colour, "markersize": 7}
+        told = ", ".join(f"{figure:g}" for figure in reported.values())
+        _line(axes, list(reported), list(reported.values()), f"{label}, reported: {told}", **hollow)
 
 
 def motion(name: str, clip: "Clip", network: str) -> str:
@@ -177,7 +218,7 @@ def _mean(runs: Sequence[Sequence[float]]) -> np.ndarray:
 def _line(
     axes: "Axes", places: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray, tip: str, **style: Any
 ) -> None:
-    (line,) = axes.plot(places, values, marker="o" if len(values) == 1 else None, **style)
+    (line,) = axes.plot(places, values, **{"marker": "o" if len(values) == 1 else None, **style})
     line.set_gid(_TIP + tip)
 
 

@@ -1,13 +1,10 @@
 """The only training loop, and prediction: examples of any length, in batches of similar lengths."""
 
 import dataclasses
-import hashlib
-import io
 import json
-import pickle
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -17,10 +14,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.atomic import whole
-from pipeline.batches import Examples, batches, collate
+from pipeline import checkpoint as checkpoints
+from pipeline import generators
+from pipeline.batches import Batch, Examples, Varying, batches, collate, transfer
 from pipeline.errors import InputError
+from pipeline.generators import seeded
 from pipeline.hyperparameters import Fit
+from pipeline.loading import Loading
+from pipeline.optimisers import OPTIMISERS, groups, learning_rate
+from pipeline.spread import Share, companions
+
+__all__ = ["Curves", "Diverged", "Network", "fit", "predict", "seeded"]
+
+CHECKPOINT_S = 120.0
+"""Within an epoch a checkpoint is written so often: what a killed training loses at most."""
 
 
 class Diverged(InputError):
@@ -71,36 +78,32 @@ class Curves:
         return cls(**{name: tuple(values) for name, values in json.loads(text).items()})
 
 
-@contextmanager
-def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Torch's global generator (and that of ``device``) seeded inside, and as it was outside."""
-    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        _reseed(seed, device)
-        yield
-
-
-def fit(network: Network, examples: Examples, config: Fit, *, seed: int, device: str, checkpoint: Path) -> Curves:
+def fit(
+    network: Network,
+    examples: Examples | Varying,
+    config: Fit,
+    *,
+    seed: int,
+    device: str,
+    checkpoint: Path,
+    loaders: int = 0,
+    processes: int = 1,
+) -> Curves:
     """Train ``network`` in place on ``device`` and leave it in evaluation mode.
 
-    checkpoint: written after every epoch and continued from if it belongs to the same training; on the CPU a
-    training that was killed ends with the same bits as one that was not. Deleting it is the caller's.
+    checkpoint: written after every epoch, within long ones every two minutes, and continued from if it belongs to the
+    same training; on the CPU a training that was killed ends with the same bits as one that was not. Deleting it is the
+    caller's.
+    loaders: processes that read examples ahead; they change no bit.
+    processes: those that share every batch, one a GPU. Sums are then added up in another order, each process has its
+    own random numbers (dropout), and one that was killed within an epoch draws others.
     Raises InputError where there is nothing to train on, Diverged where the loss is no longer finite.
     """
     if not len(examples):
         raise InputError("there are no training examples; at least one video with a label is needed")
-    training = _Training(network, examples, config, seed, device)
-    identity = _identity(network, examples, config, seed)
-    curves = training.resume(checkpoint, identity)
-    bar = tqdm(desc="training", total=training.epochs, initial=len(curves), unit="epoch", disable=None, leave=False)
-    with seeded(seed, device), bar:
-        while len(curves) < training.epochs and not _stalled(curves, config.patience):
-            curves = training.epoch(curves)
-            training.save(checkpoint, identity, curves)
-            bar.set_postfix(loss=f"{curves.loss[-1]:.4g}", accuracy=f"{curves.accuracy[-1]:.3f}")
-            bar.update()
-    network.eval()
-    return curves
+    arguments = (network, examples, config, seed, device, checkpoint, loaders)
+    with seeded(seed, device), companions(_accompany, arguments, processes, device) as share:
+        return _train(*arguments, share)
 
 
 def predict(network: Network, examples: Examples, *, batch: int, device: str) -> np.ndarray:
@@ -113,116 +116,163 @@ def predict(network: Network, examples: Examples, *, batch: int, device: str) ->
     scores: list[Tensor] = []
     with torch.inference_mode():
         for start in tqdm(range(0, len(order), batch), desc="scores", unit="batch", disable=None, leave=False):
-            inputs, lengths, _ = collate(examples, order[start : start + batch], device)
+            part = order[start : start + batch]
+            inputs, lengths, _ = transfer(collate(examples.__getitem__, part), device)
             scores.append(network(inputs, lengths).float().cpu())
     return torch.cat(scores).numpy()[np.argsort(order)]
 
 
-def learning_rate(config: Fit, done: int) -> float:
-    """The rate after ``done`` units (epochs or iterations, whichever bounds the training)."""
-    return config.lr * config.gamma ** sum(milestone <= done for milestone in config.milestones)
+def _accompany(*arguments: Any) -> None:
+    """One of the other processes; what went wrong in all of them is for the first to say."""
+    with suppress(Diverged):
+        _train(*arguments)
+
+
+def _train(
+    network: Network,
+    examples: Examples | Varying,
+    config: Fit,
+    seed: int,
+    device: str,
+    checkpoint: Path,
+    loaders: int,
+    share: Share,
+) -> Curves:
+    device, first = share.device(device), share.rank == 0
+    loading = Loading(examples, seed=seed, device=device, loaders=loaders)
+    training = _Training(network, examples.lengths, config, seed, device, share)
+    identity = checkpoints.identity(network.state_dict(), examples.lengths, config, seed)
+    if earlier := checkpoints.read(checkpoint, identity):
+        training.take(earlier)
+    saved = time.monotonic()
+    # a GPU adds up in no fixed order anyway: the fastest algorithms, then
+    with (
+        torch.backends.cudnn.flags(enabled=True, benchmark=True),
+        tqdm(
+            desc="training",
+            total=training.bound,
+            initial=training.steps,
+            unit="batch",
+            disable=None if first else True,
+            leave=False,
+        ) as bar,
+    ):
+        while training.goes_on():
+            for _ in training.epoch(loading):
+                bar.update()
+                if first and time.monotonic() - saved >= CHECKPOINT_S:
+                    checkpoints.write(checkpoint, identity, training.state())
+                    saved = time.monotonic()
+            if first:
+                checkpoints.write(checkpoint, identity, training.state())
+            bar.set_postfix(loss=f"{training.curves.loss[-1]:.4g}", accuracy=f"{training.curves.accuracy[-1]:.3f}")
+    network.eval()
+    return training.curves
 
 
 class _Training:
-    """A network with its optimiser, between two epochs."""
+    """A network with its optimiser, between two steps.
 
-    def __init__(self, network: Network, examples: Examples, config: Fit, seed: int, device: str) -> None:
-        self.network, self.examples, self.config, self.seed, self.device = network, examples, config, seed, device
+    curves: of the epochs that are over; done: steps of the one in hand; totals (2,): its loss and accuracy so far,
+    summed over examples; kept: the generators' states of a checkpoint within an epoch.
+    """
+
+    def __init__(
+        self, network: Network, lengths: Sequence[int], config: Fit, seed: int, device: str, share: Share
+    ) -> None:
+        self.network, self.lengths, self.config, self.seed = network, lengths, config, seed
+        self.device, self.share = device, share
         network.to(device)
-        self.optimiser = _OPTIMISERS[config.optimiser](_groups(network, config), config)
+        self.loss = share.loss(network, device)
+        self.optimiser = OPTIMISERS[config.optimiser](groups(network, config), config)
         self.trained = [weight for group in self.optimiser.param_groups for weight in group["params"]]
-        self.passes = -(-len(examples) // config.batch)  # iterations an epoch
+        self.passes = -(-len(lengths) // config.batch)  # steps an epoch
         self.epochs = config.epochs or -(-(config.iterations or 0) // self.passes)
+        self.bound = config.iterations or self.epochs * self.passes
+        self.curves, self.done = Curves(), 0
+        self.totals = torch.zeros(2, dtype=torch.float64, device=device)
+        self.kept: list[Tensor] = []
 
-    def epoch(self, curves: Curves) -> Curves:
-        """One pass over the examples, or what the bound on iterations leaves of it."""
-        number = len(curves)
+    @property
+    def steps(self) -> int:
+        """All so far."""
+        return len(self.curves) * self.passes + self.done
+
+    def goes_on(self) -> bool:
+        """Whether there is an epoch to begin, or to go on with."""
+        return len(self.curves) < self.epochs and not _stalled(self.curves, self.config.patience)
+
+    def epoch(self, loading: Loading) -> Iterator[None]:
+        """What is left of one pass over the examples, within the bound on iterations: step by step."""
+        number = len(self.curves)
         entropy = np.random.SeedSequence((self.seed, number))
-        _reseed(int(entropy.generate_state(1, np.uint64)[0]), self.device)
-        parts = batches(self.examples.lengths, self.config.batch, np.random.default_rng(entropy))
-        if self.config.iterations is not None:
-            parts = parts[: self.config.iterations - number * self.passes]
+        parts = batches(self.lengths, self.config.batch, np.random.default_rng(entropy))
+        parts = parts[: self.bound - number * self.passes]
+        self._set_generators(entropy)
         self.network.train()
-        totals = torch.zeros(2, dtype=torch.float64, device=self.device)  # loss, correct
-        for iteration, part in enumerate(parts, number * self.passes):
-            rate = learning_rate(self.config, number if self.config.iterations is None else iteration)
-            totals += self._step(part, rate) * len(part)
-        loss, accuracy = (totals / sum(map(len, parts))).tolist()
+        rest = parts[self.done :]
+        for part, batch in zip(rest, loading.epoch(number, [self.share.part(part) for part in rest]), strict=True):
+            self.totals += self._step(batch, self._rate(self.steps), self.share.weight(part)) * len(part)
+            self.done += 1
+            yield
+        self._end_epoch(sum(map(len, parts)), self._rate(self.steps - 1))
+
+    def _end_epoch(self, examples: int, rate: float) -> None:
+        loss, accuracy = (self.totals / examples).tolist()
         if not (np.isfinite(loss) and all(bool(weight.isfinite().all()) for weight in self.trained)):
             raise Diverged(
-                f"training diverged in epoch {number + 1}: the loss is {loss:g}; lr = {self.config.lr:g} is too high,"
-                " or clip_norm is needed"
+                f"training diverged in epoch {len(self.curves) + 1}: the loss is {loss:g}; lr = {self.config.lr:g} is"
+                " too high, or clip_norm is needed"
             )
-        return curves.extended(loss, accuracy, rate)
+        self.curves, self.done = self.curves.extended(loss, accuracy, rate), 0
+        self.totals.zero_()
+        self.kept = []
 
-    def _step(self, part: np.ndarray, rate: float) -> Tensor:
+    def _rate(self, step: int) -> float:
+        return learning_rate(self.config, step // self.passes if self.config.iterations is None else step)
+
+    def _step(self, batch: Batch, rate: float, weight: float) -> Tensor:
         """One step of the optimiser; mean loss and accuracy of the batch before it, (2,)."""
-        inputs, lengths, targets = collate(self.examples, part, self.device)
+        inputs, lengths, targets = batch
         kind = torch.device(self.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=self.config.bf16 and kind == "cuda"):
-            loss, scores = self.network.loss(inputs, lengths, targets)
+            loss, scores = self.loss(inputs, lengths, targets)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss * weight).backward()
         if self.config.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.trained, self.config.clip_norm)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["lr_multiplier"]
         self.optimiser.step()
-        return torch.stack([loss.detach().double(), _accuracy(scores.detach(), lengths, targets)])
+        figures = torch.stack([loss.detach().double(), _accuracy(scores.detach(), lengths, targets)])
+        return self.share.mean(figures * weight)
 
-    def save(self, checkpoint: Path, identity: str, curves: Curves) -> None:
-        state = {
-            "identity": identity,
+    def _set_generators(self, entropy: np.random.SeedSequence) -> None:
+        """As they are at the epoch's beginning, or were at the checkpoint within it."""
+        if self.share.rank:
+            entropy = np.random.SeedSequence((self.seed, len(self.curves), self.done, self.share.rank))
+        generators.reseed(int(entropy.generate_state(1, np.uint64)[0]), self.device)
+        if self.kept and not self.share.rank:
+            generators.restore(self.kept, self.device)
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the training depends on, for a checkpoint."""
+        return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "curves": dataclasses.asdict(curves),
+            "curves": dataclasses.asdict(self.curves),
+            "done": self.done,
+            "totals": self.totals,
+            "generators": generators.states(self.device),
         }
-        content = io.BytesIO()
-        torch.save(state, content)  # its own writing hides a full disk's errno
-        with whole(checkpoint) as temporary:
-            temporary.write_bytes(content.getbuffer())
 
-    def resume(self, checkpoint: Path, identity: str) -> Curves:
-        """What an earlier run left; nothing where there is none, or one that cannot be trusted."""
-        if not checkpoint.exists():
-            return Curves()
-        content = io.BytesIO(checkpoint.read_bytes())
-        try:
-            state = torch.load(content, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            warnings.warn(f"{checkpoint} is damaged ({reason}): training starts anew", RuntimeWarning, stacklevel=3)
-            return Curves()
-        if not isinstance(state, dict) or state.get("identity") != identity:
-            warnings.warn(f"{checkpoint} is of another training: starting anew", RuntimeWarning, stacklevel=3)
-            return Curves()
+    def take(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
-        return Curves(**state["curves"])
-
-
-_OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], Fit], torch.optim.Optimizer]] = {
-    "sgd": lambda groups, config: torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum),
-    "adam": lambda groups, config: torch.optim.Adam(groups, lr=config.lr),
-    "rmsprop": lambda groups, config: torch.optim.RMSprop(groups, lr=config.lr, alpha=config.smoothing),
-}
-
-
-def _groups(network: Network, config: Fit) -> list[dict[str, Any]]:
-    """The optimiser's groups: parameters that require a gradient, their rate's multiplier and decay."""
-    asked = getattr(network, "parameter_groups", None)
-    given: list[dict[str, Any]] = asked() if asked else [{"params": network.parameters()}]
-    groups = [
-        {
-            "params": [weight for weight in group["params"] if weight.requires_grad],
-            "lr_multiplier": float(group.get("lr_multiplier", 1)),
-            "weight_decay": config.weight_decay if group.get("decay", True) else 0.0,
-        }
-        for group in given
-    ]
-    if not any(group["params"] for group in groups):
-        raise InputError(f"{type(network).__name__} has nothing to train: no parameter requires a gradient")
-    return [group for group in groups if group["params"]]
+        self.curves, self.done = Curves(**state["curves"]), state["done"]
+        self.totals.copy_(state["totals"])
+        self.kept = state["generators"] if self.done else []
 
 
 def _accuracy(scores: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
@@ -237,19 +287,3 @@ def _accuracy(scores: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
 def _stalled(curves: Curves, patience: int | None) -> bool:
     """Whether the best training accuracy was first reached ``patience`` epochs ago or earlier."""
     return patience is not None and len(curves) > 0 and len(curves) - 1 - int(np.argmax(curves.accuracy)) >= patience
-
-
-def _reseed(seed: int, device: str) -> None:
-    torch.default_generator.manual_seed(seed)
-    if torch.device(device).type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-
-
-def _identity(network: Network, examples: Examples, config: Fit, seed: int) -> str:
-    """Digest of all that a training depends on, as far as it is known here: not the examples' content."""
-    digest = hashlib.blake2b(f"{config.canonical()} {seed} {list(examples.lengths)}".encode(), digest_size=16)
-    for name, weight in network.state_dict().items():
-        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
-        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

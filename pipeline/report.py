@@ -1,19 +1,20 @@
-"""Results -> a folder: a page of HTML that stands alone; beside it metrics.json, predictions.csv, folds.json, a table.
+"""Results -> a folder: a page of HTML that stands alone; beside it a table, and every number as JSON and CSV.
 
 All figures are in percent. The last row of every table is the experiment's own: the fusion, or the only stream.
 """
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import drawings, examples, metrics, pages, tables, timelines
+from pipeline import classes, drawings, examples, metrics, pages, tables, timelines
 from pipeline.atomic import write_text
+from pipeline.classes import ClassFigure
 from pipeline.results import Result, Row, groups, rows
 
 LONGEST_BRANCH = 100
@@ -29,24 +30,13 @@ class Confused(NamedTuple):
     share: float
 
 
-class ClassFigure(NamedTuple):
-    """The figure of one class as a fraction, NaN where it has no test video.
-
-    videos: its test videos, summed over runs; streams: the same figure of each stream of several.
-    """
-
-    name: str
-    videos: int
-    share: float
-    streams: tuple[float, ...]
-
-
 def write(result: Result, folder: Path) -> None:
-    """``predictions.csv``, ``metrics.json``, ``folds.json``, ``table.txt`` and ``report.html``, the page last."""
+    """The tables, ``predictions.csv``, ``classes.csv``, ``metrics.json`` and ``folds.json``, and the page, last."""
     table = rows(result)
     numbers = json.dumps(tables.numbers(result, table), indent=1, allow_nan=False)
     write_text(folder / "table.txt", tables.text_table(result) + "\n")
     write_text(folder / "predictions.csv", tables.predictions(result))
+    write_text(folder / "classes.csv", tables.class_figures(result, table))
     write_text(folder / "metrics.json", numbers + "\n")
     write_text(folder / "folds.json", json.dumps(result.folds, indent=1) + "\n")
     write_text(folder / "report.html", _page(result, table))
@@ -55,6 +45,7 @@ def write(result: Result, folder: Path) -> None:
 def _page(result: Result, table: Sequence[Row]) -> str:
     last = table[-1]
     networks = [stream.name for stream in result.streams]
+    known = classes.figures(result, table)
     return pages.render(
         "report.html.j2",
         result=result,
@@ -65,7 +56,10 @@ def _page(result: Result, table: Sequence[Row]) -> str:
         scale=_scale(result, table),
         by_fold=_by_fold(result, table),
         groups=list(groups(result, last)),
-        class_figures=_class_figures(result, table),
+        class_figures=_best_first(known, lambda figure: figure.share),
+        best=classes.best_stream(result, table),
+        gains=_best_first((each for each in known if not math.isnan(each.gain)), lambda figure: figure.gain),
+        order=classes.in_groups(result),
         mistakes=_mistakes(last, result.classes),
         examples=examples.choose(result),
         curves=_curves(result),
@@ -120,20 +114,9 @@ def _by_fold(result: Result, table: Sequence[Row]) -> list[tuple[str, int, list[
     return made
 
 
-def _class_figures(result: Result, table: Sequence[Row]) -> list[ClassFigure]:
-    """Best first, those without test videos last; average precision where that is the metric, else accuracy."""
-    videos = np.zeros(len(result.classes), int)
-    for id in (id for ids in result.tested for id in ids):
-        videos[list(result.labels[id])] += 1
-    shares = [row.precision if row.precision is not None else row.recall for row in table]
-    known = [share for share in shares if share is not None]
-    if not known:
-        return []
-    made = [
-        ClassFigure(name, int(videos[place]), float(known[-1][place]), tuple(float(row[place]) for row in known[:-1]))
-        for place, name in enumerate(result.classes)
-    ]
-    return sorted(made, key=lambda figure: math.inf if math.isnan(figure.share) else -figure.share)
+def _best_first(known: Iterable[ClassFigure], by: Callable[[ClassFigure], float]) -> list[ClassFigure]:
+    """Classes without test videos come last."""
+    return sorted(known, key=lambda figure: math.inf if math.isnan(by(figure)) else -by(figure))
 
 
 def _mistakes(row: Row, classes: Sequence[str]) -> list[Confused]:

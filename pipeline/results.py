@@ -13,6 +13,7 @@ from pipeline.metrics import Summary
 from pipeline.row import Failure
 from pipeline.scores import Scores
 from pipeline.traces import Clip
+from pipeline.weighting import Choice
 
 if TYPE_CHECKING:
     from pipeline.feature_maps import FirstMaps
@@ -34,7 +35,8 @@ class Stream:
 class Run:
     """One fold with one seed: scores and training curves of each stream in order, and the scores of the fusion.
 
-    A stream that was not trained has None for curves; an experiment of a single stream has no fusion.
+    A stream that was not trained has None for curves; an experiment of a single stream has no fusion. choice: of the
+    fusion's weights, where they are not given.
     """
 
     fold: str
@@ -42,6 +44,7 @@ class Run:
     scores: tuple[Scores, ...]
     fused: Scores | None
     curves: "tuple[Curves | None, ...]"
+    choice: Choice | None = None
 
     @property
     def name(self) -> str:

@@ -5,17 +5,19 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from pipeline.atomic import set_aside, whole
 from pipeline.config import Config
 from pipeline.errors import InputError
 
 Kind = Literal["logits", "probabilities"]
+MOST_TRIED = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,23 +93,62 @@ def provenance(path: Path) -> dict[str, Any]:
         return dict(json.loads(archive["provenance"].item()))
 
 
+class Chosen(Config):
+    """Weights that recognise most videos of a validation part of each fold's training videos; never of its test part.
+
+    The weighted streams are trained again, all that is fitted for them too, on the rest of the training videos. Tried
+    are all weights that are multiples of 1 / parts and sum to 1; a last stream that is multiplied on has no say.
+    """
+
+    validation: float = Field(gt=0, lt=1, description="the share of the training videos that is held out to choose on")
+    seed: NonNegativeInt = Field(0, description="of the draw of groups, or of videos where there are no groups")
+    parts: PositiveInt = 20
+
+
 class Fusion(Config):
     """How streams become one.
 
     sum, weighted and product join the softmax outputs (Lakhal et al. 2018, late fusion); l1 joins the scores before
-    softmax, each video's divided by its ℓ1 norm (Ng and Davis 2018). Weights are in the order of the streams.
+    softmax, each video's divided by its ℓ1 norm (Ng and Davis 2018). Weights are in the order of the streams, given or
+    chosen. times_last: the rule joins all streams but the last, whose probabilities are multiplied onto the result, as
+    Lakhal et al. do with improved dense trajectories.
     """
 
     rule: Literal["sum", "product", "weighted", "l1"] = "product"
-    weights: tuple[PositiveFloat, ...] | None = None
+    weights: tuple[NonNegativeFloat, ...] | None = None
+    choose: Chosen | None = None
+    times_last: bool = False
 
     @model_validator(mode="after")
     def _weights_where_used(self) -> Self:
-        if self.rule in ("weighted", "l1") and self.weights is None:
-            raise ValueError(f"the rule {self.rule!r} needs weights, one a stream")
-        if self.rule in ("sum", "product") and self.weights is not None:
+        given = (self.weights is not None) + (self.choose is not None)
+        if self.rule in ("weighted", "l1") and given != 1:
+            raise ValueError(
+                f"the rule {self.rule!r} needs either weights, one a stream, or choose, by which to find them"
+            )
+        if self.rule in ("sum", "product") and given:
             raise ValueError(f"the rule {self.rule!r} takes no weights; 'weighted' and 'l1' do")
+        if self.weights is not None and not any(self.weights):
+            raise ValueError("all weights are 0; at least one must be more")
         return self
+
+    def by(self, weights: tuple[float, ...]) -> Self:
+        """The same with the weights that were chosen."""
+        return type(self)(rule=self.rule, weights=weights, times_last=self.times_last)
+
+    def check(self, streams: int) -> None:
+        """Raises ValueError where the fusion does not fit so many streams."""
+        weighted = streams - self.times_last
+        if weighted < 2 and self.times_last:
+            raise ValueError(f"times_last needs at least 3 streams, two to join and the last; there are {streams}")
+        if self.weights is not None and len(self.weights) != weighted:
+            last = " before the last" if self.times_last else ""
+            raise ValueError(f"fusion has {len(self.weights)} weights for {weighted} streams{last}")
+        if self.choose and (tried := comb(self.choose.parts + weighted - 1, weighted - 1)) > MOST_TRIED:
+            raise ValueError(
+                f"choose has {tried:,} weights to try for {weighted} streams with parts = {self.choose.parts}; "
+                f"no more than {MOST_TRIED:,} are tried: take fewer parts"
+            )
 
 
 def align(streams: Sequence[Scores]) -> list[Scores]:
@@ -138,18 +179,39 @@ def fuse(streams: Sequence[Scores], fusion: Fusion) -> Scores:
     sum of ℓ1-normalised logits, which are logits again; a video whose logits are all 0 stays 0.
     Raises InputError where ids or classes differ, the weights are not one a stream, or l1 is given probabilities.
     """
+    try:
+        fusion.check(len(streams))
+    except ValueError as error:
+        raise InputError(str(error)) from None
     aligned = align(streams)
-    weights = (1.0,) * len(aligned) if fusion.weights is None else fusion.weights
-    if len(weights) != len(aligned):
-        raise InputError(f"there are {len(weights)} weights for {len(aligned)} streams; one a stream is needed")
+    if not fusion.times_last:
+        return _joined(aligned, fusion)
+    return _joined([_joined(aligned[:-1], fusion), aligned[-1]], Fusion(rule="product"))
+
+
+def votes(streams: Sequence[Scores], rule: str) -> np.ndarray:
+    """(stream, id, class): what a rule takes weighted sums of, from streams with the same ids."""
+    if rule != "l1":
+        return np.stack([stream.probabilities() for stream in streams])
+    if any(stream.kind != "logits" for stream in streams):
+        raise InputError(
+            "the rule 'l1' needs scores before softmax from every stream; use 'weighted' for probabilities"
+        )
+    norms = [np.abs(stream.values).sum(axis=1, keepdims=True) for stream in streams]
+    return np.stack([stream.values / np.where(norm > 0, norm, 1) for stream, norm in zip(streams, norms, strict=True)])
+
+
+def _joined(aligned: Sequence[Scores], fusion: Fusion) -> Scores:
+    if fusion.choose:
+        raise InputError("the weights are still to be chosen; fuse wants the chosen ones")
+    weights = np.ones(len(aligned)) if fusion.weights is None else np.array(fusion.weights)
     kind: Kind = "logits" if fusion.rule == "l1" else "probabilities"
     first = aligned[0]
-    return Scores(first.ids, _RULES[fusion.rule](aligned, np.array(weights)), kind, first.classes, first.failed)
+    return Scores(first.ids, _RULES[fusion.rule](aligned, weights), kind, first.classes, first.failed)
 
 
 def _weighted_mean(streams: Sequence[Scores], weights: np.ndarray) -> np.ndarray:
-    stacked = np.stack([stream.probabilities() for stream in streams])  # (stream, id, class)
-    mean: np.ndarray = np.tensordot(weights / weights.sum(), stacked, axes=1)
+    mean: np.ndarray = np.tensordot(weights / weights.sum(), votes(streams, "weighted"), axes=1)
     return mean
 
 
@@ -164,16 +226,7 @@ def _product(streams: Sequence[Scores], weights: np.ndarray) -> np.ndarray:
 
 
 def _l1(streams: Sequence[Scores], weights: np.ndarray) -> np.ndarray:
-    if any(stream.kind != "logits" for stream in streams):
-        raise InputError(
-            "the rule 'l1' needs scores before softmax from every stream; use 'weighted' for probabilities"
-        )
-    norms = [np.abs(stream.values).sum(axis=1, keepdims=True) for stream in streams]
-    parts = [
-        weight * stream.values / np.where(norm > 0, norm, 1)
-        for weight, stream, norm in zip(weights, streams, norms, strict=True)
-    ]
-    total: np.ndarray = np.sum(parts, axis=0)
+    total: np.ndarray = np.tensordot(weights, votes(streams, "l1"), axes=1)
     return total
 
 

@@ -1,11 +1,12 @@
-"""Several experiments on one page: measured beside reported, losses together, and what each says of the same clips."""
+"""Several experiments on one page: measured beside reported, curves against what they differ in, and the same clips."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import drawings, pages, tables, timelines
 from pipeline.metrics import Summary
+from pipeline.sweeps import Sweep, sweeps
 from pipeline.traces import Clip
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Compared:
     """One experiment among others.
 
     dataset: whose videos they are: equal ids mean equal videos within it alone; page: the experiment's report as a
-    link; curves and the traces of clips: by the network's name, which no other experiment's has; table: where the
-    paper reports.
+    link; parameters: what may differ from experiment to experiment, by dotted places; curves and the traces of clips:
+    by the network's name, which no other experiment's has; table: where the paper reports.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Compared:
     page: str
     figures: tuple[Figure, ...]
     table: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     curves: "Mapping[str, Sequence[Curves]]" = field(default_factory=dict)
     clips: tuple[Clip, ...] = ()
 
@@ -49,11 +51,30 @@ def page(experiments: Sequence[Compared]) -> str:
         "side_by_side.html.j2",
         experiments=experiments,
         titles=tables.TITLES,
+        sweeps=[
+            (sweep, drawings.sweep(f"sweep-{place}", sweep), _reported(sweep))
+            for place, sweep in enumerate(swept(experiments))
+        ],
         networks=networks,
         curves=curves,
         losses=drawings.losses("losses", curves, networks) if curves else "",
         timelines=timelines.drawn(clips, networks),
     )
+
+
+def swept(experiments: Iterable[Compared]) -> list[Sweep[Figure]]:
+    """The experiments' own figures, one metric at a time, against each number that some of them differ in alone."""
+    own = [(each.parameters, each.figures[-1]) for each in experiments]
+    metrics = dict.fromkeys(figure.metric for _, figure in own)
+    return [
+        sweep
+        for metric in metrics
+        for sweep in sweeps([(parameters, figure) for parameters, figure in own if figure.metric == metric])
+    ]
+
+
+def _reported(sweep: Sweep[Figure]) -> bool:
+    return any(figure.reported is not None for line in sweep.lines.values() for figure in line.values())
 
 
 def together(experiments: Iterable[Compared]) -> Iterator[Clip]:

@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pipeline.attempts import NOTE, attempt
 from pipeline.errors import DamagedStore, InputError, UnusableVideo
 from pipeline.keys import Keys
 from pipeline.late_errors import LateErrors
-from pipeline.row import Failure, Row
+from pipeline.row import Failure, Partial, Row
 
 CHUNK_BYTES = 1 << 20
 RESERVED_NAME = re.compile(r"variant-\d+|reason")
@@ -177,15 +178,19 @@ class Store:
             raise InputError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(held)}")
         return Row(read, attributes)
 
+    def partial(self, video: str, variant: int = 0) -> dict[str, Partial]:
+        """One row's arrays, of which only the parts that are asked for are read.
+
+        Raises KeyError where the store has no such row.
+        """
+        place = _row_path(video, variant)
+        shard = self._shard(place)
+        with self._reading(shard) as file:
+            return {name: _StoredArray(self, shard, array) for name, array in file[place].items()}
+
     def rows(self, video: str, arrays: Sequence[str] | None = None) -> list[Row]:
         """All variants of a video, in order."""
         return [self.read(video, variant, arrays) for variant in range(self.variants(video))]
-
-    def arrays(self, video: str, variant: int = 0) -> list[str]:
-        """The names of a row's arrays. Raises KeyError where the store has no such row."""
-        place = _row_path(video, variant)
-        with self._reading(self._shard(place)) as file:
-            return list(file[place])
 
     def variants(self, video: str) -> int:
         """How many rows the video has."""
@@ -249,6 +254,19 @@ class Store:
             if path.exists() and path.stat().st_ino == inode:
                 set_aside(path, error)
             raise DamagedStore(f"{path} was damaged, and is being made anew by another: run again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredArray:
+    """Good for as long as its store's file is open in this process."""
+
+    store: Store
+    shard: Path
+    array: h5py.Dataset
+
+    def __getitem__(self, part: Any) -> np.ndarray:
+        with self.store._reading(self.shard):
+            return self.array[part]  # type: ignore[no-any-return]
 
 
 def verify(path: Path) -> None:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from pipeline.clips import resample
 from pipeline.errors import InputError, UnusableVideo
+from pipeline.join import Join, join
 from pipeline.row import Partial, Row
 from pipeline.store import Store
 
@@ -52,23 +53,11 @@ class StoredRows(Sequence[Row]):
 
     def partial(self, index: int) -> Mapping[str, Partial]:
         """One row's arrays, of which only the parts that are asked for are read."""
-        video, variant = self.places[index]
-        return {name: _StoredArray(self.store, video, variant, name) for name in self.store.arrays(video, variant)}
+        return self.store.partial(*self.places[index])
 
     def labels(self, labels: Mapping[str, tuple[int, ...]]) -> list[int]:
         """The class index of each row."""
         return [labels[video][0] for video, _ in self.places]
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredArray:
-    store: Store
-    video: str
-    variant: int
-    name: str
-
-    def __getitem__(self, part: slice | int) -> np.ndarray:
-        return self.store.read(self.video, self.variant, [self.name], part).arrays[self.name]
 
 
 @dataclass(frozen=True)
@@ -90,23 +79,68 @@ class Sequences:
         return self.inputs[index], self.targets[index]
 
 
-def sequences(
-    rows: StoredRows,
-    labels: Mapping[str, tuple[int, ...]],
-    array: str,
-    *,
-    steps: int | None,
-    reduce: Callable[[np.ndarray], np.ndarray],
-) -> Sequences:
-    """One array of each row, (time, feature) float32, sampled to ``steps`` and then reduced.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input of a sequence model.
 
-    Raises InputError where nothing usable is left.
+    name: what messages call it; rows: which videos, of which store; array: what is read of each row, (time, feature);
+    reduce: (time, feature) to (time, reduced feature).
     """
-    if not len(rows):
+
+    name: str
+    rows: StoredRows
+    array: str
+    reduce: Callable[[np.ndarray], np.ndarray]
+
+    def sequence(self, video: str, variant: int, steps: int | None) -> np.ndarray:
+        """(time, feature) float32 of one row, sampled to ``steps`` and then reduced."""
+        whole = self.rows.store.read(video, variant, [self.array]).arrays[self.array]
+        chosen = whole if steps is None else whole[resample(len(whole), steps)]
+        return np.ascontiguousarray(self.reduce(chosen), dtype=np.float32)
+
+
+def usable(stores: Mapping[str, Store], videos: Sequence[str]) -> list[str]:
+    """The videos that have rows in every one of the stores, which are given by name.
+
+    Raises InputError that names a video of which a store has neither rows nor a failure.
+    """
+    left = list(videos)
+    for name, store in stores.items():
+        absent = [video for video in videos if not store.variants(video)]
+        known = store.failures() if absent else {}
+        if unknown := [video for video in absent if video not in known]:
+            raise InputError(
+                f"{name} lacks video {unknown[0]!r}: all inputs of a stream must have seen the same videos"
+            )
+        left = [video for video in left if video not in known]
+    return left
+
+
+def sequences(
+    sources: Sequence[Source], labels: Mapping[str, tuple[int, ...]], *, steps: int | None, join_by: Join | None = None
+) -> Sequences:
+    """One sequence a row, (time, feature) float32: of a single source, or of several, joined by video and variant.
+
+    Raises InputError where nothing usable is left, or where sources have other variants, steps or features.
+    """
+    first, places = sources[0], sources[0].rows.places
+    if not places:
         raise InputError("no usable video is left; see the list of failures")
+    for other in sources[1:]:
+        if set(other.rows.places) != set(places):
+            raise InputError(
+                f"{first.name} and {other.name} have different numbers of augmented copies of a video: inputs that "
+                "are joined need the same"
+            )
     inputs = []
-    for video, variant in tqdm(rows.places, desc="sequences", unit="row", disable=None, leave=False):
-        sequence = rows.store.read(video, variant, [array]).arrays[array]
-        chosen = sequence if steps is None else sequence[resample(len(sequence), steps)]
-        inputs.append(np.ascontiguousarray(reduce(chosen), dtype=np.float32))
-    return Sequences(inputs, rows.labels(labels))
+    for video, variant in tqdm(places, desc="sequences", unit="row", disable=None, leave=False):
+        parts = {source.name: source.sequence(video, variant, steps) for source in sources}
+        inputs.append(parts[first.name] if join_by is None else _joined(join_by, parts, video))
+    return Sequences(inputs, first.rows.labels(labels))
+
+
+def _joined(rule: Join, parts: Mapping[str, np.ndarray], video: str) -> np.ndarray:
+    try:
+        return join(rule, parts)
+    except InputError as error:
+        raise InputError(f"{video}: {error}") from None

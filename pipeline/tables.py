@@ -1,4 +1,4 @@
-"""Results as tables: for the terminal, Markdown, ``metrics.json`` and ``predictions.csv``. Figures are in percent."""
+"""Results as tables: for the terminal, Markdown, ``metrics.json`` and CSV files. Figures are in percent."""
 
 import csv
 import io
@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from pipeline import classes
 from pipeline.metrics import Summary
-from pipeline.results import FUSION, Result, Row, groups, rows
+from pipeline.results import FUSION, Result, Row, Run, groups, rows
 from pipeline.scores import Scores
+from pipeline.weighting import Choice
 
 TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "top5": "top 5", "mAP": "mAP"}
 
@@ -65,7 +67,8 @@ def _percent(fraction: float) -> float | None:
 def numbers(result: Result, table: Sequence[Row]) -> dict[str, Any]:
     """metrics.json: every figure in percent, null where there is none.
 
-    confusion: counts summed over runs; confusion_percent: shares of each row, their mean over runs.
+    confusion: counts summed over runs; confusion_percent: shares of each row, their mean over runs; weights: of the
+    fusion where they were chosen, and the videos that they were chosen on.
     """
     return {
         "title": result.title,
@@ -93,6 +96,7 @@ def numbers(result: Result, table: Sequence[Row]) -> dict[str, Any]:
             }
             for row in table
         ],
+        "weights": [_choice(run, run.choice) for run in result.runs if run.choice],
         "explained": [
             {
                 "reducer": each.reducer,
@@ -110,6 +114,12 @@ def numbers(result: Result, table: Sequence[Row]) -> dict[str, Any]:
     }
 
 
+def _choice(run: Run, choice: Choice) -> dict[str, Any]:
+    """The weights of one run's fusion, and the videos that they were chosen on."""
+    told = {"fold": run.fold, "seed": run.seed, **choice._asdict()}
+    return told | {"accuracy": _percent(choice.accuracy), "alone": [_percent(share) for share in choice.alone]}
+
+
 def predictions(result: Result) -> str:
     """predictions.csv: one line a run, stream and test video; labels are joined by "|", failed ones predict nothing."""
     text = io.StringIO()
@@ -120,6 +130,25 @@ def predictions(result: Result) -> str:
         for name, scores in zip([*names, FUSION], [*run.scores, run.fused], strict=True):
             if scores is not None:
                 table.writerows([run.fold, run.seed, name, *line] for line in _verdicts(result, scores))
+    return text.getvalue()
+
+
+def class_figures(result: Result, table: Sequence[Row]) -> str:
+    """classes.csv: one line a class, group by group: its test videos, each row's figure, what the fusion gains.
+
+    Figures and gains are in percent; empty where there is none.
+    """
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    best = classes.best_stream(result, table)
+    gain = [] if best is None else [f"gain over {best.name}"]
+    lines.writerow(["group", "class", "test videos", *(row.name for row in table), *gain])
+    known = classes.figures(result, table)
+    for group in classes.in_groups(result):
+        for figure in (known[place] for place in group.places if known):
+            shares = [*figure.streams, figure.share, *([figure.gain] if gain else [])]
+            cells = ["" if math.isnan(share) else f"{100 * share:.4f}" for share in shares]
+            lines.writerow([group.name, figure.name, figure.videos, *cells])
     return text.getvalue()
 
 

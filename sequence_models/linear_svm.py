@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 class LinearSVM(Model):
     """scikit-learn's LinearSVC, one against the rest, on each sequence's mean of features.
 
-    standardise: each feature of those means to mean 0 and deviation 1 over the training sequences; otherwise all are
-    divided by the largest deviation, which leaves principal components their weight.
+    scaling: "standardise" brings each feature of those means to mean 0 and deviation 1 over the training sequences;
+    "largest" divides all by the largest deviation, which leaves principal components their weight; "none" takes them as
+    they are, for features of length 1 such as Fisher vectors, on which C then means what it does in their papers.
     """
 
     name: Literal["linear_svm"] = "linear_svm"
     C: PositiveFloat = 1.0
-    standardise: bool = True
+    scaling: Literal["standardise", "largest", "none"] = "standardise"
 
     def build(self, features: int, classes: int) -> "PooledLinear":
         from sequence_models.networks.linear_svm import PooledLinear
@@ -37,5 +38,5 @@ class LinearSVM(Model):
         from pipeline.fit import Curves
         from sequence_models.networks.linear_svm import fit_svm
 
-        fit_svm(cast("PooledLinear", network), examples, self.C, seed, standardise=self.standardise)
+        fit_svm(cast("PooledLinear", network), examples, self.C, seed, self.scaling)
         return Curves()

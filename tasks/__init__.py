@@ -9,7 +9,8 @@ from tasks.evaluation import Evaluate, EvaluateAll, Fuse
 from tasks.features import Extract, ExtractShard, FitExtractor
 from tasks.frames import Decode
 from tasks.index import Generate, Index
-from tasks.training import FitReducer, Predict, Train
+from tasks.inputs import FitReducer
+from tasks.training import Predict, Train
 
 __all__ = [
     "Decode",

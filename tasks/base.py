@@ -133,6 +133,7 @@ class Stage(SettledTask):
 
     def run(self) -> Iterator[Any]:
         """Compute, and where a file that is read turns out damaged have it made again first."""
+        settings.limit_gpus()
         settings.limit_threads()
         while not self.complete():
             try:

@@ -9,8 +9,9 @@ from typer.core import TyperGroup
 
 from pipeline.errors import InputError
 from tasks import settings
-from tasks.experiment import bundled, load_experiment
+from tasks.experiment import load_experiment
 from tasks.lines import table
+from tasks.recipes import bundled, matching
 from tasks.shelves import located
 
 if TYPE_CHECKING:
@@ -53,14 +54,20 @@ def run(context: typer.Context, experiment: Name) -> None:
 
 
 @app.command(name="list")
-def list_experiments() -> None:
-    """The bundled experiments, with title, table and reported figure."""
+def list_experiments(pattern: Annotated[str, typer.Argument(help="such as 'kth1-*'")] = "*") -> None:
+    """The bundled experiments, or those that a pattern names, with title, table and reported figure."""
     rows = [("experiment", "reported", "table", "title")]
-    for name in bundled():
+    for name in matching(pattern):
         experiment = load_experiment(name)
         reported = "" if experiment.reported is None else f"{experiment.reported:.2f}"
         rows.append((name, reported, experiment.table, experiment.title))
     _say(table(rows, indent=""))
+
+
+@app.command()
+def show(experiment: Name) -> None:
+    """An experiment as it is understood, as JSON: with what it takes from others, and every default."""
+    typer.echo(load_experiment(experiment).model_dump_json(indent=1))
 
 
 @app.command()

@@ -4,10 +4,11 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from pipeline import inspection
-from pipeline.comparison import Difference, Rows, compare
+from pipeline.comparison import Arrays, Difference, Rows, compare
 from pipeline.errors import InputError
 from pipeline.row_files import NpyFolder, PlainFile, Stored
 from tasks.lines import table
@@ -44,16 +45,34 @@ FORMS = (
 )
 
 
+class StoredFlow(Stored):
+    """The rows of some shards, in which pictures of flow are not left as they are encoded."""
+
+    def read(self, video: str) -> list[Arrays]:
+        return [_decoded(arrays) for arrays in super().read(video)]
+
+
+def _decoded(arrays: Arrays) -> Arrays:
+    encoded = [name for name in ("x", "y") if f"{name}_offsets" in arrays]
+    if not encoded:
+        return arrays
+    from extractors.pictures import pictures
+
+    decoded = {name: np.stack(pictures(arrays, name, 0, len(arrays["start_frames"]))) for name in encoded}
+    rest = {name: array for name, array in arrays.items() if name.removesuffix("_offsets") not in encoded}
+    return {**rest, **decoded}
+
+
 def rows_at(path: Path, known: Collection[str]) -> Rows:
     """What lies at a path; ``known`` are ids of videos, by which a plain file's groups are told from its videos."""
     if (shelf := as_shelf(path)) is not None:
         index = shelf.folder / "index.h5"
-        return Stored(inspection.linked(index) if index.exists() else shelf.shards or [rows_file(path)])
+        return StoredFlow(inspection.linked(index) if index.exists() else shelf.shards or [rows_file(path)])
     if path.is_dir():
         return NpyFolder(path)
     if path.suffix not in (".h5", ".hdf5"):
         raise InputError(f"{path} holds no video's features: {FORMS}")
-    return Stored(inspection.linked(path)) if inspection.is_sealed(path) else PlainFile(path, known)
+    return StoredFlow(inspection.linked(path)) if inspection.is_sealed(path) else PlainFile(path, known)
 
 
 def told(found: Sequence[Difference], tolerance: float, top: int) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import luigi
 
 from data.base import Dataset
+from data.validation import Validation
 from extractors.convnet3d import ConvNet3D
 from pipeline.atomic import write_text
 from pipeline.errors import InputError
@@ -16,15 +17,17 @@ from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.scores import Fusion
 from tasks import settings
 from tasks.base import ConfigParameter, Root, Stage, origin
-from tasks.experiment import DEFAULT, Experiment, Stream, load_experiment
-from tasks.index import AnyDataset, Index, folds
+from tasks.experiment import DEFAULT, AnyStream, Experiment, load_experiment
+from tasks.index import AnyDataset, Index, folds, library
+from tasks.recipes import matching
+from tasks.rows import labels
 from tasks.training import Predict
 
 if TYPE_CHECKING:
     from pipeline.results import Result
 
-Streams = tuple[Stream, ...]
-REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv", "folds.json")
+Streams = tuple[AnyStream, ...]
+REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv", "classes.csv", "folds.json")
 """The files of a report."""
 
 
@@ -37,8 +40,21 @@ class Fuse(Stage):
     fold = luigi.IntParameter()
     seed = luigi.IntParameter()
 
-    def requires(self) -> list[Predict]:
+    def predictions(self) -> list[Predict]:
+        """The scores that are fused."""
         return [predict(self.dataset, stream, self.fold, self.seed) for stream in self.streams]
+
+    def validations(self) -> list[Predict]:
+        """The scores by which weights are chosen, of the streams that are weighted: none where weights are given."""
+        choose = self.fusion.choose
+        if choose is None:
+            return []
+        part = Validation(of=self.dataset, share=choose.validation, seed=choose.seed)
+        weighted = self.streams[:-1] if self.fusion.times_last else self.streams
+        return [predict(part, stream, self.fold, self.seed) for stream in weighted]
+
+    def requires(self) -> list[Predict]:
+        return [*self.predictions(), *self.validations()]
 
     @property
     def fingerprint(self) -> str:
@@ -47,8 +63,8 @@ class Fuse(Stage):
     @property
     def upstream(self) -> dict[str, str]:
         """The fingerprint of each stream's scores."""
-        names = [stream.title for stream in self.streams]
-        return dict(zip(names, [stage.fingerprint for stage in self.requires()], strict=True))
+        fused = {stage.stream.title: stage.fingerprint for stage in self.predictions()}
+        return fused | {f"validation of {stage.stream.title}": stage.fingerprint for stage in self.validations()}
 
     def origin(self, **more: Any) -> dict[str, Any]:
         return origin(self, self.fusion.significant(str), self.upstream, **more)
@@ -58,8 +74,16 @@ class Fuse(Stage):
 
     def compute(self) -> None:
         from pipeline.scores import Scores, fuse
+        from pipeline.weighting import choose
 
-        fuse([Scores.load(stage.path()) for stage in self.requires()], self.fusion).save(self.path(), self.origin())
+        scores, validated = (
+            [Scores.load(stage.path()) for stage in stages] for stages in (self.predictions(), self.validations())
+        )
+        if not validated:
+            fuse(scores, self.fusion).save(self.path(), self.origin())
+            return
+        choice = choose(validated, labels(library(self.dataset)), self.fusion)
+        fuse(scores, self.fusion.by(choice.weights)).save(self.path(), self.origin(choice=choice._asdict()))
 
 
 class Evaluate(Root):
@@ -150,14 +174,14 @@ class Evaluate(Root):
         """All that the report reads, each once: features, what was fitted for them, curves of the training, scores."""
         predictions = [stage for run in self.runs for stage in self.predictions(*run)]
         results = [stage for run in self.runs for stage in self.results(*run)]
-        features = dict.fromkeys(stage.features for stage in predictions)  # which runs may share
+        features = dict.fromkeys(stage for each in predictions for stage in each.features)  # which runs may share
         fitted = [fit for stage in features for fit in stage.fitting().values()]
         learnt = [needed for stage in predictions for needed in (*stage.reduction(), *stage.training())]
         return list(dict.fromkeys([*features, *self.mapped(), *fitted, *learnt, *predictions, *results]))
 
     def mapped(self) -> list[Stage]:
         """The frames that feature maps of the first run's 3D-ConvNets are drawn from."""
-        drawn = [stage.features for stage in self.predictions(*self.runs[0])]
+        drawn = [stage for prediction in self.predictions(*self.runs[0]) for stage in prediction.features]
         convnets = [stage for stage in drawn if isinstance(stage.extractor, ConvNet3D)]
         return [source for stage in convnets if (source := stage.source())]
 
@@ -179,12 +203,12 @@ class Names(luigi.ListParameter):  # type: ignore[type-arg]
 class EvaluateAll(Root):
     """Several experiments, and one table of what was measured beside what was reported."""
 
-    experiments = Names(description="names of bundled experiments, or paths of TOML files")
+    experiments = Names(description="names of bundled experiments, patterns of them such as kth1-*, or paths of files")
 
     @property
     def evaluations(self) -> list[Evaluate]:
         """One task an experiment."""
-        return [Evaluate(experiment=name) for name in self.experiments]
+        return [Evaluate(experiment=name) for pattern in self.experiments for name in matching(pattern)]
 
     def up_to_date(self) -> bool:
         complete = all(task.complete() for task in self.evaluations)
@@ -224,7 +248,7 @@ class EvaluateAll(Root):
         return settings.store() / "tables" / f"{name}.{suffix}"
 
 
-def predict(dataset: Dataset, stream: Stream, fold: int, seed: int) -> Predict:
+def predict(dataset: Dataset, stream: AnyStream, fold: int, seed: int) -> Predict:
     """The scores of one stream; a model that is not trained knows no seed."""
     return Predict(dataset=dataset, stream=stream, fold=fold, seed=seed if stream.model.trained else 0)
 

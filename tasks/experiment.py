@@ -1,12 +1,13 @@
-"""Recipes: what one TOML file says, and where the bundled ones are."""
+"""Experiments: what a recipe's file says, validated."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, SerializeAsAny, model_validator
 
-from pipeline.config import Config, one_of, parse, read_toml, unknown
+from pipeline.config import Config, one_of, parse
 from pipeline.errors import InputError
+from pipeline.join import Join
 from pipeline.reducer import PCA
 from pipeline.results import Metric
 from pipeline.scores import Fusion
@@ -14,14 +15,22 @@ from sequence_models import MODELS
 from sequence_models.base import Model
 from tasks.features import AnyExtractor
 from tasks.index import AnyDataset
+from tasks.recipes import located, resolved
 
-BUNDLED = Path(__file__).parent / "experiments"
 DEFAULT = "stick-figures"
+SIGNS: dict[Join, str] = {"sum": "⊕", "product": "⊙"}
 
 if TYPE_CHECKING:
     AnyModel = Model
 else:
     AnyModel = one_of(MODELS, "model")
+
+
+class Input(Config):
+    """The rows of an extractor, and what reduces them."""
+
+    extractor: AnyExtractor
+    reducer: PCA | None = None
 
 
 class Stream(Config):
@@ -32,11 +41,52 @@ class Stream(Config):
     model: AnyModel
     label: str = Field("", description="the stream's name in tables; by default extractor + model")
     reported: float | None = Field(None, description="the paper's figure for this stream alone, in per cent")
+    join: ClassVar[None] = None
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the model reads: the one input."""
+        return (Input(extractor=self.extractor, reducer=self.reducer),)
 
     @property
     def title(self) -> str:
         """The stream's name in tables."""
         return self.label or f"{self.extractor.name} + {self.model.name}"
+
+
+class JoinedStream(Config):
+    """Mid fusion (Lakhal et al. 2018, section 3): one model on the sum or the product of several inputs' features.
+
+    Inputs are joined by video id, step by step. Each is sampled to the model's ``steps`` on its own before, so that
+    the same step is the same share of the video: in time the inputs differ by what rounding to a clip of each makes.
+    A video that one of them lacks is lacking in the stream.
+    """
+
+    join: Join
+    inputs: Annotated[tuple[Input, ...], Field(min_length=2)]
+    model: AnyModel
+    label: str = Field("", description="the stream's name in tables; by default extractors + model")
+    reported: float | None = Field(None, description="the paper's figure for this stream alone, in per cent")
+
+    @property
+    def title(self) -> str:
+        """The stream's name in tables."""
+        joined = f" {SIGNS[self.join]} ".join(each.extractor.name for each in self.inputs)
+        return self.label or f"{joined} + {self.model.name}"
+
+
+def _single_or_joined(table: Any) -> Any:
+    if not isinstance(table, Mapping):
+        return table
+    if table.keys() & {"extractor", "reducer"} and table.keys() & {"inputs", "join"}:
+        raise ValueError("a stream has an extractor of its own, or a join and several inputs with one each; not both")
+    return (JoinedStream if table.keys() & {"inputs", "join"} else Stream).model_validate(table)
+
+
+if TYPE_CHECKING:
+    AnyStream = Stream | JoinedStream
+else:
+    AnyStream = Annotated[SerializeAsAny[Config], BeforeValidator(_single_or_joined)]
 
 
 class Experiment(Config):
@@ -52,7 +102,7 @@ class Experiment(Config):
     reported: float | None = None
     metric: Metric = "accuracy"
     dataset: AnyDataset
-    streams: Annotated[tuple[Stream, ...], Field(min_length=1)]
+    streams: Annotated[tuple[AnyStream, ...], Field(min_length=1)]
     fusion: Fusion | None = None
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
 
@@ -60,8 +110,10 @@ class Experiment(Config):
     def _consistent(self) -> Self:
         if (len(self.streams) > 1) != (self.fusion is not None):
             raise ValueError("several streams need a fusion, such as { rule = 'product' }; a single one takes none")
-        if self.fusion and self.fusion.weights and len(self.fusion.weights) != len(self.streams):
-            raise ValueError(f"fusion has {len(self.fusion.weights)} weights for {len(self.streams)} streams")
+        if self.fusion:
+            self.fusion.check(len(self.streams))
+            if self.fusion.choose and self.dataset.name == "validation":
+                raise ValueError("a validation part has none of its own to choose weights on: give the weights")
         titles = [stream.title for stream in self.streams]
         if len(set(titles)) < len(titles):
             raise ValueError("two streams have the same name; give each a label")
@@ -70,17 +122,9 @@ class Experiment(Config):
 
 def load_experiment(name_or_path: str) -> Experiment:
     """A bundled experiment by name, or one from a TOML file. Raises InputError that says what would be right."""
-    names = bundled()
-    path = BUNDLED / f"{name_or_path}.toml" if name_or_path in names else Path(name_or_path)
-    if name_or_path not in names and path.suffix != ".toml":
-        raise InputError(unknown("experiment", name_or_path, names) + "; or give the path of a .toml file")
+    path = located(name_or_path)
     try:
-        experiment: Experiment = parse(Experiment, read_toml(path))
+        experiment: Experiment = parse(Experiment, resolved(path))
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     return experiment
-
-
-def bundled() -> list[str]:
-    """Names of the bundled experiments."""
-    return sorted(path.stem for path in BUNDLED.glob("*.toml"))

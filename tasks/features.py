@@ -239,7 +239,8 @@ class FitExtractor(Stage):
         videos = [video for video, _ in rows.places]
         material = Labelled(rows, rows.labels(labels(indexed)), len(indexed.listing.classes), videos)
         checkpoint = self.path().with_name("checkpoint.pt")
-        state, curves = self.network.train(material, device=device, checkpoint=checkpoint)
+        network = self.network.located(locate_weights)
+        state, curves = network.train(material, device=device, checkpoint=checkpoint)
         save_network(self.path(), state, curves, self.origin(device=device))
         checkpoint.unlink(missing_ok=True)
 

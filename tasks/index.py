@@ -13,6 +13,7 @@ import luigi
 
 from data import DATASETS
 from data.base import Dataset, Fold, Listing, Video
+from data.validation import Validation
 from pipeline.atomic import set_aside, write_text
 from pipeline.config import one_of
 from pipeline.content import Digests
@@ -23,7 +24,7 @@ from tasks.base import ConfigParameter, Root
 if TYPE_CHECKING:
     AnyDataset = Dataset
 else:
-    AnyDataset = one_of(DATASETS, "data set")
+    AnyDataset = one_of(DATASETS | {"validation": Validation}, "data set")
 OVERFULL = 4
 """Shards are dealt anew only when they hold, on the mean, more than so many times the shard size."""
 _FORESEEN: "dict[Path, Library]" = {}

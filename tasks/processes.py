@@ -36,7 +36,10 @@ def _end_with_the_main_process(_: luigi.Task) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process has it too, and tells its workers
 
     def watch() -> None:
-        if reading not in wait([main.sentinel, reading]):
+        while reading in wait([main.sentinel, reading]):
+            if signal.SIGTERM in os.read(reading, 4096):  # else it is the end of a child that torch has an eye on
+                break
+        else:
             _thread.interrupt_main(signal.SIGTERM)
         time.sleep(GRACE_S)
         os._exit(TERMINATED)

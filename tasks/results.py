@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.base import Dataset
@@ -13,7 +14,9 @@ from pipeline.results import Explained, Result, Run
 from pipeline.results import Stream as ReportedStream
 from pipeline.row import Failure
 from pipeline.scores import Scores
+from pipeline.scores import provenance as scores_provenance
 from pipeline.store import Store, provenance
+from pipeline.weighting import Choice
 from tasks.features import Extract
 from tasks.index import folds, library
 from tasks.rows import labels
@@ -72,14 +75,21 @@ def _divisions(dataset: Dataset) -> dict[str, Any]:
 
 def _run(evaluation: "Evaluate", fold: int, seed: int) -> Run:
     predictions = evaluation.predictions(fold, seed)
-    fused = evaluation.results(fold, seed) if evaluation.recipe.fusion else []
+    fused = next((stage.path() for stage in evaluation.results(fold, seed)), None) if evaluation.recipe.fusion else None
     return Run(
         fold=folds(evaluation.recipe.dataset)[fold].name,
         seed=seed,
         scores=tuple(Scores.load(stage.path()) for stage in predictions),
-        fused=next((Scores.load(stage.path()) for stage in fused), None),
+        fused=Scores.load(fused) if fused else None,
         curves=tuple(curves(stage) for stage in predictions),
+        choice=_choice(fused) if fused else None,
     )
+
+
+def _choice(fused: Path) -> Choice | None:
+    """How the fusion's weights were chosen; None where they were given."""
+    told = scores_provenance(fused).get("choice")
+    return None if told is None else Choice(**told)
 
 
 def curves(prediction: Predict) -> Any:
@@ -92,12 +102,14 @@ def _explained(evaluation: "Evaluate") -> Iterator[Explained]:
     seed = evaluation.recipe.seeds[0]
     for number, fold in enumerate(folds(evaluation.recipe.dataset)):
         for prediction in evaluation.predictions(number, seed):
-            fitted = [stage for name, stage in prediction.features.fitting().items() if name == fold.name]
-            for stage in [*fitted, *prediction.reduction()]:
-                state = load_reducer(stage.path())
-                if "energy" in state:
-                    name = prediction.stream.title
-                    yield Explained(name, fold.name, len(state["variances"]), float(state["energy"]))
+            for reading in prediction.readings:
+                fitting = reading.features.fitting().items()
+                fitted = [stage for name, stage in fitting if name == fold.name]
+                title = prediction.stream.title
+                name = title if len(prediction.readings) == 1 else f"{title}, {reading.name}"
+                for state in (load_reducer(stage.path()) for stage in [*fitted, *reading.reduction()]):
+                    if "energy" in state:
+                        yield Explained(name, fold.name, len(state["variances"]), float(state["energy"]))
 
 
 def _extractions(evaluation: "Evaluate") -> Iterator[Extract]:
@@ -105,10 +117,10 @@ def _extractions(evaluation: "Evaluate") -> Iterator[Extract]:
     seen: set[str] = set()
     for run in evaluation.runs:
         for prediction in evaluation.predictions(*run):
-            stage = prediction.features
-            if stage.fingerprint not in seen:
-                seen.add(stage.fingerprint)
-                yield stage
+            for stage in prediction.features:
+                if stage.fingerprint not in seen:
+                    seen.add(stage.fingerprint)
+                    yield stage
 
 
 def _failures(stages: list[Extract]) -> dict[str, Failure]:

@@ -27,6 +27,7 @@ class kinescope(luigi.Config):
     weights = luigi.Parameter(default="weights", description="the folder of pretrained networks known by name")
     device = luigi.ChoiceParameter(default="auto", choices=["auto", "cpu", "cuda"])
     workers = luigi.IntParameter(default=1, description="CPU threads inside one task")
+    gpus = luigi.IntParameter(default=1, description="GPUs inside one task, over which a training spreads")
     shard_size = luigi.IntParameter(default=64, description="videos a task handles, when a data set is first indexed")
     max_failed_videos = luigi.IntParameter(default=0, description="unusable videos that a run may end well with")
 
@@ -88,7 +89,7 @@ def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kine
     except (ValueError, luigi.parameter.ParameterException) as error:
         setting = str(error).rpartition("default value of ")[2]
         raise InputError(f"{section}: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
-    for name, least in {"workers": 1, "shard_size": 1, "max_failed_videos": 0}.items():
+    for name, least in {"workers": 1, "gpus": 1, "shard_size": 1, "max_failed_videos": 0}.items():
         if getattr(settings, name) < least:
             raise InputError(f"{section}: {name!r}: {getattr(settings, name)}; at least {least} is needed")
     if not all(isinstance(root, str) for root in settings.data_roots.values()):
@@ -108,6 +109,7 @@ def alone(wanted: Path) -> AbstractContextManager[None]:
 
 def data_root(dataset: Dataset) -> Path:
     """The absolute folder of a data set's files. Raises InputError where no setting names it, or it is not there."""
+    dataset = dataset.without_protocol()
     if dataset.generated:
         return store() / dataset.store_name / "files"
     root = dataset.location or current().data_roots.get(dataset.name)
@@ -138,6 +140,13 @@ def limit_threads() -> None:
     torch.set_num_threads(share)
     cv2.setNumThreads(share)
     threadpool_limits(share)
+
+
+def limit_gpus() -> None:
+    """Let this process see no more than its share of GPUs; before CUDA is first asked for them."""
+    share = current().gpus
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(share))))
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible.split(",")[:share])
 
 
 def device() -> str:

@@ -6,16 +6,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.fit import Curves
 from pipeline.metrics import Summary
 from pipeline.side_by_side import Compared, Figure
+from pipeline.sweeps import flat
 from tasks.results import curves
 from tasks.traces import clips
 
 if TYPE_CHECKING:
     from tasks.evaluation import Evaluate
+
+_TOLD: Any = {
+    "title": True,
+    "table": True,
+    "notes": True,
+    "reported": True,
+    "streams": {"__all__": {"label", "reported"}},
+}
+"""What a recipe says to its reader alone."""
 
 
 def gathered(evaluations: Sequence["Evaluate"], page: Path) -> list[Compared]:
@@ -43,6 +53,7 @@ def _compared(task: "Evaluate", title: str, page: Path) -> Compared:
         title=title,
         table=task.recipe.table,
         dataset=task.recipe.dataset.store_name,
+        parameters=flat(task.recipe.model_dump(mode="json", exclude=_TOLD)),
         page=Path(os.path.relpath(task.folder() / "report.html", page.parent)).as_posix(),
         figures=tuple(
             Figure(row["name"], told["metric"], Summary(**row["summary"][told["metric"]]), row["reported"])

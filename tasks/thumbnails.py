@@ -9,7 +9,7 @@ from extractors.frames import Frames
 from pipeline import thumbnails
 from pipeline.errors import InputError
 from pipeline.thumbnails import CARD, Sampling
-from tasks.experiment import Stream
+from tasks.experiment import AnyStream
 from tasks.features import extract
 from tasks.index import library
 
@@ -25,9 +25,10 @@ def pictures(
     return {id: _first(dataset, videos[id], modality, sampling) for id in ids}
 
 
-def modality(streams: Iterable[Stream]) -> str:
+def modality(streams: Iterable[AnyStream]) -> str:
     """Which of the files shows best what the streams see."""
-    return "video" if any(_source(stream.extractor).reads == "video" for stream in streams) else "skeleton"
+    sources = [_source(each.extractor) for stream in streams for each in stream.inputs]
+    return "video" if any(source.reads == "video" for source in sources) else "skeleton"
 
 
 def _source(extractor: Extractor) -> Extractor:

@@ -13,7 +13,7 @@ from pipeline.feature_maps import pictures as over_frame
 from pipeline.store import Store
 from pipeline.thumbnails import TIMELINE
 from pipeline.traces import Clip, Trace, choose
-from tasks.features import FitExtractor, extract
+from tasks.features import Extract, FitExtractor, extract
 from tasks.index import fold, library
 from tasks.rows import labels
 from tasks.thumbnails import modality, pictures
@@ -32,7 +32,7 @@ def clips(evaluation: "Evaluate") -> tuple[Clip, ...]:
     for prediction in evaluation.predictions(*evaluation.runs[0]):
         for video, trace in _traces(prediction, chosen):
             found[video][prediction.stream.title] = trace
-            attributes = Store(prediction.features.path()).read(video, arrays=()).attributes
+            attributes = _timing(prediction).read(video, arrays=()).attributes
             fps = float(attributes["fps"]) if "fps" in attributes else extents.get(video, (0, None))[1]
             extents[video] = int(attributes["frames"]), fps
     if not extents:
@@ -54,10 +54,12 @@ def feature_maps(evaluation: "Evaluate") -> dict[str, tuple[FirstMaps, ...]]:
     made: dict[str, tuple[FirstMaps, ...]] = {}
     seen: list[ConvNet3D] = []
     for prediction in evaluation.predictions(*evaluation.runs[0]):
-        extractor = prediction.stream.extractor
-        if isinstance(extractor, ConvNet3D) and extractor not in seen:
-            seen.append(extractor)
-            made[prediction.stream.title] = tuple(_first_maps(evaluation, extractor, prediction))
+        for stage in prediction.features:
+            extractor = stage.extractor
+            if isinstance(extractor, ConvNet3D) and extractor not in seen:
+                seen.append(extractor)
+                title = prediction.stream.title
+                made[title] = (*made.get(title, ()), *_first_maps(evaluation, extractor, stage))
     return {name: maps for name, maps in made.items() if maps}
 
 
@@ -76,7 +78,7 @@ def _traces(prediction: Predict, chosen: Sequence[str]) -> Iterator[tuple[str, T
     usable = prediction.usable(chosen)
     if not usable:
         return
-    store = Store(prediction.features.path())
+    store = _timing(prediction)
     examples = prediction.sequences(usable, variants=1)
     known = labels(library(prediction.dataset))
     network = prediction.network(examples.inputs[0].shape[1])
@@ -90,12 +92,17 @@ def _traces(prediction: Predict, chosen: Sequence[str]) -> Iterator[tuple[str, T
             yield video, Trace(seen, probability, norms)
 
 
-def _first_maps(evaluation: "Evaluate", extractor: ConvNet3D, prediction: Predict) -> Iterator[FirstMaps]:
+def _timing(prediction: Predict) -> Store:
+    """The rows that say when a stream's steps are: of several inputs those of the first."""
+    return Store(prediction.features[0].path())
+
+
+def _first_maps(evaluation: "Evaluate", extractor: ConvNet3D, features: Extract) -> Iterator[FirstMaps]:
     from extractors.networks.convnet3d import first_maps, load
 
-    dataset, number = prediction.dataset, prediction.fold
+    dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
     network = load(FitExtractor(dataset=dataset, extractor=extractor, fold=number).path(), "cpu")
-    boxes, rows = Store(extract(dataset, extractor.upstream, number).path()), Store(prediction.features.path())
+    boxes, rows = Store(extract(dataset, extractor.upstream, number).path()), Store(features.path())
     for video in filter(rows.variants, _chosen(evaluation)):
         windows = rows.read(video, arrays=["scores", "start_frames"]).arrays
         shares = torch.from_numpy(windows["scores"]).softmax(dim=1)[:, labels(library(dataset))[video][0]]

@@ -1,7 +1,6 @@
 """Stage two: sequence models trained on stored rows, and their scores of the test videos."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +8,13 @@ import luigi
 
 from data.base import Dataset
 from pipeline.fingerprint import fingerprint, short_digest
-from pipeline.reducer import PCA
 from tasks import settings
 from tasks.base import ConfigParameter, Stage, origin
-from tasks.experiment import Stream
-from tasks.features import Extract, extract
+from tasks.experiment import AnyStream
+from tasks.features import Extract
 from tasks.index import AnyDataset, fold, library
-from tasks.rows import labels, rows_digest
+from tasks.inputs import FitReducer, Reading
+from tasks.rows import labels
 from tasks.weights import weights_digest
 
 if TYPE_CHECKING:
@@ -28,13 +27,22 @@ class StreamStage(Stage):
     """A step of one stream on one split."""
 
     dataset = ConfigParameter[Dataset](AnyDataset)
-    stream = ConfigParameter[Stream](Stream)
+    stream = ConfigParameter[AnyStream](AnyStream)
     fold = luigi.IntParameter()
 
     @property
-    def features(self) -> Extract:
-        """The rows that the stream reads."""
-        return extract(self.dataset, self.stream.extractor, self.fold)
+    def readings(self) -> list[Reading]:
+        """What the model reads: one input, or several that are joined."""
+        inputs, reads = self.stream.inputs, self.stream.model.reads
+        names = [each.extractor.name for each in inputs]
+        if len(names) > 1:
+            names = [f"input {number} ({name})" for number, name in enumerate(names, 1)]
+        return [Reading(self.dataset, each, reads, self.fold, name) for each, name in zip(inputs, names, strict=True)]
+
+    @property
+    def features(self) -> list[Extract]:
+        """The rows that the stream reads, of each input."""
+        return [reading.features for reading in self.readings]
 
     @property
     def fingerprint(self) -> str:
@@ -48,78 +56,47 @@ class StreamStage(Stage):
     def origin(self, **more: Any) -> dict[str, Any]:
         return origin(self, *self.components(), **more)
 
+    def model(self) -> dict[str, Any]:
+        """The model's significant configuration, and how its inputs are joined where there are several."""
+        joined = {"join": self.stream.join} if self.stream.join else {}
+        return {"model": self.stream.model.significant(weights_digest), **joined}
+
     def rows_digest(self, half: str) -> dict[str, str]:
-        """The features' fingerprint, and the digest of the split's "train" or "test" rows and labels."""
-        rows, ids = self.features.keyed, getattr(fold(self.dataset, self.fold), half)
-        digest = rows_digest(rows, library(self.dataset), ids)
-        return {self.stream.extractor.name: rows.fingerprint, f"{half} videos": digest}
+        """The features' fingerprint, and the digest of the split's "train" or "test" rows, of each input."""
+        return self._named([reading.rows_digest(half) for reading in self.readings])
+
+    def reducers(self) -> dict[str, str]:
+        """The fingerprint of each input's fitted reducer."""
+        return self._named([fingerprints(reading.reduction()) for reading in self.readings])
+
+    def _named(self, parts: Sequence[dict[str, str]]) -> dict[str, str]:
+        """What each input has of a kind; of several inputs, the same names are told apart by the input's number."""
+        if len(parts) == 1:
+            return parts[0]
+        return {f"input {number} {name}": told for number, part in enumerate(parts, 1) for name, told in part.items()}
 
     def folder(self, stage: str) -> Path:
         """The folder of this step."""
         return settings.store() / self.dataset.store_name / f"{stage}-{self.fingerprint}"
 
-    @property
-    def array(self) -> str:
-        """The array of a row that the model reads."""
-        return self.stream.extractor.array(self.stream.model.reads, fold(self.dataset, self.fold).name)
-
-    def reduction(self) -> "list[FitReducer]":
-        """What fits the stream's reducer, where it has one."""
-        if self.stream.reducer is None:
-            return []
-        return [FitReducer(dataset=self.dataset, stream=self.stream, fold=self.fold)]
+    def reduction(self) -> list[FitReducer]:
+        """What fits the inputs' reducers, of those that have one."""
+        return [stage for reading in self.readings for stage in reading.reduction()]
 
     def usable(self, videos: Sequence[str]) -> list[str]:
-        """Those that have rows."""
-        from pipeline.store import Store
+        """Those that have rows, of every input."""
+        from pipeline.stored import usable
 
-        store = Store(self.features.path())
-        return [video for video in videos if store.variants(video)]
+        return usable({reading.name: reading.store() for reading in self.readings}, videos)
 
     def sequences(self, videos: Sequence[str], *, variants: int | None = None) -> Any:
-        """The sequences of the videos that have rows, reduced and sampled as the model reads them."""
-        from pipeline.reducer import load_reducer, project
-        from pipeline.store import Store
-        from pipeline.stored import StoredRows, sequences
+        """The sequences of the videos that have rows, reduced, sampled and joined as the model reads them."""
+        from pipeline.stored import sequences
 
-        model = self.stream.model
-        rows = StoredRows(Store(self.features.path()), videos, variants=variants)
-        fitted = [load_reducer(stage.path()) for stage in self.reduction()]
-        reduce = partial(project, fitted[0]) if fitted else lambda features: features
+        left = self.usable(videos)
+        sources = [reading.source(left, variants) for reading in self.readings]
         known = labels(library(self.dataset))
-        return sequences(rows, known, self.array, steps=model.steps, reduce=reduce)
-
-
-class FitReducer(StreamStage):
-    """PCA of the training rows."""
-
-    @property
-    def reducer(self) -> PCA:
-        """What is fitted."""
-        assert self.stream.reducer is not None
-        return self.stream.reducer
-
-    def requires(self) -> Extract:
-        return self.features
-
-    def components(self) -> tuple[dict[str, Any], dict[str, str]]:
-        reducer = self.reducer.significant(weights_digest)
-        return {"reducer": reducer, "reads": self.stream.model.reads}, self.rows_digest("train")
-
-    def path(self) -> Path:
-        return self.folder("pca") / "reducer.safetensors"
-
-    def compute(self) -> None:
-        from tqdm import tqdm
-
-        from pipeline.reducer import fit_pca, save_reducer
-        from pipeline.store import Store
-        from pipeline.stored import StoredRows
-
-        rows = StoredRows(Store(self.features.path()), fold(self.dataset, self.fold).train)
-        array = self.array
-        state = fit_pca((row.arrays[array] for row in tqdm(rows, desc="pca", unit="row", disable=None)), self.reducer)
-        save_reducer(self.path(), state, self.origin())
+        return sequences(sources, known, steps=self.stream.model.steps, join_by=self.stream.join)
 
 
 class Train(StreamStage):
@@ -132,11 +109,10 @@ class Train(StreamStage):
         return True
 
     def requires(self) -> list[Stage]:
-        return [self.features, *self.reduction()]
+        return [*self.features, *self.reduction()]
 
     def components(self) -> tuple[dict[str, Any], dict[str, str]]:
-        model = self.stream.model.significant(weights_digest)
-        return {"model": model, "seed": self.seed}, self.rows_digest("train") | fingerprints(self.reduction())
+        return self.model() | {"seed": self.seed}, self.rows_digest("train") | self.reducers()
 
     def path(self) -> Path:
         return self.folder(self.stream.model.name) / "network.safetensors"
@@ -171,13 +147,13 @@ class Predict(StreamStage):
         return [Train(dataset=self.dataset, stream=self.stream, fold=self.fold, seed=self.seed)]
 
     def requires(self) -> list[Stage]:
-        return [self.features, *self.reduction(), *self.training()]
+        return [*self.features, *self.reduction(), *self.training()]
 
     def components(self) -> tuple[dict[str, Any], dict[str, str]]:
         # Scores are kept by id, so that a renamed video is another; for what is trained names are nothing.
         tested = {"names of test videos": short_digest(fold(self.dataset, self.fold).test)}
-        fitted = fingerprints([*self.reduction(), *self.training()])
-        return {"model": self.stream.model.significant(weights_digest)}, self.rows_digest("test") | tested | fitted
+        fitted = self.reducers() | fingerprints(self.training())
+        return self.model(), self.rows_digest("test") | tested | fitted
 
     def path(self) -> Path:
         return self.folder("scores") / "scores.npz"
@@ -215,4 +191,5 @@ class Predict(StreamStage):
 
 def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
     """By what the stages' folders are called."""
-    return {stage.path().parent.name.rpartition("-")[0]: stage.fingerprint for stage in stages}
+    parts = [stage.path().parent.name.rpartition("-") for stage in stages]  # asking for the fingerprint costs as much
+    return {name: fingerprint for name, _, fingerprint in parts}

@@ -20,7 +20,7 @@ from tasks.features import Extract, ExtractShard
 from tasks.graph import upstream_first
 from tasks.index import Index, Library, foreseen, library, manifest
 from tasks.shelves import Shelf, flattened, shelves
-from tasks.training import FitReducer, StreamStage
+from tasks.training import StreamStage
 
 NAMED = 3
 """Of many videos, or fields, so many are named."""
@@ -90,7 +90,7 @@ def _count(stages: list[Stage]) -> str:
 def _title(stage: Stage) -> str:
     if isinstance(stage, Fuse):
         return str(stage.task_family)
-    if isinstance(stage, StreamStage) and not isinstance(stage, FitReducer):
+    if isinstance(stage, StreamStage):
         return f"{stage.task_family} {stage.stream.model.name}"
     return f"{stage.task_family} {_family(stage)}"
 

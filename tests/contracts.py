@@ -3,18 +3,23 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import save_file
 
 from extractors.base import Clip, Extractor, Row
+from extractors.c3d import C3D
 from extractors.convnet3d import ConvNet3D, ConvNet3DNetwork
 from extractors.frames import Frames
 from extractors.harris3d import Harris3D
 from extractors.hog3d import HOG3D, Descriptor, Grid, HOG3DRows
+from extractors.idt import IDT, Trajectories
 from extractors.person_boxes import PersonBoxes
 from extractors.skeleton import Augmentation, Skeleton
 from extractors.tsn import TSN, Backbone
+from extractors.tsn_training import Finetuning
+from extractors.tvl1 import TVL1
 from pipeline.fit import seeded
 from pipeline.hyperparameters import Fit
 
@@ -25,11 +30,15 @@ SKELETON = GOLDEN / "person01_walking_d1_skeleton3D.txt"
 
 @dataclass(frozen=True)
 class Member:
-    """An extractor ready for the contract: its configuration, and what it is given."""
+    """An extractor ready for the contract: its configuration, and what it is given.
+
+    golden: what follows the extractor's name in that of its golden file, where it has several members.
+    """
 
     config: Extractor
     source: Clip
     states: Mapping[str, Path] = field(default_factory=dict)
+    golden: str = ""
 
     def rows(self, source: Clip | None = None) -> list[Row]:
         """All variants' rows of the golden clip, or of another."""
@@ -42,12 +51,40 @@ def extracted(config: Extractor, clip: Clip, states: Mapping[str, Path] = {}) ->
     return list(config.build("cpu", states)(given))
 
 
-def _squeezenet(folder: Path) -> str:
-    from extractors.networks.backbones import SqueezeNet
+def _squeezenet(folder: Path, channels: int = 3) -> str:
+    from extractors.networks.squeezenet import SqueezeNet
 
     with seeded(0):
-        save_file(SqueezeNet().state_dict(), folder / "squeezenet.safetensors")
+        save_file(SqueezeNet(channels).state_dict(), folder / "squeezenet.safetensors")
     return str(folder / "squeezenet.safetensors")
+
+
+def _trained_tsn(folder: Path) -> Path:
+    """On flow, of three classes."""
+    from torch import nn
+
+    from extractors.networks.squeezenet import SqueezeNet
+
+    with seeded(0):
+        parts = nn.ModuleDict({"backbone": SqueezeNet(10), "head": nn.Linear(512, 3)})
+    save_file(parts.state_dict(), folder / "tsn.safetensors")
+    return folder / "tsn.safetensors"
+
+
+def _c3d(folder: Path) -> str:
+    """Half the precision, half the file; activations as large at the end as at the beginning."""
+    import torch
+
+    from extractors.networks.c3d import C3DNetwork
+
+    with torch.device("meta"):
+        shapes = {key: tensor.shape for key, tensor in C3DNetwork().state_dict().items()}
+    with seeded(0):
+        save_file(
+            {key: (torch.randn(shape) * (2 / shape[1:].numel()) ** 0.5).half() for key, shape in shapes.items()},
+            folder / "c3d.safetensors",
+        )
+    return str(folder / "c3d.safetensors")
 
 
 def _convnet3d(folder: Path) -> Path:
@@ -72,7 +109,30 @@ def _projections(folder: Path) -> dict[str, Path]:
     return {fold: folder / f"{fold}.safetensors" for fold in "01"}
 
 
+SPARSE = Trajectories(stride_px=8, scales=2)
+
+
+def _vocabulary(folder: Path) -> Path:
+    from torch import full, nn, ones, zeros
+
+    state = {}
+    with seeded(0):
+        for number, width in enumerate(SPARSE.widths):
+            mixture = {"weights": full((4,), 0.25), "means": nn.init.normal_(zeros(4, 3)) / 4, "variances": ones(4, 3)}
+            state |= {f"{number}.{name}": part.double() for name, part in mixture.items()}
+            state |= {f"{number}.mean": zeros(width).double()}
+            state |= {f"{number}.components": nn.init.orthogonal_(zeros(3, width))}
+    save_file(state, folder / "vocabulary.safetensors")
+    return folder / "vocabulary.safetensors"
+
+
+def _tsn(folder: Path, *, channels: int = 3, fit: Finetuning | None = None, **fields: Any) -> TSN:
+    network = Backbone(backbone="squeezenet1_0", weights=_squeezenet(folder, channels), fit=fit)
+    return TSN(network=network, snippets=2, crops=1, **fields)
+
+
 MEMBERS: dict[str, Callable[[Path], Member]] = {
+    "c3d": lambda folder: Member(C3D(weights=_c3d(folder), stride_frames=50, dtype="float16"), Clip(VIDEO, (0, 16))),
     "convnet3d": lambda folder: Member(
         ConvNet3D(network=ConvNet3DNetwork(fit=Fit(epochs=1)), stride_frames=8), Clip(VIDEO), {"0": _convnet3d(folder)}
     ),
@@ -80,11 +140,21 @@ MEMBERS: dict[str, Callable[[Path], Member]] = {
     "harris3d": lambda _: Member(Harris3D(), Clip(VIDEO)),
     "hog3d": lambda folder: Member(HOG3D(dims=5, **COARSE), Clip(VIDEO, (0, 32)), _projections(folder)),
     "hog3d_raw": lambda _: Member(HOG3DRows(**COARSE), Clip(VIDEO, (0, 24))),
+    "idt": lambda folder: Member(IDT(trajectories=SPARSE), Clip(VIDEO, (0, 30)), {"0": _vocabulary(folder)}),
     "person_boxes": lambda _: Member(PersonBoxes(), Clip(VIDEO, (0, 24))),
     "skeleton": lambda _: Member(Skeleton(augment=Augmentation(copies=1)), Clip(SKELETON, (0, 30))),
-    "tsn": lambda folder: Member(
-        TSN(network=Backbone(backbone="squeezenet1_0", weights=_squeezenet(folder)), snippets=2, crops=1), Clip(VIDEO)
+    "trajectories": lambda _: Member(SPARSE, Clip(VIDEO, (0, 30))),
+    "tsn": lambda folder: Member(_tsn(folder), Clip(VIDEO)),
+    "tsn of flow": lambda folder: Member(
+        _tsn(folder, modality="flow", flow=TVL1(size_px=(80, 60), warps=1), fit=Finetuning(epochs=1)),
+        Clip(VIDEO, (0, 16)),
+        {"0": _trained_tsn(folder)},
+        golden="_flow",
     ),
+    "tsn of rgb_diff": lambda folder: Member(
+        _tsn(folder, channels=15, modality="rgb_diff"), Clip(VIDEO), golden="_rgb_diff"
+    ),
+    "tvl1": lambda _: Member(TVL1(size_px=(80, 60), stride_frames=6, bound_px=4, encoding="raw"), Clip(VIDEO, (0, 30))),
 }
 
 

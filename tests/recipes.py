@@ -1,4 +1,8 @@
-"""A small data set and a small experiment that several tests run."""
+"""A small data set, skeleton files and a small experiment that several tests run."""
+
+from pathlib import Path
+
+import numpy as np
 
 SMALL = """
 [dataset]
@@ -15,3 +19,12 @@ title = "a real run"
 extractor = {{ name = "skeleton" }}
 model = {{ name = "drnn", order = 0, state = 8, steps = 8, fit = {{ epochs = 2 }} }}
 """
+
+
+def write_skeleton(path: Path, seed: int) -> None:
+    """16 frames of 20 joints that walk at random."""
+    rng = np.random.default_rng(seed)
+    joints = rng.normal(size=(1, 20, 3)) + rng.normal(scale=0.05, size=(16, 20, 3)).cumsum(0)
+    rows = np.concatenate([joints, np.ones((16, 20, 1))], axis=2).reshape(-1, 4)
+    path.parent.mkdir(exist_ok=True)
+    np.savetxt(path, rows, fmt="%.6f")

@@ -11,12 +11,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ON_REAL_DATA = {
     "decode": ["--clips", "1", "--rounds", "1"],
-    "extraction": ["--clips", "1", "--snippets", "1", "--rounds", "1"],
+    "extraction": ["--clips", "1", "--snippets", "1", "--c3d-frames", "16", "--rounds", "1"],
+    "shared_decode": ["--clips", "1", "--rounds", "1"],
+    "tsn_training": ["--clips", "2", "--crop", "48", "--batch", "2", "--epochs", "1", "--rounds", "1"],
+    "tvl1": ["--clips", "1", "--rounds", "1"],
 }
 ON_THEIR_OWN = {
     "fingerprints": ["--videos", "40"],
     "harris3d": ["--frames", "40", "--rounds", "1"],
     "hog3d": ["--frames", "20", "--boxes", "1", "--rounds", "1"],
+    "idt": ["--frames", "20", "--rounds", "1"],
     "pca": ["--rows", "256", "--dim", "8200", "--dims", "5"],
     "recurrent": ["--rounds", "1"],
     "scheduling": ["--videos", "40"],

@@ -86,7 +86,7 @@ class Small:
 
     def rows(self) -> Path:
         """The folder of the features."""
-        return self.experiment().predictions(0, 0)[0].features.folder
+        return self.experiment().predictions(0, 0)[0].features[0].folder
 
     def rest(self) -> None:
         """As if nothing had been written for two hours."""

@@ -9,6 +9,8 @@ import pytest
 from luigi.configuration import get_config
 from typer.testing import CliRunner, Result
 
+from extractors.pictures import Spool
+from extractors.tvl1 import quantised
 from pipeline.comparison import dequantised, difference, with_flow
 from pipeline.keys import Keys
 from pipeline.row import Failure, Row
@@ -144,15 +146,15 @@ def test_end_point_error_of_a_known_shift() -> None:
 
 def test_quantised_flow_is_within_half_a_level_of_what_it_was() -> None:
     flow = np.random.default_rng(0).uniform(-20, 20, size=(2, 2, 8, 9))
-    quantised = np.round((flow + 20) * 255 / 40).astype(np.uint8)
-    assert np.abs(dequantised(quantised) - flow).max() <= 20 / 255 + 1e-9
-    pair = with_flow({"flow_x": quantised[:, 0], "flow_y": quantised[:, 1], "rest": flow})
+    levels = np.round((flow + 20) * 255 / 40).astype(np.uint8)
+    assert np.abs(dequantised(levels) - flow).max() <= 20 / 255 + 1e-9
+    pair = with_flow({"flow_x": levels[:, 0], "flow_y": levels[:, 1], "rest": flow})
     assert pair.keys() == {"flow", "rest"}
     one = measured(pair["flow"], flow, "flow")
     assert one.max_difference is not None
     assert one.max_difference <= 20 / 255 + 1e-9
     assert 0 < (one.mean_epe_px or 0) <= 20 / 255 * 2**0.5
-    assert measured(quantised, quantised, "flow").mean_epe_px == 0
+    assert measured(levels, levels, "flow").mean_epe_px == 0
 
 
 def test_equal_stores(both: Callable[..., tuple[Path, Path]]) -> None:
@@ -268,12 +270,32 @@ def test_one_array_is_compared_with_what_has_no_name(tmp_path: Path) -> None:
 
 def test_flow_as_others_publish_it(tmp_path: Path, both: Callable[..., tuple[Path, Path]]) -> None:
     flow = np.random.default_rng(0).uniform(-19, 19, size=(3, 2, 8, 9))
-    quantised = np.round((flow + 20) * 255 / 40).astype(np.uint8)
+    levels = np.round((flow + 20) * 255 / 40).astype(np.uint8)
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["clip/flow_x"], file["clip/flow_y"] = quantised[:, 0], quantised[:, 1]
+        file["clip/flow_x"], file["clip/flow_y"] = levels[:, 0], levels[:, 1]
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["clip/flow"] = flow + np.array([3.0, 4.0])[:, None, None]
     cells = lines(compared(tmp_path / "a.h5", tmp_path / "b.h5", "--tolerance", "1"), 1)[1].split()
+    assert cells[:3] == ["clip", "0", "flow"]
+    assert float(cells[6]) == pytest.approx(5, abs=0.12)
+
+
+def test_flow_of_the_store_beside_flow_in_pixels(tmp_path: Path) -> None:
+    get_config().set("kinescope", "store", str(tmp_path))
+    flow = np.random.default_rng(0).uniform(-19, 19, size=(3, 2, 8, 9))
+    row: dict[str, np.ndarray] = {"start_frames": np.arange(3)}
+    for axis, name in enumerate("xy"):
+        spool = Spool(name, "png", 95)
+        for picture in quantised(flow[:, axis], 20):
+            spool.add(picture)
+        row |= spool.arrays()
+    theirs = tmp_path / "published.h5"
+    with h5py.File(theirs, "w") as file:
+        file["clip/flow"] = flow + np.array([3.0, 4.0])[:, None, None]
+    cells = lines(compared(stage(tmp_path / "tvl1-0123456789ab", {"clip": [row]}), theirs, "--array", "flow"), 1)[
+        1
+    ].split()
+    get_config().remove_section("kinescope")
     assert cells[:3] == ["clip", "0", "flow"]
     assert float(cells[6]) == pytest.approx(5, abs=0.12)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import Config, File, one_of, parse, read_toml
+from pipeline.config import Config, File, one_of, parse, read_toml, unknown
 from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, row_key, short_digest
 from pipeline.hyperparameters import Fit
@@ -55,6 +55,15 @@ def test_a_mistake_is_one_sentence_that_says_what_would_be_right(table: dict[str
         parse(Whole, table)
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_of_many_known_names_the_nearest_are_said() -> None:
+    names = [f"experiment-{number}" for number in range(100)]
+    sentence = unknown("experiment", "experimnt-77", names)
+    assert sentence.startswith("unknown experiment 'experimnt-77': did you mean 'experiment-77'? (experiment-77, ")
+    assert sentence.endswith(", … and 92 more)")
+    assert sentence.count(",") == 8
+    assert all(name in unknown("experiment", "x", names[:40]) for name in names[:40])
 
 
 def test_what_is_wrong_inside_is_said_alone() -> None:

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from pipeline import generators
 from pipeline.batches import IGNORED, batches
 from pipeline.errors import InputError
-from pipeline.fit import Curves, Diverged, fit, learning_rate, predict, seeded
+from pipeline.fit import Curves, Diverged, fit, predict, seeded
 from pipeline.hyperparameters import Fit
+from pipeline.optimisers import learning_rate
 
 CLASSES = 3
 
@@ -40,11 +42,14 @@ class Sequences:
         return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
+        return self.items[index], self.labels[index]
+
+    def draw(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, Any]:
         if self.read == self.die_after:
             raise KeyboardInterrupt
         self.read += 1
         item = self.items[index]
-        return item + self.noise * torch.randn(item.shape).numpy(), self.labels[index]
+        return item + self.noise * rng.standard_normal(item.shape, np.float32), self.labels[index]
 
 
 class MeanPool(nn.Module):
@@ -175,6 +180,13 @@ def test_a_checkpoint_of_another_training_starts_anew(change: str, tmp_path: Pat
     with pytest.warns(RuntimeWarning, match="another training"):
         run(network, examples, Fit(epochs=3 if change == "config" else 2), tmp_path, seed=4 if change == "seed" else 3)
     assert examples.read >= 2 * len(examples)
+
+
+def test_a_gpu_goes_on_from_what_a_cpu_left() -> None:
+    before = torch.get_rng_state()
+    drawn = torch.rand(3)
+    generators.restore([before], "cuda")
+    assert torch.equal(torch.rand(3), drawn)
 
 
 def test_the_seed_decides_and_the_global_generator_stays(tmp_path: Path) -> None:

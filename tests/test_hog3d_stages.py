@@ -72,7 +72,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 def stage(evaluation: tasks.Evaluate, trial: int) -> Extract:
     """The extraction that a trial reads."""
-    return evaluation.predictions(trial, 0)[0].features
+    return evaluation.predictions(trial, 0)[0].features[0]
 
 
 def test_hog3d_is_computed_twice_however_many_trials_there_are(run: Run, ran: Counter[str]) -> None:

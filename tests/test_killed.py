@@ -1,6 +1,7 @@
 """Runs that are killed: what is left goes on, ends, and comes to the same to the last bit."""
 
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -8,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import h5py
+import luigi
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -19,6 +21,7 @@ from safetensors.numpy import load_file
 from data.stick_figures import ACTIONS
 from pipeline.atomic import sweep, whole
 from pipeline.store import Store, provenance
+from tasks import processes
 
 ROOT = Path(__file__).parent.parent
 DATA = """
@@ -61,6 +64,9 @@ extractor = { name = "convnet3d", stride_frames = 8, network = { stride_frames =
 model = { name = "consensus", rule = "vote" }
 """
 )
+EVALUATE = ("Evaluate", "--experiment", "recipe.toml")
+SUBJECTS = json.dumps({"name": "stick_figures", "subjects": 2, "scenarios": ["d1"]})
+FLOW = ("Extract", "--dataset", SUBJECTS, "--extractor", json.dumps({"name": "tvl1", "size_px": [80, 60]}))
 SETTINGS = """
 [core]
 local_scheduler = true
@@ -89,10 +95,12 @@ store = {store}
 
 
 class Runs:
-    """One experiment, started again and again on one store."""
+    """One experiment, or another task, started again and again on one store."""
 
-    def __init__(self, folder: Path, recipe: str = RECIPE, *, shard_size: int = 6) -> None:
-        self.folder, self.store = folder, folder / "store"
+    def __init__(
+        self, folder: Path, recipe: str = RECIPE, *, shard_size: int = 6, task: Sequence[str] = EVALUATE
+    ) -> None:
+        self.folder, self.store, self.task = folder, folder / "store", task
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.toml").write_text(recipe)
         (folder / "luigi.cfg").write_text(SETTINGS.format(store=self.store, shard_size=shard_size))
@@ -105,9 +113,8 @@ class Runs:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """A run in a process group of its own."""
-        command = [sys.executable, "-m", "luigi", "--module", "tasks", "Evaluate", "--experiment", "recipe.toml"]
         return subprocess.Popen(
-            [*command, *options],
+            [sys.executable, "-m", "luigi", "--module", "tasks", *self.task, *options],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -198,6 +205,26 @@ def test_killed_at_random_moments_it_comes_to_the_same(
         same(runs, finished)
 
 
+@pytest.mark.slow
+def test_a_killed_flow_stage_goes_on_where_it_was(tmp_path: Path) -> None:
+    finished, runs = (Runs(tmp_path / name, shard_size=12, task=FLOW) for name in ("finished", "killed"))
+    for each in (finished, runs):
+        Runs(each.folder, shard_size=12, task=("Index", "--dataset", SUBJECTS)).to_the_end()
+    finished.to_the_end()
+    rows = "*/tvl1-*/journal-*/[!.]*.h5"
+    for kill in range(1, 4):
+        process = runs.start()
+        until(lambda kill=kill: len(list(runs.store.glob(rows))) >= 2 * kill)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    journaled = len(list(runs.store.glob(rows)))
+    assert 6 <= journaled < 12
+    runs.to_the_end()
+    same(runs, finished)
+    (shard,) = runs.store.glob("*/tvl1-*/000-of-001-*.h5")
+    assert provenance(shard)["computed"] == 12 - journaled
+
+
 def workers(process: subprocess.Popen[str]) -> set[int]:
     """The living processes of a run's session, but its first."""
     found = subprocess.run(["pgrep", "-s", str(process.pid)], capture_output=True, text=True, check=False)
@@ -228,6 +255,23 @@ def test_terminating_the_main_process_ends_its_workers_and_keeps_what_they_journ
     (shard,) = index.parent.glob("000-of-001-*.h5")
     assert len(Store(index).ids()) == 12
     assert provenance(shard)["computed"] == 12 - len(journaled)
+
+
+@pytest.mark.parametrize("host", ["", "node01.cluster.example.org"])
+def helped() -> None:
+    """A task's process with a helper that ends, and an eye on it, as torch's loading has."""
+    processes.GRACE_S = 0.2
+    processes._end_with_the_main_process(luigi.Task())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    time.sleep(2 * processes.GRACE_S)
+
+
+def test_the_end_of_a_helper_does_not_end_its_task() -> None:
+    process = multiprocessing.get_context("spawn").Process(target=helped)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
 
 
 @pytest.mark.parametrize("host", ["", "node01.cluster.example.org"])

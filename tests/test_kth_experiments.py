@@ -15,7 +15,8 @@ import tasks
 from extractors.hog3d import HOG3D
 from sequence_models.consensus import Consensus
 from sequence_models.lstm import LSTM
-from tasks.experiment import BUNDLED, bundled, load_experiment
+from tasks.experiment import load_experiment
+from tasks.recipes import BUNDLED, bundled
 
 EXPERIMENTS = [name for name in bundled() if name.startswith("kth")]
 SHORTENED = {

@@ -61,11 +61,20 @@ def test_margins_are_those_of_scikit_learn(C: float) -> None:
 
 def test_without_standardising_one_scale_leaves_features_their_weight() -> None:
     examples, others = Clouds([0, 1, 2, 3] * 20), Clouds([3, 1, 0, 2] * 5, seed=5)
-    scores = predict(trained(LinearSVM(standardise=False), examples, 4), others, batch=7, device="cpu")
+    scores = predict(trained(LinearSVM(scaling="largest"), examples, 4), others, batch=7, device="cpu")
     shift, scale = examples.means.mean(axis=0), examples.means.std(axis=0).max()
     machine = LinearSVC(C=1.0, random_state=0, max_iter=10_000, tol=1e-8)
     machine.fit((examples.means - shift) / scale, examples.labels)
     np.testing.assert_allclose(scores, machine.decision_function((others.means - shift) / scale), rtol=1e-2, atol=5e-3)
+
+
+def test_as_they_are_features_meet_the_penalty_unscaled() -> None:
+    examples, others = Clouds([0, 1, 2, 3] * 20), Clouds([3, 1, 0, 2] * 5, seed=5)
+    for clouds in (examples, others):
+        clouds.inputs = [inputs[:, [0, 3, 4, 0, 3, 4]] for inputs in clouds.inputs]
+    scores = predict(trained(LinearSVM(C=100, scaling="none"), examples, 4), others, batch=7, device="cpu")
+    machine = LinearSVC(C=100, random_state=0, max_iter=50_000, tol=1e-8).fit(examples.means, examples.labels)
+    np.testing.assert_allclose(scores, machine.decision_function(others.means), rtol=1e-2, atol=5e-3)
 
 
 def test_two_classes_have_opposite_margins() -> None:

@@ -255,7 +255,7 @@ def test_a_trace_ends_with_the_stored_scores(experiments: dict[str, tasks.Evalua
             assert trace.probability[-1] == pytest.approx(told, rel=1e-5)
             assert np.ptp(trace.probability) > 0
             steps = stage.stream.model.steps or 16
-            starts = Store(stage.features.path()).read(clip.video).arrays["start_frames"]
+            starts = Store(stage.features[0].path()).read(clip.video).arrays["start_frames"]
             np.testing.assert_array_equal(trace.frames, starts[resample(len(starts), steps)])
         assert clip.traces["LSTM"].norms is None
         norms = clip.traces["dRNN"].norms
@@ -267,7 +267,7 @@ def test_explained_energy_is_that_of_the_training_rows(experiments: dict[str, ta
     task = ran(experiments["both"])
     (explained,) = gather(task).explained
     prediction, _ = task.predictions(0, 0)
-    store = Store(prediction.features.path())
+    store = Store(prediction.features[0].path())
     rows = np.concatenate([store.read(f"video{number:02d}").arrays["features"] for number in range(12)])
     variances = np.linalg.svd((rows - rows.mean(0)).astype(float), compute_uv=False) ** 2
     assert explained.energy == pytest.approx(variances[:3].sum() / variances.sum(), rel=1e-5)

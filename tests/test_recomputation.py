@@ -9,6 +9,7 @@ import luigi
 import numpy as np
 import pytest
 from luigi.configuration import get_config
+from recipes import write_skeleton
 from safetensors.numpy import load, load_file
 
 import tasks
@@ -41,7 +42,7 @@ class Runs:
             self.add(f"video{number:02d}", "ab"[number % 2], "train" if number < 8 else "test", seed=number)
 
     def add(self, name: str, label: str, half: str, seed: int, frames: str = ",") -> None:
-        """Write a skeleton file (a walk of 20 joints at random), and a line of the manifest."""
+        """Write a skeleton file, and a line of the manifest."""
         self.write(name, seed)
         manifest = self.root / "manifest.csv"
         if not manifest.exists():
@@ -50,11 +51,7 @@ class Runs:
             file.write(f"{name}.txt,{label},{half},{frames}\n")
 
     def write(self, name: str, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        joints = rng.normal(size=(1, 20, 3)) + rng.normal(scale=0.05, size=(16, 20, 3)).cumsum(0)
-        rows = np.concatenate([joints, np.ones((16, 20, 1))], axis=2).reshape(-1, 4)
-        self.root.mkdir(exist_ok=True)
-        np.savetxt(self.root / f"{name}.txt", rows, fmt="%.6f")
+        write_skeleton(self.root / f"{name}.txt", seed)
 
     def experiment(self) -> tasks.Evaluate:
         path = self.folder / "experiment.toml"
@@ -72,7 +69,7 @@ class Runs:
 
     def store(self) -> Store:
         """The features of the experiment as it is now."""
-        return Store(self.experiment().predictions(0, 0)[0].features.path())
+        return Store(self.experiment().predictions(0, 0)[0].features[0].path())
 
 
 @pytest.fixture
@@ -241,7 +238,7 @@ def test_several_experiments_make_one_table_and_share_their_features(runs: Runs)
 def test_only_what_a_gpu_makes_faster_waits_for_one(runs: Runs) -> None:
     runs()
     (prediction,) = runs.experiment().predictions(0, 0)
-    (shard, *_), (training,) = prediction.features.requires(), prediction.training()
+    (shard, *_), (training,) = prediction.features[0].requires(), prediction.training()
     assert "gpu" not in training.resources
     get_config().set("kinescope", "device", "cuda")
     assert training.resources["gpu"] == prediction.resources["gpu"] == 1
@@ -250,7 +247,7 @@ def test_only_what_a_gpu_makes_faster_waits_for_one(runs: Runs) -> None:
 
 def test_shards_of_one_stage_may_run_together_and_outputs_are_made_once(runs: Runs) -> None:
     runs()
-    extraction = runs.experiment().predictions(0, 0)[0].features
+    extraction = runs.experiment().predictions(0, 0)[0].features[0]
     needed = [stage.resources for stage in extraction.requires()]
     assert len({name for resources in needed for name in resources}) == len(needed) > 1
 

@@ -1,7 +1,5 @@
 """The dRNN's recurrence against a plain loop, whose gradients are autograd's."""
 
-import importlib.util
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -178,20 +176,6 @@ def test_the_approximated_tanh() -> None:
     np.testing.assert_allclose(gates, 1 / (1 + np.exp(-points.astype(np.float64))), atol=2e-7)
     assert gates.min() >= 0
     assert gates.max() <= 1
-
-
-def test_where_nothing_can_be_written_loops_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # by which numba asks whether a folder can be written
-    spec: Any = importlib.util.spec_from_file_location("fused_anew", fused.__file__)
-    anew = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(anew)
-    assert anew._transpose.stats.cache_path is None
-    now, into = np.random.default_rng(0).random((3, 20), np.float32), np.zeros((20, 2, 3), np.float32)
-    anew._transpose(now, into, 1)
-    assert np.array_equal(into[:, 1], now.T)
 
 
 def test_ragged_batches_in_single_precision() -> None:

@@ -3,7 +3,10 @@
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,9 @@ import numpy as np
 import pytest
 
 from pipeline import metrics
+from pipeline.classes import best_stream, in_groups
 from pipeline.errors import InputError
-from pipeline.examples import choose
+from pipeline.examples import KINDS, choose
 from pipeline.feature_maps import FirstMaps, pictures
 from pipeline.fit import Curves
 from pipeline.report import write
@@ -22,9 +26,10 @@ from pipeline.row import Failure
 from pipeline.scores import Fusion, Scores, fuse
 from pipeline.tables import markdown_table, text_table
 from pipeline.traces import Clip, Trace
+from pipeline.weighting import Choice
 
 HOSTILE = '<script>alert("x")</script>&amp;$_{2'
-FILES = {"report.html", "metrics.json", "predictions.csv", "folds.json", "table.txt"}
+FILES = {"report.html", "metrics.json", "predictions.csv", "classes.csv", "folds.json", "table.txt"}
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -277,7 +282,7 @@ def test_examples_are_those_of_the_predictions(tmp_path: Path) -> None:
         if example.failed:
             assert (example.video, line["predicted"]) == (lost, "")
             continue
-        (name, probability), *rest = example.best
+        (name, probability), *rest = example.opinions[0].best
         assert (name, f"{probability:.6f}") == (line["predicted"], line["probability"])
         assert len(rest) == 4
         assert f"{name}: {probability:.4f}" in titles
@@ -290,12 +295,116 @@ def test_examples_are_the_most_confident_of_each_class() -> None:
     labels = {"a": (0,), "b": (0,), "c": (0,), "d": (0,), "e": (2,), "f": (1,), "g": (1,), "h": (1,)}
     examples = choose(Result("t", (Stream("s"),), (Run("f", 0, (scores,), None, (None,)),), labels))
     assert [example.video for example in examples] == ["b", "e", "d", "f", "g"]
-    assert examples[1].best == (("z", 0.6), ("x", 0.2), ("y", 0.2))
+    assert examples[1].opinions[0].best == (("z", 0.6), ("x", 0.2), ("y", 0.2))
     assert not examples[-1].right
     many = choose(make(101, 1, 1))
     assert len(many) == 12
     assert [example.right for example in many] == [True] * 6 + [False] * 6
     assert len({example.labels for example in many[:6]}) == 6
+
+
+def voices(*values: Sequence[Sequence[float]]) -> Result:
+    """One run of streams with these probabilities (video, class) of videos whose class is the first, late product."""
+    classes = tuple("xyzuvw"[: len(values[0][0])])
+    ids = tuple("abcdef"[: len(values[0])])
+    scores = tuple(Scores(ids, np.array(each), "probabilities", classes) for each in values)
+    run = Run("f", 0, scores, fuse(scores, Fusion()), (None,) * len(scores))
+    names = tuple(Stream(f"stream {number}") for number in range(len(scores)))
+    return Result("t", names, (run,), {id: (0,) for id in ids})
+
+
+def test_examples_show_who_is_right() -> None:
+    agreed, doubted, spoilt, wrong = [0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.1, 0.9]
+    one = [agreed, doubted, spoilt, wrong]
+    other = [agreed, agreed, wrong, wrong]
+    examples = choose(voices(one, other))
+    assert [(example.video, example.kind) for example in examples] == [
+        ("a", "right"),
+        ("b", "mended"),
+        ("c", "spoilt"),
+        ("d", "wrong"),
+    ]
+    assert [opinion.name for opinion in examples[1].opinions] == ["fusion", "stream 0", "stream 1"]
+    assert [opinion.right for opinion in examples[1].opinions] == [True, False, True]
+    assert examples[1].opinions[1].best == (("y", 0.6), ("x", 0.4))
+    assert examples[1].opinions[0].best[0] == ("x", pytest.approx(0.36 / 0.42))
+
+
+def test_the_place_of_a_class_that_is_not_among_the_best_is_told(tmp_path: Path) -> None:
+    last = [0.01, 0.09, 0.4, 0.2, 0.2, 0.1]
+    result = voices([last, last], [last, last])
+    (example,) = choose(result)
+    assert {(each.label, each.place, each.probability) for each in example.opinions[1:]} == {("x", 6, 0.01)}
+    write(result, tmp_path)
+    assert (tmp_path / "report.html").read_text().count("x in place 6, 1.0") == 2
+
+
+def test_kinds_of_examples_share_the_places() -> None:
+    examples = choose(make(101, 3, 1, failed=[f"{HOSTILE}/1"]))
+    counts = Counter(example.kind for example in examples)
+    assert len(examples) == 12
+    assert counts["failed"] == 1
+    shares = [counts[kind] for kind in KINDS if counts[kind]]
+    assert max(shares) - min(shares) <= 1
+    for kind in counts:
+        own = [example.opinions[0].best[0][1] for example in examples if example.kind == kind != "failed"]
+        assert own == sorted(own, reverse=True)
+
+
+def test_the_gain_of_a_fusion_is_over_its_best_stream(tmp_path: Path) -> None:
+    result = make(7, 3, 2, failed=[f"{HOSTILE}/1"], groups={"pair": classes_of(7)[5:3:-1], "absent": ("nowhere",)})
+    table = rows(result)
+    best = best_stream(result, table)
+    assert best is not None
+    accuracies = [row.summary("accuracy").mean for row in table[:-1]]
+    assert best is table[int(np.argmax(accuracies))]
+    write(result, tmp_path)
+    with (tmp_path / "classes.csv").open(newline="", encoding="utf-8") as file:
+        header, *lines = csv.reader(file)
+    assert header[:3] == ["group", "class", "test videos"]
+    assert header[3:] == [*(row.name for row in table), f"gain over {best.name}"]
+    assert [line[1] for line in lines] == ["class 5", "class 4", *classes_of(7)[:4], "class 6"]
+    assert [line[0] for line in lines] == ["pair"] * 2 + ["other classes"] * 5
+    assert table[-1].recall is not None
+    assert best.recall is not None
+    for line in lines:
+        place = result.classes.index(line[1])
+        assert int(line[2]) == 6
+        assert float(line[6]) == pytest.approx(100 * table[-1].recall[place], abs=1e-4)
+        assert float(line[7]) == pytest.approx(100 * (table[-1].recall - best.recall)[place], abs=1e-4)
+    titles = [value for name, value in Page((tmp_path / "report.html").read_text()).attributes if name == "title"]
+    for line in lines:
+        assert f"{line[1]}: {float(line[7]):+.2f} of 6 test videos".replace("-", "−") in titles
+
+
+def test_one_stream_gains_nothing(tmp_path: Path) -> None:
+    write(make(3, 1, 1), tmp_path)
+    assert 'id="gain"' not in (tmp_path / "report.html").read_text()
+    assert "gain" not in (tmp_path / "classes.csv").read_text()
+
+
+def test_the_confusion_stands_in_groups(tmp_path: Path) -> None:
+    result = make(8, 2, 1, groups={"second": ("class 7", "class 2"), "first": ("class 3",)})
+    order = ["class 7", "class 2", "class 3", *classes_of(8)[:2], "class 4", "class 5", "class 6"]
+    assert [result.classes[place] for group in in_groups(result) for place in group.places] == order
+    write(result, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    matrix = page[page.index('<table class="matrix"') :]
+    matrix = matrix[: matrix.index("</table>")]
+    assert [unescape(name) for name in re.findall(r'scope="row" title="([^"]*)"', matrix)] == order
+    assert [unescape(name) for name in re.findall(r'scope="col"[^>]* title="([^"]*)"', matrix)] == order
+    assert re.findall(r'scope="rowgroup"[^>]*><span>([^<]*)', matrix) == ["second", "first", "other classes"]
+    counts = rows(result)[-1].counts
+    assert counts is not None
+    cells = [int(*re.findall(r"<small>(\d+)", cell) or "0") for cell in re.findall(r"<td[^>]*>(.*?)</td>", matrix)]
+    places = [result.classes.index(name) for name in order]
+    assert np.array(cells).reshape(8, 8).tolist() == counts[np.ix_(places, places)].tolist()
+    assert matrix.count('class="hit') + matrix.count('class="none') == 8
+
+
+def test_without_groups_the_confusion_stands_in_the_order_of_classes() -> None:
+    (group,) = in_groups(make(4))
+    assert group == ("", (0, 1, 2, 3))
 
 
 def test_groups_count_their_videos(tmp_path: Path) -> None:
@@ -391,3 +500,29 @@ def test_what_does_not_fit_is_refused() -> None:
     for streams, runs, labels, message in cases:
         with pytest.raises(InputError, match=message):
             Result("t", streams, runs, labels)
+
+
+def test_chosen_weights_are_told_with_their_videos(tmp_path: Path) -> None:
+    result = make(3, 2, 2)
+    write(result, tmp_path / "given")
+    assert json.loads((tmp_path / "given" / "metrics.json").read_text())["weights"] == []
+    assert 'id="weights"' not in (tmp_path / "given" / "report.html").read_text()
+    choices = [Choice((0.25, 0.75), 0.5, (0.25, 0.375), (HOSTILE, f"v{number}"), ("lost",)) for number in range(2)]
+    runs = tuple(replace(run, choice=choice) for run, choice in zip(result.runs, choices, strict=True))
+    write(replace(result, runs=runs), tmp_path / "chosen")
+    text = (tmp_path / "chosen" / "report.html").read_text()
+    rows = Cells(text, "chosen-weights").rows
+    assert [row[:2] for row in rows[1:]] == [["split 0", "7"], ["split 1", "8"]]
+    assert rows[1][2:] == ["0.25", "0.75", "3", "50.0", "25.0", "37.5"]
+    assert HOSTILE in "".join(Page(text).text)
+    numbers = json.loads((tmp_path / "chosen" / "metrics.json").read_text())["weights"]
+    assert [told["videos"] for told in numbers] == [[HOSTILE, "v0"], [HOSTILE, "v1"]]
+    assert numbers[0] | {"videos": []} == {
+        "fold": "split 0",
+        "seed": 7,
+        "weights": [0.25, 0.75],
+        "accuracy": 50.0,
+        "alone": [25.0, 37.5],
+        "videos": [],
+        "failed": ["lost"],
+    }

@@ -54,7 +54,7 @@ OVER_TIME = """() => [...document.querySelectorAll('.timeline')].map(timeline =>
 
 
 def synthetic(classes: int, streams: int) -> Result:
-    """Two folds with two seeds each; the first video cannot be used, and has no picture."""
+    """Two folds with two seeds each; the first video cannot be used, and has no picture. Several streams: in groups."""
     rng = np.random.default_rng(classes)
     names = tuple(f"class {number} & a name" for number in range(classes))
     ids = [LOST, *(f"class {number % classes}/video {number}" for number in range(1, 4 * classes))]
@@ -70,6 +70,7 @@ def synthetic(classes: int, streams: int) -> Result:
         curves = Curves(loss, tuple(1 - value / 3 for value in loss), (0.1,) * 5 + (0.01,) * 4)
         runs.append(Run(f"split {number // 2 + 1}", number % 2, tuple(made), fused, (curves,) * streams))
     frame = rng.integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    halves = {"a group of rather many words": names[1::2], "another": names[:-1:2]} if streams > 1 else {}
     return Result(
         title=f"{classes} classes, {streams} streams",
         streams=tuple(Stream(f"stream {number} with a long name", 80.0) for number in range(streams)),
@@ -79,6 +80,7 @@ def synthetic(classes: int, streams: int) -> Result:
         reported=92.5,
         failures={LOST: Failure("decoding fails after 3 frames: " + "x" * 80, 3)},
         notes=("A note.",),
+        groups=halves,
         provenance={"stages": [{"stage": "train", "fingerprint": "0123456789ab"}], "files": dict.fromkeys(ids, "d1")},
         pictures={id: thumbnails.of_frames([frame] * 4) for id in ids[1:]},
         clips=(clip(LOST, names[0], [], frame), *(clip(id, names[1], range(streams), frame) for id in ids[1:3])),
@@ -109,7 +111,9 @@ def several() -> list[Compared]:
         shown = replace(shown, traces=dict.fromkeys([name] * bool(number), *shown.traces.values()))
         curves = [Curves(tuple(2.0 / (epoch + 1 + number) for epoch in range(40)))]
         figure = Figure("skeleton + drnn", "accuracy", Summary(91.25, 1.5, 10), 93.96)
-        made.append(Compared(name, "set", "elsewhere.html", (figure,), "A table", {name: curves}, (shown,)))
+        differing = {"model.hidden": 256 * 2 ** (number % 4), "model.layers": number // 4}
+        told = {"table": "A table", "parameters": differing, "curves": {name: curves}, "clips": (shown,)}
+        made.append(Compared(name, "set", "elsewhere.html", (figure,), **told))
     return made
 
 
@@ -200,7 +204,7 @@ def test_a_report_stands_in_the_browser(
     assert seen["pictures"] > 10
     assert (seen["empty"], seen["broken"]) == ([], 0)
     assert seen["anchors"] == []
-    assert set(seen["files"]) == {"metrics.json", "predictions.csv", "folds.json", "table.txt"}
+    assert set(seen["files"]) == {"metrics.json", "predictions.csv", "classes.csv", "folds.json", "table.txt"}
     assert all((folder / file).is_file() for file in seen["files"])
     assert (seen["overflow"], seen["outside"]) == (0, [])
     assert seen["small"] == 0

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 import torch
 from luigi.configuration import get_config
-from recipes import SKELETONS
+from recipes import SKELETONS, SMALL
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import tasks
 from pipeline import thumbnails, video
 from pipeline.errors import InputError
 from pipeline.store import Store
-from tasks.experiment import bundled, load_experiment
+from tasks import settings
+from tasks.experiment import load_experiment
+from tasks.recipes import bundled
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[[str], tuple[tasks.Evaluate, list[str]]]
@@ -82,7 +84,7 @@ def test_a_trained_extractor_from_files_to_report(run: Run, monkeypatch: pytest.
     assert [row["name"] for row in measured["rows"]] == ["vote", "recurrent", "fusion"]
     assert {row["summary"]["accuracy"]["runs"] for row in measured["rows"]} == {2}
     assert (task.folder() / "report.html").read_text().startswith("<!")
-    features = Store(task.predictions(0, 0)[0].features.path())
+    features = Store(task.predictions(0, 0)[0].features[0].path())
     row = features.read(features.ids()[0])
     assert row.arrays["features"].shape[1] == 120
     assert row.arrays["scores"].shape[1] == 6
@@ -138,6 +140,51 @@ model = {{ name = "consensus" }}
     task, ran = run(recipe)
     assert ran == []
     assert task.complete()
+
+
+FINE_TUNED = (
+    f'title = "fine-tuned"\n{SMALL}'
+    + """
+[[streams]]
+model = {{ name = "consensus" }}
+[streams.extractor]
+name = "tsn"
+{modality}
+short_side = 56
+crop = 48
+snippets = 2
+crops = {crops}
+network = {{ backbone = "squeezenet1_0", weights = "{weights}", fit = {{ iterations = 2, lr = 0.001, batch = 4 }} }}
+"""
+)
+FLOW = 'modality = "flow"\nflow = { size_px = [80, 60], stride_frames = 4, warps = 1 }'
+
+
+@pytest.mark.parametrize("modality", ['modality = "rgb"', pytest.param(FLOW, marks=pytest.mark.slow)])
+def test_a_network_is_fine_tuned_on_stored_pictures(modality: str, run: Run, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from extractors.networks.squeezenet import SqueezeNet
+
+    weights = tmp_path / "random.safetensors"
+    save_file(SqueezeNet().state_dict(), weights)
+    task, ran = run(FINE_TUNED.format(crops=1, weights=weights, modality=modality))
+    assert task.complete()
+    assert ran.count("FitExtractor") == 1
+    task, ran = run(FINE_TUNED.format(crops=10, weights=weights, modality=modality))
+    assert task.complete()
+    assert "FitExtractor" not in ran  # other crops retrain no network
+    assert "Extract" in ran
+
+
+def test_a_task_sees_its_share_of_gpus(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for visible, share, left in ((None, "2", "0,1"), ("3,5,7", "2", "3,5"), ("3", "2", "3"), ("", "1", "")):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        get_config().set("kinescope", "gpus", share)
+        settings.limit_gpus()
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == left
 
 
 def test_a_task_keeps_to_its_share_of_threads(run: Run) -> None:

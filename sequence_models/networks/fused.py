@@ -3,14 +3,10 @@
 One thread: a step's work is less than what threads cost.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
-import numba
 import numpy as np
 from torch import Tensor
 
+from pipeline.compiled import compiled, inlined
 from sequence_models.networks.gemm import packed
 from sequence_models.networks.pointwise import Trail
 
@@ -68,23 +64,7 @@ class FusedBackward:
         _transpose(now, self.into.numpy(), step)
 
 
-# NaN and infinity must stay what they are, so that a training that diverges is seen: no "nnan", no "ninf". The error
-# model is NumPy's because Python's check for a division by zero would keep the loops from being vectorised; so would
-# indices that might be negative, which is why rows are sliced first and each loop runs from 0.
-_loop: Any = partial(numba.njit, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
-_inlined = _loop(inline="always")
-
-
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Kept for later processes, beside this file or in the user's cache; where neither can be written, not kept."""
-    try:
-        compiled: Callable[..., None] = _loop(function, cache=True)
-    except RuntimeError:  # at once: what cannot be compiled raises only when it is first called
-        compiled = _loop(function)
-    return compiled
-
-
-@_inlined
+@inlined
 def _tanh(x):  # type: ignore[no-untyped-def]
     """The rational approximation of Eigen and XLA: 3e-7 of relative error, within ±1."""
     limit = np.float32(7.90531110763549805)
@@ -104,13 +84,13 @@ def _tanh(x):  # type: ignore[no-untyped-def]
     return x * p / q
 
 
-@_inlined
+@inlined
 def _sigmoid(x):  # type: ignore[no-untyped-def]
     half = np.float32(0.5)
     return half + half * _tanh(half * x)
 
 
-@_compiled
+@compiled
 def _finish(step, trail, recurrent, bias):  # type: ignore[no-untyped-def]
     """As ``PlainForward.finish``."""
     gates, readout, _, outputs = trail
@@ -124,7 +104,7 @@ def _finish(step, trail, recurrent, bias):  # type: ignore[no-untyped-def]
             z[c] = o[c] * r[c]
 
 
-@_compiled
+@compiled
 def _advance(step, trail, entering, recurrent, bias, feedback, before, seen):  # type: ignore[no-untyped-def]
     """As ``PlainForward.advance``; without feedback (0, ...) the step before is finished, and fed into entering."""
     gates, _, states, outputs = trail
@@ -160,7 +140,7 @@ def _advance(step, trail, entering, recurrent, bias, feedback, before, seen):  #
                 difference[c] = value[c] - past[c]
 
 
-@_compiled
+@compiled
 def _to_output_gate(step, trail, to_output, feedback, now):  # type: ignore[no-untyped-def]
     """The first half of ``PlainBackward.step``, to what enters o and the readout."""
     gates, readout, _, outputs = trail
@@ -180,7 +160,7 @@ def _to_output_gate(step, trail, to_output, feedback, now):  # type: ignore[no-u
             to_r[c] = to_z[c] * o[c] * (one - r[c] * r[c])
 
 
-@_compiled
+@compiled
 def _to_gates(step, trail, to_seen, outward, now, carried, later):  # type: ignore[no-untyped-def]
     """The second half of ``PlainBackward.step``, to what enters i, f and g."""
     gates, _, states, _ = trail
@@ -212,7 +192,7 @@ def _to_gates(step, trail, to_seen, outward, now, carried, later):  # type: igno
             passed[c] = to_s * f[c]
 
 
-@_compiled
+@compiled
 def _transpose(now, into, step):  # type: ignore[no-untyped-def]
     """into[:, step] = now.T, in blocks that stay in the nearest cache."""
     for first in range(0, now.shape[1], 16):

@@ -37,8 +37,8 @@ class PooledLinear(SequenceClassifier):
         return torch.where(self.seen, margins, lowest - 1)
 
 
-def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: int, *, standardise: bool) -> None:
-    """Put scikit-learn's scaler, or one scale for all features, and one-against-rest LinearSVC into the network.
+def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: int, scaling: str) -> None:
+    """Put one of ``SCALINGS`` and scikit-learn's one-against-rest LinearSVC into the network.
 
     A class without examples gets a margin of 1 below the lowest of the others. Raises InputError where fewer than two
     classes have examples.
@@ -48,9 +48,10 @@ def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: i
     if len(classes) < 2:
         raise InputError(f"an SVM needs two at least: the training examples are of {len(classes)} classes")
     pooled = np.stack([examples[index][0].mean(axis=0, dtype=np.float64) for index in range(len(examples))])
-    scaler = StandardScaler().fit(pooled)
-    shift, scale = scaler.mean_, scaler.scale_ if standardise else np.full_like(scaler.mean_, scaler.scale_.max())
-    machine = LinearSVC(C=penalty, random_state=seed, max_iter=50_000).fit((pooled - shift) / scale, targets)
+    shift, scale = SCALINGS[scaling](pooled)
+    pooled -= shift  # in place: Fisher vectors of UCF-101 are 8 GB
+    pooled /= scale
+    machine = LinearSVC(C=penalty, random_state=seed, max_iter=50_000).fit(pooled, targets)
     weights, biases = machine.coef_, machine.intercept_
     if len(classes) == 2:
         weights, biases = np.concatenate([-weights, weights]), np.concatenate([-biases, biases])
@@ -60,3 +61,21 @@ def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: i
     state["seen"].fill_(False)[classes] = True
     state["margins.weight"].zero_()[classes] = torch.from_numpy(weights).float()
     state["margins.bias"].zero_()[classes] = torch.from_numpy(biases).float()
+
+
+def _standardised(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scaler = StandardScaler().fit(pooled)
+    return scaler.mean_, scaler.scale_
+
+
+def _by_the_largest(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, scale = _standardised(pooled)
+    return mean, np.full_like(scale, scale.max())
+
+
+def _as_they_are(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(pooled.shape[1]), np.ones(pooled.shape[1])
+
+
+SCALINGS = {"standardise": _standardised, "largest": _by_the_largest, "none": _as_they_are}
+"""From means (examples, feature) to what is subtracted from each feature, and what it is divided by."""

@@ -1,0 +1,127 @@
+"""Fine-tuning TSN from the store, against a bare loop over tensors: ``python benchmarks/tsn_training.py [--json]``.
+
+Ours is what ``FitExtractor`` does: real frames, and as many grey ones in place of flow, are read from the store picture
+by picture, cropped, resized, mirrored, batched and trained on by ``pipeline.fit``, with a checkpoint at the end. The
+peer has every batch in memory and does nothing but forward, backward, clipping and the optimiser's step, with the same
+network. Figures are snippets a second.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from store import sealed
+from table import Comparison, Table, clips, fastest, options, shared
+
+from extractors.base import Clip, Labelled, Row
+from extractors.frames import Frames
+from extractors.networks.tsn import TSNNetwork
+from extractors.pictures import Spool, picture
+from extractors.training_snippets import TrainingSnippets
+from extractors.tsn_training import FittedTSN, Modality
+from pipeline.fit import seeded
+from pipeline.optimisers import groups
+from pipeline.store import Store
+from pipeline.stored import StoredRows
+
+CLASSES = 11
+
+
+def rows(paths: list[Path], short_side: int, modality: Modality) -> Iterator[tuple[str, Row]]:
+    """Frames of each video as they are stored, or their grey as flow is."""
+    for path in paths:
+        (frames,) = Frames(short_side=short_side).build("cpu")(Clip(path))
+        yield path.stem, frames if modality == "rgb" else flow_like(frames)
+
+
+def flow_like(frames: Row) -> Row:
+    """As many pictures in the layout of ``tvl1``."""
+    starts = frames.arrays["start_frames"]
+    spools = [Spool(name, "jpeg", 95) for name in ("x", "y")]
+    for number in range(len(starts)):
+        for spool in spools:
+            spool.add(cv2.cvtColor(picture(frames.arrays, "frames", number), cv2.COLOR_RGB2GRAY))
+    return Row({**spools[0].arrays(), **spools[1].arrays(), "start_frames": starts}, frames.attributes)
+
+
+def bare(config: FittedTSN, batches: list[tuple[torch.Tensor, torch.Tensor]], device: str) -> None:
+    """One epoch."""
+    with seeded(config.seed):
+        network = TSNNetwork(config.backbone, config.modality, CLASSES, dropout=config.fit.dropout, partial_bn=True)
+    network.to(device).to(memory_format=torch.channels_last).train()
+    optimiser = torch.optim.SGD(groups(network, config.fit), lr=config.fit.lr, momentum=config.fit.momentum)
+    trained = [weight for group in optimiser.param_groups for weight in group["params"]]
+    kind = torch.device(device).type
+    for snippets, targets in batches:
+        with torch.autocast(kind, torch.bfloat16, enabled=config.fit.bf16 and kind == "cuda"):
+            loss, _ = network.loss(snippets, targets, targets)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 40)
+        optimiser.step()
+    if kind == "cuda":
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    given, table = options(
+        __doc__ or "",
+        clips=22,
+        epochs=4,
+        crop=112,
+        short_side=128,
+        batch=11,
+        backbone="squeezenet1_0",
+        weights=str(shared() / "weights" / "squeezenet1_0-imagenet.safetensors"),
+        device="cpu",
+        threads=2,
+        rounds=2,
+    )
+    torch.set_num_threads(given.threads)
+    bf16 = given.device == "cuda"
+    fit = {"epochs": given.epochs, "lr": 1e-3, "batch": given.batch, "bf16": bf16}
+    paths = clips(given.clips)
+    for modality in ("rgb", "flow"):
+        config = FittedTSN.model_validate(
+            {
+                "modality": modality,
+                "backbone": given.backbone,
+                "weights": given.weights,
+                "crop": given.crop,
+                "fit": fit,
+            }
+        )
+        with tempfile.TemporaryDirectory() as name:
+            index = sealed(Path(name), rows(paths, given.short_side, config.modality))
+            videos = [path.stem for path in paths]
+            labels = [number % CLASSES for number in range(len(videos))]
+            material = Labelled(StoredRows(Store(index), videos), labels, CLASSES, videos)
+            compare(table, config, material, Path(name) / "checkpoint.pt", given)
+
+
+def compare(table: Table, config: FittedTSN, material: Labelled, checkpoint: Path, given: argparse.Namespace) -> None:
+    """One line."""
+    examples = TrainingSnippets(material, config)
+    drawn = [examples.draw(index, np.random.default_rng(index)) for index in range(len(examples))]
+    snippets = torch.from_numpy(np.stack([item for item, _ in drawn])).to(given.device)
+    targets = torch.tensor([label for _, label in drawn], device=given.device)
+    parts = torch.arange(len(drawn)).split(given.batch)
+    batches = [(snippets[part], targets[part]) for part in parts] * given.epochs
+
+    def train() -> None:
+        config.train(material, device=given.device, checkpoint=checkpoint)
+        checkpoint.unlink()
+
+    ours, peer = fastest(given.rounds, train, lambda: bare(config, batches, given.device))
+    count = len(examples) * config.fit.segments * given.epochs
+    sizes = f"{count} snippets of {given.crop}x{given.crop}, batches of {given.batch} videos"
+    name = f"TSN {config.backbone}, {config.modality}; bare loop"
+    table.add(Comparison(name, count / ours, count / peer, "1/s", sizes, given.threads))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Mixtures of Gaussians with diagonal covariances, fitted by expectation maximisation from what k-means finds.
+
+scikit-learn's does the same with all responsibilities in memory, 256,000 × 256 of them several times over. Here samples
+go by in blocks, on any device.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+from tqdm import tqdm
+
+from pipeline.errors import InputError
+
+BLOCK = 1024
+"""Samples whose shares are in memory at once: in that of a core."""
+KMEANS_ITERATIONS, ITERATIONS = 10, 100
+TOLERANCE = 1e-3
+"""Fitting ends where the mean log-likelihood grows by less."""
+LEAST_VARIANCE = 1e-3
+"""Of a Gaussian along a dimension, as a share of that of all samples."""
+LEAST_COUNT = 1e-3
+"""Samples that a Gaussian stands for at the least: nothing is divided by 0 where one has lost its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """weights (gaussians,) that add up to 1; means and variances (gaussians, dim); all float64."""
+
+    weights: Tensor
+    means: Tensor
+    variances: Tensor
+
+    def log_joint(self, samples: Tensor) -> Tensor:
+        """(n, dim) -> (n, gaussians): the logarithm of each Gaussian's weight times its density, as precise as they."""
+        at_origin = (self.means**2 / self.variances + (2 * math.pi * self.variances).log()).sum(dim=1) / 2
+        constants = (self.weights.log() - at_origin).to(samples.dtype)
+        factors = torch.cat([-0.5 / self.variances, self.means / self.variances], dim=1).to(samples.dtype)
+        return torch.addmm(constants, torch.cat([samples**2, samples], dim=1), factors.T)
+
+    def moments(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+        """Sums over (n, dim), weighted by each Gaussian's share in every sample, and the log-likelihood of all.
+
+        Of 1 (gaussians,), of the samples and of their squares (gaussians, dim), float64.
+        """
+        ones, firsts = torch.zeros_like(self.weights), torch.zeros_like(self.means)
+        seconds, likelihood = torch.zeros_like(self.means), 0.0
+        for block in samples.split(BLOCK):
+            joint = self.log_joint(block)
+            highest = joint.amax(dim=1, keepdim=True)
+            shares = joint.sub_(highest).exp_()
+            both = shares.sum(dim=1, keepdim=True)
+            shares /= both
+            ones += shares.sum(dim=0)
+            firsts += shares.T @ block
+            seconds += shares.T @ block**2
+            likelihood += float((highest + both.log()).double().sum())
+        return ones, firsts, seconds, likelihood
+
+
+def fit_mixture(samples: Tensor, gaussians: int, seed: int, name: str) -> Mixture:
+    """Of samples (n, dim). ``name`` says what they are to people who wait.
+
+    Raises InputError where there are fewer samples than Gaussians.
+    """
+    if len(samples) < gaussians:
+        raise InputError(f"{gaussians} Gaussians need as many samples of {name}; there are {len(samples)}")
+    least = LEAST_VARIANCE * samples.double().var(dim=0, correction=0)
+    mixture, before = _clusters(samples, gaussians, seed, least), -math.inf
+    bar = tqdm(range(ITERATIONS), desc=f"Gaussians of {name}", unit="iteration", disable=None, leave=False)
+    for _ in bar:
+        ones, firsts, seconds, likelihood = mixture.moments(samples)
+        mixture = _maximised(ones, firsts, seconds, least)
+        bar.set_postfix(likelihood=f"{likelihood / len(samples):.4f}")
+        if likelihood - before < TOLERANCE * len(samples):
+            break
+        before = likelihood
+    return mixture
+
+
+def _clusters(samples: Tensor, gaussians: int, seed: int, least: Tensor) -> Mixture:
+    """As many samples and where they are as k-means says, and as wide as its clusters on average."""
+    machine = KMeans(gaussians, n_init=1, max_iter=KMEANS_ITERATIONS, random_state=seed)
+    with threadpool_limits(1, "openmp"):  # several threads add up in whatever order they end
+        found = machine.fit(samples.cpu().numpy())
+    labels = torch.from_numpy(found.labels_).long().to(samples.device)
+    means = torch.from_numpy(found.cluster_centers_).to(samples)
+    width = (samples - means[labels]).square_().mean(dim=0, dtype=torch.float64)
+    counts = labels.bincount(minlength=gaussians).double().clamp(min=LEAST_COUNT)
+    return Mixture(counts / counts.sum(), means.double(), torch.maximum(width, least).expand_as(means).clone())
+
+
+def _maximised(ones: Tensor, firsts: Tensor, seconds: Tensor, least: Tensor) -> Mixture:
+    counts = ones.clamp(min=LEAST_COUNT)
+    means = firsts / counts[:, None]
+    return Mixture(counts / counts.sum(), means, torch.maximum(seconds / counts[:, None] - means**2, least))

@@ -1,0 +1,151 @@
+"""Dense trajectories: points tracked by optical flow at several scales, and what is around them on their way.
+
+Wang et al., *Dense Trajectories and Motion Boundary Descriptors for Action Recognition* (IJCV 2013), sections 3 and 4;
+Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013), section 2.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from extractors.networks.camera_motion import CameraMotion
+from extractors.networks.farneback import SCALE_STEP, expansions, flows
+from extractors.networks.trajectory_descriptors import describe, integrals, split
+
+if TYPE_CHECKING:
+    from extractors.idt import Trajectories
+
+Grey = NDArray[np.uint8]
+Array = NDArray[np.float32]
+
+QUALITY = 0.001
+"""Least smaller eigenvalue of a point's gradients, as a share of the frame's largest."""
+LEAST_DEVIATION_PX, MOST_DEVIATION_PX = 3**0.5, 50.0
+"""Of a trajectory's points: one that varies less in both x and y stands still, more in either is a mistake."""
+JUMP_PX, JUMP_SHARE = 20.0, 0.7
+"""A step longer than both, the latter of the whole length, is a mistake."""
+LEAST_MOTION_PX = 1.0
+"""The largest step without the camera's motion is more than this."""
+
+
+class Found(NamedTuple):
+    """Trajectories of one scale that ended in one frame.
+
+    features: (trajectories, dim) float32 of the steps without the camera's motion, divided by the sum of their lengths,
+    and the descriptors. places: (trajectories, 6) float32 of mean x, mean y, deviation of x and of y, and length, in
+    pixels of the frame, and scale.
+    """
+
+    frame: int
+    features: Array
+    places: Array
+
+
+class View(NamedTuple):
+    """A frame, and at each scale its grey levels and polynomials."""
+
+    frame: Grey
+    levels: list[Grey]
+    polynomials: list[Array]
+
+
+def trajectories(frames: Iterable[Grey], config: "Trajectories") -> Iterator[Found]:
+    """Of a clip's grey frames (height, width), all of one size, frame by frame and scale by scale."""
+    remaining = iter(frames)
+    first = next(remaining)
+    sizes = config.sizes(*first.shape)
+    tracks = [Tracks(config, SCALE_STEP**step) for step in range(len(sizes))]
+    before, camera = _view(first, sizes), CameraMotion(first) if config.camera_motion else None
+    for track, level in zip(tracks, before.levels, strict=True):
+        track.begin(level)
+    for number, frame in enumerate(remaining, 1):
+        now = _view(frame, sizes)
+        seen = flows(before.polynomials, now.polynomials)
+        steady = camera.steadied(before.frame, frame, seen[0]) if camera else None
+        own = seen if steady is None else flows(before.polynomials, expansions(steady, sizes))
+        for scale, track in enumerate(tracks):
+            yield track.advance(number, before.levels[scale], seen[scale], own[scale])
+            track.begin(now.levels[scale])
+        before = now
+
+
+def _view(frame: Grey, sizes: list[tuple[int, int]]) -> View:
+    levels: list[Any] = [frame]
+    for height, width in sizes[1:]:
+        levels.append(cv2.resize(levels[-1], (width, height), interpolation=cv2.INTER_LINEAR))
+    return View(frame, levels, expansions(frame, sizes))
+
+
+class Tracks:
+    """Trajectories of one scale, in its own pixels, that have not yet ended."""
+
+    def __init__(self, config: "Trajectories", scale: float) -> None:
+        self.config, self.scale = config, scale
+        record = [
+            ("points", np.float32, (config.length_frames + 1, 2)),  # x, y
+            ("steps", np.float32, (config.length_frames, 2)),  # without the camera's motion
+            ("sums", np.float32, (config.cells_t, config.patch_dims)),
+            ("age", np.int64),
+        ]
+        self.alive = np.empty(0, record)
+
+    def begin(self, grey: Grey) -> None:
+        """Points on a grid, where there is structure and no trajectory within a stride's square."""
+        stride = self.config.stride_px
+        rows, columns = (size // stride for size in grey.shape)
+        eigenvalues = cv2.cornerMinEigenVal(grey, 3, ksize=3)
+        middles = [np.arange(cells) * stride + stride // 2 for cells in (rows, columns)]
+        free = eigenvalues[np.ix_(*middles)] > QUALITY * eigenvalues.max()
+        x, y = (self._here // stride).astype(int).T
+        inside = (x < columns) & (y < rows)
+        free[y[inside], x[inside]] = False
+        found = np.argwhere(free) * stride + stride // 2
+        begun = np.zeros(len(found), self.alive.dtype)
+        begun["points"][:, 0] = found[:, ::-1]
+        self.alive = np.concatenate([self.alive, begun])
+
+    def advance(self, number: int, grey: Grey, seen: Array, own: Array) -> Found:
+        """Move every point by the flow to frame ``number``, and end what leaves the frame or is complete.
+
+        grey: the frame before. seen, own: flow with and without the camera's motion, (height, width, 2).
+        """
+        height, width = grey.shape
+        here = self._here
+        x, y = np.rint(here).astype(int).clip(0, (width - 1, height - 1)).T
+        there = here + seen[y, x]
+        inside = ((there > 0) & (there < (width, height))).all(axis=1)
+        self.alive, here, there, step = self.alive[inside], here[inside], there[inside], own[y, x][inside]
+        numbers, ages = np.arange(len(self.alive)), self.alive["age"]
+        self.alive["steps"][numbers, ages] = step
+        self.alive["points"][numbers, ages + 1] = there
+        parts = ages // (self.config.length_frames // self.config.cells_t)
+        describe(self.alive["sums"], parts, here, integrals(grey, own), self.config.patch_px, self.config.cells_xy)
+        self.alive["age"] += 1
+        complete = self.alive["age"] == self.config.length_frames
+        ended, self.alive = self.alive[complete], self.alive[~complete]
+        return self._judged(ended, number)
+
+    @property
+    def _here(self) -> Array:
+        here: Array = self.alive["points"][np.arange(len(self.alive)), self.alive["age"]]
+        return here
+
+    def _judged(self, ended: Any, number: int) -> Found:
+        """Those that move neither too little nor too much."""
+        points, steps = (ended[name] * np.float32(self.scale) for name in ("points", "steps"))
+        deviations = points.std(axis=1)
+        passed, moved = (np.linalg.norm(several, axis=2) for several in (np.diff(points, axis=1), steps))
+        lengths, longest = passed.sum(axis=1), passed.max(axis=1)
+        kept = (deviations >= LEAST_DEVIATION_PX).any(axis=1) & (deviations <= MOST_DEVIATION_PX).all(axis=1)
+        kept &= (longest <= JUMP_PX) | (longest <= JUMP_SHARE * lengths)
+        kept &= moved.max(axis=1) > LEAST_MOTION_PX
+        shapes = (steps / np.maximum(moved.sum(axis=1), LEAST_MOTION_PX)[:, None, None])[kept]
+        means = ended["sums"][kept] / np.float32(self.config.length_frames // self.config.cells_t)
+        parts = [shapes, *split(means, self.config.cells_xy)]
+        features = np.concatenate([part.reshape(len(part), np.prod(part.shape[1:])) for part in parts], axis=1)
+        scales = np.full(len(points), self.scale, np.float32)
+        places = np.column_stack([points.mean(axis=1), deviations, lengths, scales])[kept]
+        return Found(number, features, places)

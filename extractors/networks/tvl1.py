@@ -1,0 +1,175 @@
+"""TV-L1 flow on the CPU: Zach, Pock and Bischof (DAGM 2007), one thread a pair of images."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from extractors.networks.tvl1_loops import BLOCK, MARGIN, descend, linearise, resize
+
+if TYPE_CHECKING:
+    from extractors.tvl1 import TVL1
+
+_LEAST_PX = 16
+_BAND_PIXELS = 8192  # that go through an iteration together: what they need stays in the cache
+_BATCH_PIXELS = 2**22
+
+Shape = tuple[int, int]
+
+
+class Reading(NamedTuple):
+    """What the paper leaves open.
+
+    first: where in a pixel its value stands when an image is resized, 0.5 for the middle; cubic: the parameter of
+    bicubic interpolation; border: OpenCV's name of what lies outside; median: the filter's side, 0 for none; filters
+    and iterations: at most so many a warp, and so many after each filter; sparse: not every change is looked at.
+    """
+
+    first: float
+    cubic: float
+    border: int
+    median: int
+    filters: int
+    iterations: int
+    sparse: bool
+
+
+READINGS = {
+    "opencv-cpu": Reading(0.5, -0.75, cv2.BORDER_CONSTANT, median=5, filters=10, iterations=30, sparse=False),
+    "opencv-cuda": Reading(0.0, -0.5, cv2.BORDER_REPLICATE, median=0, filters=1, iterations=300, sparse=True),
+}
+
+
+class CPUFlow:
+    """Pairs of grey images (n, 2, height, width) uint8 -> their flow (n, 2, height, width) float32, x and y in pixels.
+
+    As many pairs are computed at once as OpenCV has threads. How many those are changes no bit, and neither does what
+    else is in the batch.
+    """
+
+    def __init__(self, config: "TVL1") -> None:
+        self.config = config
+
+    def __call__(self, pairs: np.ndarray) -> np.ndarray:
+        flows = np.empty(pairs.shape, np.float32)
+        threads = min(len(pairs), max(1, cv2.getNumThreads()))
+        idle: SimpleQueue[list[_Scale]] = SimpleQueue()
+        for _ in range(threads):
+            idle.put(_pyramid(self.config, *pairs.shape[2:]))
+
+        def solve(pair: np.ndarray, flow: np.ndarray) -> None:
+            pyramid = idle.get()
+            try:
+                flow[:] = _solved(pyramid, pair)
+            finally:
+                idle.put(pyramid)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(solve, pairs, flows))
+        return flows
+
+    def pairs_at_once(self, height: int, width: int) -> int:
+        """How many pairs are a batch that takes little memory and keeps all threads busy."""
+        return max(1, _BATCH_PIXELS // (height * width))
+
+
+def shapes(config: "TVL1", height: int, width: int) -> list[Shape]:
+    """Height and width of the pyramid's images, the finest first."""
+    found = [(height, width)]
+    while len(found) < config.scales:
+        height, width = round(height * config.scale_step), round(width * config.scale_step)
+        if min(height, width) < _LEAST_PX:
+            break
+        found.append((height, width))
+    return found
+
+
+def _pyramid(config: "TVL1", height: int, width: int) -> "list[_Scale]":
+    found = shapes(config, height, width)
+    neighbours = zip(found, [found[0], *found[:-1]], [*found[1:], found[-1]], strict=True)
+    return [_Scale(config, *triple) for triple in neighbours]
+
+
+def _solved(pyramid: "list[_Scale]", pair: np.ndarray) -> np.ndarray:
+    pyramid[0].images[:] = pair
+    for finer, coarser in pairwise(pyramid):
+        coarser.shrink(finer)
+    pyramid[-1].flow[:] = 0
+    pyramid[-1].solve()
+    for finer, coarser in zip(pyramid[-2::-1], pyramid[:0:-1], strict=True):
+        finer.enlarge(coarser)
+        finer.solve()
+    return pyramid[0].flow
+
+
+class _Scale:
+    """One scale of the pyramid, and the memory of all that is computed there, for one pair after another.
+
+    ``u (2, …)``, the dual fields ``p (2, 2, …)`` and ``data (4, …)`` are laid out as ``descend`` wants them; ``flow (2,
+    height, width)`` is the part of u that is no border.
+    """
+
+    def __init__(self, config: "TVL1", shape: Shape, finer: Shape, coarser: Shape) -> None:
+        self.config, self.reading, self.shape = config, READINGS[config.semantics], shape
+        height, width = shape
+        row = width + 1
+        self.images = np.empty((2, height, width), np.float32)
+        self.planes = np.empty((3, height + 2 * MARGIN, width + 2 * MARGIN), np.float32)
+        self.u = np.zeros((2, (height + 1) * row + 1), np.float32)
+        self.p = np.empty((2, 2, (height + 1) * row), np.float32)
+        self.data = np.zeros((4, height * row), np.float32)
+        self.steps = np.empty(min(height, max(1, _BAND_PIXELS // row)) * row, np.float32)
+        self.weights = np.empty(12 * BLOCK, np.float32)
+        self.flow = self.u[:, : height * row].reshape(2, height, row)[:, :, :width]
+        step, first = config.scale_step, self.reading.first
+        self.in_finer = [_places(size, old, 1 / step, first) for size, old in zip(shape, finer, strict=True)]
+        self.in_coarser = [_places(size, old, old / size, first) for size, old in zip(shape, coarser, strict=True)]
+
+    def shrink(self, finer: "_Scale") -> None:
+        """Take over the images of the next finer scale."""
+        for large, image in zip(finer.images, self.images, strict=True):
+            resize(large, image, *self.in_finer, np.float32(1))
+
+    def enlarge(self, coarser: "_Scale") -> None:
+        """Take over the flow of the next coarser scale."""
+        for small, component in zip(coarser.flow, self.flow, strict=True):
+            resize(small, component, *self.in_coarser, np.float32(1 / self.config.scale_step))
+
+    def solve(self) -> None:
+        """Improve ``flow``, warp after warp. The dual fields begin at 0 and outlive the warps."""
+        config, reading = self.config, self.reading
+        self._prepare()
+        self.p[:] = 0
+        constants = np.array([config.theta, config.attachment * config.theta, config.tau / config.theta], np.float32)
+        ends = (reading.iterations, config.epsilon**2 * self.flow[0].size, reading.sparse)
+        for _ in range(config.warps):
+            linearise(self.images[0], self.planes, self.u, self.data, self.weights, np.float32(reading.cubic))
+            for _ in range(reading.filters):
+                self._filter()
+                if descend(self.u, self.p, self.data, self.steps, self.shape, constants, *ends):
+                    break
+
+    def _prepare(self) -> None:
+        """What is warped: the second image's gradient, half the differences of neighbours, and the image itself."""
+        image = self.images[1]
+        slopes = [
+            cv2.Sobel(image, cv2.CV_32F, *axis, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
+            for axis in ((1, 0), (0, 1))
+        ]
+        for values, plane in zip((*slopes, image), self.planes, strict=True):
+            plane[:] = cv2.copyMakeBorder(values, MARGIN, MARGIN, MARGIN, MARGIN, self.reading.border)
+
+    def _filter(self) -> None:
+        if self.reading.median:
+            for component in self.flow:
+                component[:] = cv2.medianBlur(component, self.reading.median)
+
+
+def _places(size: int, old: int, ratio: float, first: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pixels of a resized line lie in the old one: the pixel before, and the share of the one behind."""
+    place = np.clip((np.arange(size) + first) * ratio - first, 0, old - 1)
+    before = place.astype(np.int64)
+    return before, (place - before).astype(np.float32)

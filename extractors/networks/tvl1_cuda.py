@@ -1,0 +1,138 @@
+"""TV-L1 flow on CUDA: Zach, Pock and Bischof (DAGM 2007), many pairs of images at once.
+
+``tvl1_kernels`` has all iterations of a scale in one launch, a program a pair; here are the pyramids, in step for all
+pairs of a batch. The host launches some hundred operations a batch and waits for nothing but the result.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from extractors.networks.tvl1 import READINGS, shapes
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from extractors.tvl1 import TVL1
+
+BATCH_BYTES = 2 << 30
+"""Of device memory that the pairs of a batch may take."""
+_FINEST_FIELDS = 20
+"""Float32 fields of the finest scale besides the pyramid: 17 while it is solved, and some that the allocator keeps."""
+_BLOCK, _NARROW, _WARPS = 4096, 1024, 32
+"""Pixels a program has in hand where it iterates, and elsewhere; its threads by 32.
+
+The program fills the registers of a multiprocessor (64 each of 1024 threads), and has loads of 147 kB under way.
+"""
+
+
+class CUDAFlow:
+    """Pairs of grey images (n, 2, height, width) uint8 -> their flow (n, 2, height, width) float32, x and y in pixels.
+
+    What is in a batch changes no bit. ``device`` is "cpu" only under TRITON_INTERPRET=1.
+    """
+
+    def __init__(self, config: "TVL1", device: str) -> None:
+        try:
+            from extractors.networks.tvl1_kernels import refine
+        except ModuleNotFoundError as error:
+            raise InputError("tvl1 on a GPU needs Triton, which torch brings on Linux; use device cpu here") from error
+        self.config, self.device, self._refine = config, torch.device(device), refine
+
+    def __call__(self, pairs: np.ndarray) -> np.ndarray:
+        flows = torch.empty(pairs.shape, dtype=torch.float32, pin_memory=self.device.type == "cuda")
+        at_once = self.pairs_at_once(*pairs.shape[2:])
+        for begin in range(0, len(pairs), at_once):
+            batch = torch.tensor(pairs[begin : begin + at_once], device=self.device)
+            with torch.cuda.device_of(batch):
+                flows[begin : begin + at_once].copy_(self._flow(batch))
+        return flows.numpy()
+
+    def pairs_at_once(self, height: int, width: int) -> int:
+        """How many pairs fit into ``BATCH_BYTES``; more are computed in several batches.
+
+        Some 100 bytes a pixel are taken by the default pyramid, 8 MB a pair of 320×240 images: 270 pairs.
+        """
+        pyramids = 2 * sum(height * width for height, width in shapes(self.config, height, width))
+        return max(1, BATCH_BYTES // (4 * (pyramids + _FINEST_FIELDS * height * width)))
+
+    def _flow(self, pairs: Tensor) -> Tensor:
+        pyramid = [pairs.float()]
+        step = self.config.scale_step
+        for shape in shapes(self.config, *pairs.shape[2:])[1:]:
+            pyramid.append(self._resized(pyramid[-1], shape, (1 / step, 1 / step)))
+        flow = self._improved(torch.zeros_like(pyramid[-1]), pyramid.pop())
+        while pyramid:
+            (old_height, old_width), (height, width) = flow.shape[2:], pyramid[-1].shape[2:]
+            flow = self._resized(flow, (height, width), (old_height / height, old_width / width)) / step
+            flow = self._improved(flow, pyramid.pop())
+        return flow
+
+    def _improved(self, flow: Tensor, images: Tensor) -> Tensor:
+        """The flow after all warps of one scale. All (pairs, 2, height, width)."""
+        config = self.config
+        pairs, _, height, width = images.shape
+        u = _planes(flow)
+        self._refine[pairs,](
+            u,
+            _planes(torch.cat([images, _centred_gradient(images[:, 1])], dim=1)),
+            u.new_zeros(pairs, 9, u.shape[2]),
+            u.shape[2],
+            height,
+            width,
+            config.theta,
+            config.attachment * config.theta,
+            config.tau / config.theta,
+            config.epsilon**2 * height * width,
+            **constants(config),
+        )
+        improved: Tensor = u[:, :, : height * width].unflatten(2, (height, width))
+        return improved
+
+    def _resized(self, images: Tensor, shape: tuple[int, int], ratios: tuple[float, float]) -> Tensor:
+        """Bilinear. ratios: old pixels a new one, down and across."""
+        first = READINGS[self.config.semantics].first
+        for axis in (-1, -2):
+            last = images.shape[axis] - 1
+            place = torch.arange(shape[axis], dtype=torch.float64, device=images.device)
+            place = ((place + first) * ratios[axis] - first).clamp(0, last)
+            low = place.long()
+            share = (place - low).float()[(...,) + (None,) * (-1 - axis)]
+            behind = images.index_select(axis, (low + 1).clamp(max=last)).mul_(share)
+            images = images.index_select(axis, low).mul_(1 - share).add_(behind)
+        return images
+
+
+def constants(config: "TVL1") -> dict[str, Any]:
+    """What a compiled kernel is made for."""
+    reading = READINGS[config.semantics]
+    return {
+        "WARPS": config.warps,
+        "CUBIC": reading.cubic,
+        "REPLICATE": reading.border == cv2.BORDER_REPLICATE,
+        "MEDIAN": reading.median > 0,
+        "FILTERS": reading.filters,
+        "ITERATIONS": reading.iterations,
+        "SPARSE": reading.sparse,
+        "BLOCK": _BLOCK,
+        "NARROW": _NARROW,
+        "num_warps": _WARPS,
+        "num_stages": 1,  # a load that is begun early would pass a barrier
+    }
+
+
+def _planes(fields: Tensor) -> Tensor:
+    """(pairs, fields, height, width) -> (pairs, fields, plane): zeros behind the pixels, up to a multiple of 16."""
+    flat = fields.flatten(2)
+    return F.pad(flat, (0, -flat.shape[2] % 16))
+
+
+def _centred_gradient(images: Tensor) -> Tensor:
+    """(pairs, 2, height, width): half the difference of a pixel's neighbours in x and y; the border goes on outside."""
+    bordered = F.pad(images[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    x = bordered[:, 1:-1, 2:] - bordered[:, 1:-1, :-2]
+    y = bordered[:, 2:, 1:-1] - bordered[:, :-2, 1:-1]
+    return torch.stack([x, y], dim=1) / 2

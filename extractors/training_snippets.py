@@ -1,0 +1,58 @@
+"""The examples that a temporal segment network is trained on, read from rows of pictures."""
+
+import numpy as np
+
+from extractors.augmentation import Crop, colour_jittered, drawn_crop, mirrored
+from extractors.base import Labelled
+from extractors.pictures import pictures
+from extractors.snippets import SNIPPETS
+from extractors.tsn_training import FittedTSN
+from pipeline.clips import segment_random
+from pipeline.errors import InputError
+
+
+class TrainingSnippets:
+    """Of every video a snippet from each segment, (segment, height, width, channel) uint8, drawn anew at each reading.
+
+    Channels are as ``extractors.networks.normalisation`` takes them. A video with fewer pictures than a snippet has
+    gives no example; extraction lists it as a failure. Raises InputError where no other is left.
+    """
+
+    def __init__(self, material: Labelled, config: FittedTSN) -> None:
+        self.material, self.config = material, config
+        self.snippet, self.names = SNIPPETS[config.modality], ("x", "y") if config.modality == "flow" else ("frames",)
+        counts = [len(material.partial(index)["start_frames"][:]) for index in range(len(material.labels))]
+        self.places = [(index, count) for index, count in enumerate(counts) if count >= self.snippet.pictures]
+        if not self.places:
+            needed = self.snippet.pictures
+            raise InputError(f"none of the {len(counts)} training videos holds a snippet; {needed} pictures are needed")
+
+    @property
+    def lengths(self) -> list[int]:
+        return [self.config.fit.segments] * len(self)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def draw(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        fit, flow, span = self.config.fit, self.config.modality == "flow", self.snippet.pictures
+        row, count = self.places[index]
+        arrays = self.material.partial(row)
+        starts = segment_random(count, fit.segments, rng, span=span).tolist()
+        read = [[pictures(arrays, name, start, start + span) for name in self.names] for start in starts]
+        height, width = read[0][0][0].shape[:2]
+        crop = drawn_crop(height, width, scales=fit.jitter_scales, corners=fit.corner_crop, rng=rng)
+        cropped = np.stack([self._cropped(crop, snippet) for snippet in read])
+        if fit.mirror and rng.random() < 0.5:
+            cropped = mirrored(cropped, flow=flow)
+        if fit.colour_jitter:
+            cropped = colour_jittered(cropped, fit.colour_jitter, rng)
+        # (segment, picture, height, width, channel) -> (segment, height, width, picture · channel)
+        side = self.config.crop
+        return np.moveaxis(cropped, 1, 3).reshape(fit.segments, side, side, -1), self.material.labels[row]
+
+    def _cropped(self, crop: Crop, snippet: list[list[np.ndarray]]) -> np.ndarray:
+        """(picture, height, width, channel) of a snippet's pictures under each name."""
+        side = self.config.crop
+        named = [np.stack([crop(picture, side) for picture in pictures]) for pictures in snippet]
+        return named[0] if named[0].ndim == 4 else np.stack(named, axis=-1)

@@ -1,0 +1,124 @@
+"""What a stream's model reads of each of its inputs on one split: stored rows, and the reducer fitted to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import luigi
+
+from data.base import Dataset
+from pipeline.fingerprint import fingerprint
+from pipeline.reducer import PCA
+from tasks import settings
+from tasks.base import ConfigParameter, Stage, origin
+from tasks.experiment import Input
+from tasks.features import Extract, extract
+from tasks.index import AnyDataset, fold, library
+from tasks.rows import rows_digest
+from tasks.weights import weights_digest
+
+if TYPE_CHECKING:
+    from pipeline.store import Store
+    from pipeline.stored import Source
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One input on one split.
+
+    reads: which array of the rows, "features" or "scores"; name: what messages and provenance call it.
+    """
+
+    dataset: Dataset
+    input: Input
+    reads: str
+    fold: int
+    name: str = ""
+
+    @property
+    def features(self) -> Extract:
+        """The rows."""
+        return extract(self.dataset, self.input.extractor, self.fold)
+
+    @property
+    def array(self) -> str:
+        """What the rows call the array that is read."""
+        return self.input.extractor.array(self.reads, fold(self.dataset, self.fold).name)
+
+    def reduction(self) -> "list[FitReducer]":
+        """What fits the reducer, where there is one."""
+        if self.input.reducer is None:
+            return []
+        return [FitReducer(dataset=self.dataset, of=self.input, reads=self.reads, fold=self.fold)]
+
+    def rows_digest(self, half: str) -> dict[str, str]:
+        """The rows' fingerprint, and the digest of the split's "train" or "test" rows and labels."""
+        rows, ids = self.features.keyed, getattr(fold(self.dataset, self.fold), half)
+        digest = rows_digest(rows, library(self.dataset), ids)
+        return {self.input.extractor.name: rows.fingerprint, f"{half} videos": digest}
+
+    def store(self) -> "Store":
+        """The rows, to be read."""
+        from pipeline.store import Store
+
+        return Store(self.features.path())
+
+    def source(self, videos: Sequence[str], variants: int | None) -> "Source":
+        """The sequences of some videos, reduced."""
+        from pipeline.reducer import load_reducer, project
+        from pipeline.stored import Source, StoredRows
+
+        rows = StoredRows(self.store(), videos, variants=variants)
+        fitted = [load_reducer(stage.path()) for stage in self.reduction()]
+        reduce = partial(project, fitted[0]) if fitted else lambda features: features
+        return Source(self.name, rows, self.array, reduce)
+
+
+class FitReducer(Stage):
+    """PCA of the training rows."""
+
+    dataset = ConfigParameter[Dataset](AnyDataset)
+    of = ConfigParameter[Input](Input)
+    reads = luigi.Parameter()
+    fold = luigi.IntParameter()
+
+    @property
+    def reading(self) -> Reading:
+        """The rows that it is fitted to."""
+        return Reading(self.dataset, self.of, self.reads, self.fold)
+
+    @property
+    def reducer(self) -> PCA:
+        """What is fitted."""
+        assert self.of.reducer is not None
+        return self.of.reducer
+
+    def requires(self) -> Extract:
+        return self.reading.features
+
+    @property
+    def fingerprint(self) -> str:
+        significant, upstream = self._components()
+        return fingerprint(self.task_family, list(significant.values()), upstream.values())
+
+    def origin(self, **more: Any) -> dict[str, Any]:
+        return origin(self, *self._components(), **more)
+
+    def path(self) -> Path:
+        return settings.store() / self.dataset.store_name / f"pca-{self.fingerprint}" / "reducer.safetensors"
+
+    def compute(self) -> None:
+        from tqdm import tqdm
+
+        from pipeline.reducer import fit_pca, save_reducer
+        from pipeline.stored import StoredRows
+
+        rows, array = StoredRows(self.reading.store(), fold(self.dataset, self.fold).train), self.reading.array
+        state = fit_pca((row.arrays[array] for row in tqdm(rows, desc="pca", unit="row", disable=None)), self.reducer)
+        save_reducer(self.path(), state, self.origin())
+
+    def _components(self) -> tuple[dict[str, Any], dict[str, str]]:
+        reducer = self.reducer.significant(weights_digest)
+        return {"reducer": reducer, "reads": self.reads}, self.reading.rows_digest("train")
