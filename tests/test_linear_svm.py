@@ -117,3 +117,19 @@ def test_it_converges() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trained(LinearSVM(), Clouds([0, 1, 2, 3] * 20), 4)
+
+
+def test_more_features_than_sequences_are_no_other_machine() -> None:
+    rng = np.random.default_rng(0)
+    labels = [0, 1, 2] * 6
+    rows = rng.normal(size=(18, 400)) + 3 * np.eye(400)[labels]
+    rows[-1] = rows[-4]  # one that adds no dimension
+    wide = Clouds(labels)
+    wide.inputs, wide.lengths = [row[None].astype(np.float32) for row in rows], [1] * 18
+    config = LinearSVM(C=100, scaling="none")
+    network = config.build(400, 3)
+    config.train(network, wide, seed=0, device="cpu", checkpoint=Path())
+    given = rows.astype(np.float32).astype(np.float64)
+    machine = LinearSVC(C=100, tol=1e-8, max_iter=10**6, random_state=0).fit(given, labels)
+    ours = predict(network, wide, batch=8, device="cpu")
+    np.testing.assert_allclose(ours, machine.decision_function(given), atol=1e-3)

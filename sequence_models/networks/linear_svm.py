@@ -51,8 +51,13 @@ def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: i
     shift, scale = SCALINGS[scaling](pooled)
     pooled -= shift  # in place: Fisher vectors of UCF-101 are 8 GB
     pooled /= scale
-    machine = LinearSVC(C=penalty, random_state=seed, max_iter=50_000).fit(pooled, targets)
-    weights, biases = machine.coef_, machine.intercept_
+    if pooled.shape[1] > len(pooled) and pooled.any():
+        inputs, basis = _in_own_space(pooled)
+        machine = LinearSVC(C=penalty, random_state=seed, max_iter=50_000, tol=1e-7).fit(inputs, targets)
+        weights, biases = machine.coef_ @ basis @ pooled, machine.intercept_
+    else:
+        machine = LinearSVC(C=penalty, random_state=seed, max_iter=50_000).fit(pooled, targets)
+        weights, biases = machine.coef_, machine.intercept_
     if len(classes) == 2:
         weights, biases = np.concatenate([-weights, weights]), np.concatenate([-biases, biases])
     state = network.state_dict()
@@ -79,3 +84,14 @@ def _as_they_are(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 SCALINGS = {"standardise": _standardised, "largest": _by_the_largest, "none": _as_they_are}
 """From means (examples, feature) to what is subtracted from each feature, and what it is divided by."""
+
+
+def _in_own_space(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, dim) in the rank ≤ n dimensions that they span, with the same inner products, and the way back.
+
+    A machine's weights lie in that span: w there is w @ basis @ rows among all features.
+    """
+    values, vectors = np.linalg.eigh(rows @ rows.T)
+    kept = values > len(rows) * np.finfo(values.dtype).eps * values[-1]
+    roots = np.sqrt(values[kept])
+    return vectors[:, kept] * roots, (vectors[:, kept] / roots).T
