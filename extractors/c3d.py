@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -72,18 +71,13 @@ class _Clips:
 
 
 def _extract(config: C3D, describe: Callable[[np.ndarray], np.ndarray], clip: Clip | Sequence[Row]) -> Iterator[Row]:
-    from pipeline.ahead import ahead
+    from pipeline.ahead import ahead, stacks
     from pipeline.clips import windows
 
     if not isinstance(clip, Clip):
         raise TypeError("c3d reads a video file, not rows")
     clips = _Clips(clip, config.stride_frames)
-    described = [describe(batch).astype(config.dtype) for batch in ahead(_batches(iter(clips)))]
+    described = [describe(batch).astype(config.dtype) for batch in ahead(stacks(clips, _BATCH))]
     starts = windows(clips.frames, CLIP_FRAMES, config.stride_frames)
     arrays = {"features": np.concatenate(described), "start_frames": starts}
     yield Row(arrays, {"fps": clips.fps, "frames": clips.frames})
-
-
-def _batches(clips: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    while batch := list(islice(clips, _BATCH)):
-        yield np.stack(batch)

@@ -174,11 +174,11 @@ def _described(
     config: TSN, describe: "Describer", pictures: Iterator[tuple[int, np.ndarray]], starts: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Features, and scores where there is a classifier, of the snippets that begin at ``starts``."""
-    from pipeline.ahead import ahead
+    from pipeline.ahead import ahead, stacks
 
     snippets = _snippets(pictures, starts.tolist(), SNIPPETS[config.modality].pictures)
     images = (image for snippet in snippets for image in _crops(config, snippet))
-    described = np.concatenate([describe(batch) for batch in ahead(_batches(images))])
+    described = np.concatenate([describe(batch) for batch in ahead(stacks(images, _BATCH))])
     features = described.reshape(len(starts), config.crops, -1).mean(axis=1)
     arrays = {"features": features.astype(config.dtype)}
     if config.network.fit:  # the classifier is linear: scores of the mean are the mean of scores
@@ -241,8 +241,3 @@ def _crops(config: TSN, snippet: np.ndarray) -> np.ndarray:
     height, width = snippet.shape[:2]
     top, left = corner_crops(height, width, config.crop)[-1]
     return snippet[None, top : top + config.crop, left : left + config.crop]
-
-
-def _batches(images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    while batch := list(islice(images, _BATCH)):
-        yield np.stack(batch)

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 _END: Any = object()
@@ -19,3 +22,10 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
         while (item := coming.result()) is not _END:
             coming = thread.submit(next, made, _END)
             yield item
+
+
+def stacks(items: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Batches (≤ size, ...) of arrays of one shape, each made when it is asked for."""
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield np.stack(batch)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.ahead import ahead
 from pipeline.batches import Batch, Examples, Item, Varying, collate, transfer
 from pipeline.errors import InputError
-from pipeline.helpers import end_with_parent
+from pipeline.orphans import end_with_parent
 
 _AHEAD = 2  # batches that each process has ready
 

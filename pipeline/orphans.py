@@ -1,4 +1,4 @@
-"""Processes that help another, and end with it."""
+"""No process that helps another outlives it."""
 
 import multiprocessing
 import os
