@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ours against a peer, in s or ms, or else in something a second.
+    """Ours against a peer, in s, ms or MiB, or else in something a second.
 
     sizes: what was computed, in words. threads: of ours and of the peer, where they differ in words.
     """
@@ -29,8 +29,8 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """Above 1 where ours is faster."""
-        return self.peer / self.ours if self.unit in ("s", "ms") else self.ours / self.peer
+        """Above 1 where ours is faster, or takes less."""
+        return self.peer / self.ours if self.unit in ("s", "ms", "MiB") else self.ours / self.peer
 
 
 def fastest(rounds: int, *sides: Callable[[], object]) -> list[float]:

@@ -10,6 +10,7 @@ import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,13 +23,14 @@ from extractors.frames import Frames
 from extractors.networks.tsn import TSNNetwork
 from extractors.pictures import Spool, picture
 from extractors.training_snippets import TrainingSnippets
-from extractors.tsn_training import FittedTSN, Modality
+from extractors.tsn_training import Finetuning, FittedTSN, Modality
 from pipeline.fit import seeded
 from pipeline.optimisers import groups
 from pipeline.store import Store
 from pipeline.stored import StoredRows
 
 CLASSES = 11
+Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 def rows(paths: list[Path], short_side: int, modality: Modality) -> Iterator[tuple[str, Row]]:
@@ -48,16 +50,14 @@ def flow_like(frames: Row) -> Row:
     return Row({**spools[0].arrays(), **spools[1].arrays(), "start_frames": starts}, frames.attributes)
 
 
-def bare(config: FittedTSN, batches: list[tuple[torch.Tensor, torch.Tensor]], device: str) -> None:
-    """One epoch."""
-    with seeded(config.seed):
-        network = TSNNetwork(config.backbone, config.modality, CLASSES, dropout=config.fit.dropout, partial_bn=True)
+def bare(network: Any, fit: Finetuning, batches: Batches, device: str) -> None:
+    """Each batch once."""
     network.to(device).to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.SGD(groups(network, config.fit), lr=config.fit.lr, momentum=config.fit.momentum)
+    optimiser = torch.optim.SGD(groups(network, fit), lr=fit.lr, momentum=fit.momentum)
     trained = [weight for group in optimiser.param_groups for weight in group["params"]]
     kind = torch.device(device).type
     for snippets, targets in batches:
-        with torch.autocast(kind, torch.bfloat16, enabled=config.fit.bf16 and kind == "cuda"):
+        with torch.autocast(kind, torch.bfloat16, enabled=fit.bf16 and kind == "cuda"):
             loss, _ = network.loss(snippets, targets, targets)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -96,27 +96,41 @@ def main() -> None:
             }
         )
         with tempfile.TemporaryDirectory() as name:
-            index = sealed(Path(name), rows(paths, given.short_side, config.modality))
-            videos = [path.stem for path in paths]
-            labels = [number % CLASSES for number in range(len(videos))]
-            material = Labelled(StoredRows(Store(index), videos), labels, CLASSES, videos)
+            material = stored(Path(name), paths, given.short_side, config.modality)
             compare(table, config, material, Path(name) / "checkpoint.pt", given)
+
+
+def in_memory(examples: TrainingSnippets, batch: int, device: str) -> Batches:
+    """Every example once, drawn and on the device."""
+    drawn = [examples.draw(index, np.random.default_rng(index)) for index in range(len(examples))]
+    snippets = torch.from_numpy(np.stack([item for item, _ in drawn])).to(device)
+    targets = torch.tensor([label for _, label in drawn], device=device)
+    return [(snippets[part], targets[part]) for part in torch.arange(len(drawn)).split(batch)]
+
+
+def stored(folder: Path, paths: list[Path], short_side: int, modality: Modality) -> Labelled:
+    """Frames, or what stands for flow, in a store below ``folder``."""
+    index = sealed(folder, rows(paths, short_side, modality))
+    videos = [path.stem for path in paths]
+    labels = [number % CLASSES for number in range(len(videos))]
+    return Labelled(StoredRows(Store(index), videos), labels, CLASSES, videos)
 
 
 def compare(table: Table, config: FittedTSN, material: Labelled, checkpoint: Path, given: argparse.Namespace) -> None:
     """One line."""
     examples = TrainingSnippets(material, config)
-    drawn = [examples.draw(index, np.random.default_rng(index)) for index in range(len(examples))]
-    snippets = torch.from_numpy(np.stack([item for item, _ in drawn])).to(given.device)
-    targets = torch.tensor([label for _, label in drawn], device=given.device)
-    parts = torch.arange(len(drawn)).split(given.batch)
-    batches = [(snippets[part], targets[part]) for part in parts] * given.epochs
+    batches = in_memory(examples, given.batch, given.device) * given.epochs
 
     def train() -> None:
         config.train(material, device=given.device, checkpoint=checkpoint)
         checkpoint.unlink()
 
-    ours, peer = fastest(given.rounds, train, lambda: bare(config, batches, given.device))
+    def loop() -> None:
+        with seeded(config.seed):
+            network = TSNNetwork(config.backbone, config.modality, CLASSES, dropout=config.fit.dropout, partial_bn=True)
+        bare(network, config.fit, batches, given.device)
+
+    ours, peer = fastest(given.rounds, train, loop)
     count = len(examples) * config.fit.segments * given.epochs
     sizes = f"{count} snippets of {given.crop}x{given.crop}, batches of {given.batch} videos"
     name = f"TSN {config.backbone}, {config.modality}; bare loop"

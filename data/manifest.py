@@ -37,8 +37,8 @@ def modality(path: Path) -> str | None:
     return "video" if extension in VIDEO_EXTENSIONS else "skeleton" if extension == ".txt" else None
 
 
-def read(manifest: Path, root: Path) -> list[Example]:
-    """The manifest's examples, in its order; ids are relative to the root.
+def read(manifest: Path, root: Path, *, present_only: bool = False) -> list[Example]:
+    """The manifest's examples, in its order, or those whose files are there; ids are relative to the root.
 
     Raises InputError that names the line of what is wrong, and counts missing files.
     """
@@ -50,6 +50,9 @@ def read(manifest: Path, root: Path) -> list[Example]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{manifest}: no CSV in UTF-8: {error}") from None
     missing = [example for example in examples if not os.path.isfile(example.path)]
+    if missing and present_only:
+        absent = {example.path for example in missing}
+        return [example for example in examples if example.path not in absent]
     if missing:
         first = f"{missing[0].place}: {missing[0].path}"
         raise InputError(f"{len(missing)} of {len(examples)} files in the manifest are not there, the first in {first}")

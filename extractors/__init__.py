@@ -9,6 +9,7 @@ from extractors.hog3d import HOG3D, HOG3DRows
 from extractors.idt import IDT, Trajectories
 from extractors.person_boxes import PersonBoxes
 from extractors.skeleton import Skeleton
+from extractors.tdn import TDN
 from extractors.tsn import TSN
 from extractors.tvl1 import TVL1
 
@@ -24,6 +25,7 @@ EXTRACTORS: dict[str, type[Extractor]] = {
         IDT,
         PersonBoxes,
         Skeleton,
+        TDN,
         Trajectories,
         TSN,
         TVL1,

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from pydantic import NonNegativeInt
 
@@ -14,6 +14,7 @@ from pipeline.row import Partial, Row
 if TYPE_CHECKING:
     import torch
 
+    from pipeline.batches import Target
     from pipeline.fit import Curves
 
 __all__ = ["Clip", "Extraction", "Extractor", "FittedNetwork", "Labelled", "Row"]
@@ -42,13 +43,15 @@ class Labelled:
     """The training material of a fitted extractor: upstream rows on demand, and of each the class and the video.
 
     rows: every variant of every training video; reading one opens the store lazily.
-    labels: class indices; videos: ids.
+    labels: what each row is trained towards; videos: ids.
+    start: the trained network that ``Extractor.started_from`` leads to, where the training starts from one.
     """
 
     rows: Sequence[Row]
-    labels: Sequence[int]
+    labels: "Sequence[Target]"
     classes: int
     videos: Sequence[str]
+    start: Path | None = None
 
     def partial(self, index: int) -> Mapping[str, Partial]:
         """One row's arrays; where they lie in a store, only the parts that are asked for are read."""
@@ -96,6 +99,15 @@ class Extractor(Config):
     def fitted_on(self) -> "Extractor | None":
         """The extractor whose rows are the material of that training."""
         return self.upstream
+
+    @property
+    def started_from(self) -> "Extractor | None":
+        """The extractor whose fitted network that training starts from; None where it starts from files alone."""
+        return None
+
+    def seeded(self, seed: int) -> Self:
+        """The same, with a network that is trained from its own seed plus ``seed``, where one is trained for scores."""
+        return self
 
     @property
     def joint(self) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from extractors.networks.convnet3d import ConvNet
+    from pipeline.batches import Item, Target
     from pipeline.fit import Curves
 
 WINDOW_FRAMES = 9
@@ -80,6 +81,10 @@ class ConvNet3D(Extractor):
     def fitted(self) -> ConvNet3DNetwork:
         return self.network
 
+    def seeded(self, seed: int) -> Self:
+        network = self.network.model_copy(update={"seed": self.network.seed + seed})
+        return self.model_copy(update={"network": network})
+
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         from extractors.networks.convnet3d import load
 
@@ -94,7 +99,7 @@ class Windows:
 
     def __init__(self, material: Labelled, *, stride_frames: int, mirror: bool, flip: bool) -> None:
         self.cuboids: list[np.ndarray] = []
-        self.labels: list[int] = []
+        self.labels: list[Target] = []
         places: list[np.ndarray] = [np.empty((0, 3), np.int64)]
         for row, label in zip(material.rows, material.labels, strict=True):
             if row.attributes["mirrored"] and not mirror:
@@ -103,7 +108,7 @@ class Windows:
             for flipped in range(1 + flip):
                 places.append(np.stack(np.broadcast_arrays(len(self.cuboids), starts, flipped), axis=1))
             self.cuboids.append(row.arrays["cuboid"])
-            self.labels.append(int(label))
+            self.labels.append(label)
         self.places = np.concatenate(places)  # (windows, 3): cuboid, start, flipped
         if not len(self.places):
             raise InputError(f"the training videos hold no window of {WINDOW_FRAMES} frames with a person in it")
@@ -115,7 +120,7 @@ class Windows:
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+    def __getitem__(self, index: int) -> "Item":
         cuboid, start, flipped = self.places[index]
         window = self.cuboids[cuboid][start : start + WINDOW_FRAMES].astype(np.float32)
         return window[:, ::-1] if flipped else window, self.labels[cuboid]

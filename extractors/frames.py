@@ -1,28 +1,38 @@
 """The frames store: decoded frames for random access, which training on snippets and thumbnails need."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from extractors.base import Clip, Extraction, Extractor, Row
 from extractors.pictures import Spool
 
+if TYPE_CHECKING:
+    from pipeline.video import Block
+
+
+_TIME_TOLERANCE_S = 1e-6
+
 
 class Frames(Extractor):
-    """Every frame of a video, scaled and encoded on its own.
+    """Every frame of a video, or one every so many seconds, scaled and encoded on its own.
 
-    A row holds the pictures ``frames``, RGB, in the layout of ``extractors.pictures``, and ``start_frames (time,)``.
-    Memory does not grow with the video.
+    A row holds the pictures ``frames``, RGB, in the layout of ``extractors.pictures``, and ``start_frames (time,)``,
+    the number of each in the clip. Memory does not grow with the video.
     """
 
     name: Literal["frames"] = "frames"
     version: ClassVar[int] = 2
 
     short_side: PositiveInt | None = Field(256, description="pixels; None keeps the video's own size")
+    size_px: tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="width and height, whatever the video's; None: by short_side"
+    )
+    every_s: PositiveFloat | None = Field(None, description="seconds between frames; None: every frame")
     encoding: Literal["jpeg", "raw"] = "jpeg"
     quality: int = Field(95, ge=1, le=100, description="of JPEG")
 
@@ -31,29 +41,65 @@ class Frames(Extractor):
         return partial(_extract, self)
 
 
-def scaled(frame: np.ndarray, short_side: int) -> np.ndarray:
-    """(height, width, 3) uint8 with its shorter side ``short_side`` pixels long, and the other in proportion.
+def scaled(
+    picture: np.ndarray, short_side: int | None, size_px: tuple[PositiveInt, PositiveInt] | None = None
+) -> np.ndarray:
+    """(height, width[, channel]) uint8 of a width and height, or with its shorter side of a length, in proportion.
 
-    Shrunk by averaging over areas, which does not alias; enlarged bilinearly.
+    Shrunk by averaging over areas, which does not alias; enlarged bilinearly. Without either it stays as it is.
     """
     import cv2
 
-    height, width = frame.shape[:2]
-    shorter = min(height, width)
-    if shorter == short_side:
-        return frame
-    size = (round(width * short_side / shorter), round(height * short_side / shorter))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shorter > short_side else cv2.INTER_LINEAR)
+    height, width = picture.shape[:2]
+    if size_px is None and short_side is not None:
+        factor = short_side / min(height, width)
+        size_px = (round(width * factor), round(height * factor))
+    if size_px is None or size_px == (width, height):
+        return picture
+    shrinks = size_px[0] < width or size_px[1] < height
+    return cv2.resize(picture, size_px, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+class Survey:
+    """A clip's blocks as they are decoded, to be gone through once; and what only that tells."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip, self.length, self.fps = clip, 0, 0.0
+
+    def __iter__(self) -> "Iterator[Block]":
+        from pipeline.video import decode
+
+        for block in decode(self.clip.path, frames=self.clip.frames):
+            self.length, self.fps = self.length + len(block.frames), block.fps
+            yield block
+
+    @property
+    def attributes(self) -> dict[str, float | int | str]:
+        """Of the row, when all blocks have passed."""
+        return {"fps": self.fps, "frames": self.length}
+
+
+def numbered(blocks: "Iterable[Block]", every_s: float | None) -> Iterator[tuple[int, np.ndarray]]:
+    """Frames (height, width, 3) with their numbers in the clip: all, or the first at or after every so many seconds.
+
+    The seconds count from the first frame's time.
+    """
+    due: float | None = None
+    for block in blocks:
+        for place, time in enumerate(block.times.tolist()):
+            if every_s is None:
+                yield block.start + place, block.frames[place]
+            elif due is None or time >= due - _TIME_TOLERANCE_S:
+                due = time + every_s if due is None else due + every_s * (1 + max(0, (time - due) // every_s))
+                yield block.start + place, block.frames[place].copy()  # the rest of its block is free to go
 
 
 def _extract(config: Frames, clip: Clip | Sequence[Row]) -> Iterator[Row]:
-    from pipeline.video import decode
-
     if not isinstance(clip, Clip):
         raise TypeError("frames reads a video file, not rows")
-    spool = Spool("frames", config.encoding, config.quality)
-    for block in decode(clip.path, frames=clip.frames):
-        for frame in block.frames:
-            spool.add(frame if config.short_side is None else scaled(frame, config.short_side))
-    starts = np.arange(len(spool), dtype=np.int64)
-    yield Row({**spool.arrays(), "start_frames": starts}, {"fps": block.fps, "frames": len(spool)})
+    spool, survey = Spool("frames", config.encoding, config.quality), Survey(clip)
+    starts = []
+    for number, frame in numbered(survey, config.every_s):
+        spool.add(scaled(frame, config.short_side, config.size_px))
+        starts.append(number)
+    yield Row({**spool.arrays(), "start_frames": np.array(starts, np.int64)}, survey.attributes)

@@ -7,6 +7,7 @@ from extractors.base import Labelled
 from extractors.pictures import pictures
 from extractors.snippets import SNIPPETS
 from extractors.tsn_training import FittedTSN
+from pipeline.batches import Item
 from pipeline.clips import segment_random
 from pipeline.errors import InputError
 
@@ -34,7 +35,7 @@ class TrainingSnippets:
     def __len__(self) -> int:
         return len(self.places)
 
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    def draw(self, index: int, rng: np.random.Generator) -> Item:
         fit, flow, span = self.config.fit, self.config.modality == "flow", self.snippet.pictures
         row, count = self.places[index]
         arrays = self.material.partial(row)

@@ -1,5 +1,6 @@
 """How a temporal segment network is fine-tuned on the training videos."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +12,9 @@ from pipeline.hyperparameters import Fit
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
+    from extractors.training_snippets import TrainingSnippets
     from pipeline.fit import Curves
 
 Modality = Literal["rgb", "flow", "rgb_diff"]
@@ -69,12 +72,10 @@ class FittedTSN(FittedNetwork):
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
         """``weights`` must be the path of a file. Raises InputError where they are another network's."""
-        import torch
-
         from extractors.networks.tsn import TSNNetwork
         from extractors.training_snippets import TrainingSnippets
         from extractors.weights import load
-        from pipeline.fit import fit, seeded
+        from pipeline.fit import seeded
 
         examples = TrainingSnippets(material, self)
         with seeded(self.seed):
@@ -85,18 +86,34 @@ class FittedTSN(FittedNetwork):
                 dropout=self.fit.dropout,
                 partial_bn=self.fit.partial_bn,
             ).start_from(load(Path(self.weights)))
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        processes = torch.cuda.device_count() if device == "cuda" else 1
-        # this process's share of threads: on a CPU they compute, beside a GPU they read
-        loaders = max(1, torch.get_num_threads() // processes) if device == "cuda" else 0
-        curves = fit(
-            network,
-            examples,
-            self.fit,
-            seed=self.seed,
-            device=device,
-            checkpoint=checkpoint,
-            loaders=loaders,
-            processes=processes,
-        )
-        return {name: weight.cpu() for name, weight in network.state_dict().items()}, curves
+        curves = finetune(network, examples, self.fit, seed=self.seed, device=device, checkpoint=checkpoint)
+        return on_cpu(network.state_dict()), curves
+
+
+def finetune(
+    network: "nn.Module", examples: "TrainingSnippets", config: Finetuning, *, seed: int, device: str, checkpoint: Path
+) -> "Curves":
+    """``pipeline.fit.fit`` with pictures channels last, and this process's share of threads and GPUs."""
+    import torch
+
+    from pipeline.fit import fit
+
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    processes = torch.cuda.device_count() if device == "cuda" else 1
+    # on a CPU threads compute, beside a GPU they read
+    loaders = max(1, torch.get_num_threads() // processes) if device == "cuda" else 0
+    return fit(
+        network,  # type: ignore[arg-type]  # with a loss
+        examples,
+        config,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        loaders=loaders,
+        processes=processes,
+    )
+
+
+def on_cpu(state: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """The same tensors, ready to be saved."""
+    return {name: weight.cpu() for name, weight in state.items()}

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.frames import scaled
 from extractors.pictures import Buffer, Encoding, Spool
 from pipeline.errors import UnusableVideo
 
@@ -99,7 +100,7 @@ def _extract(config: TVL1, backend: Backend, clip: Clip | Sequence[Row]) -> Iter
     for block in decode(clip.path, colour="grey", frames=clip.frames):
         for frame in block.frames:
             due = frames % config.stride_frames == 0
-            sized = _sized(frame, config.size_px) if due or first is not None else None
+            sized = scaled(frame, None, config.size_px) if due or first is not None else None
             if first is not None and sized is not None:
                 flows.add(first, sized)
             first = sized if due else None
@@ -107,17 +108,6 @@ def _extract(config: TVL1, backend: Backend, clip: Clip | Sequence[Row]) -> Iter
     if frames < 2:
         raise UnusableVideo("1 frame; optical flow needs 2", frames)
     yield Row(flows.arrays(), {"fps": block.fps, "frames": frames, **flows.attributes()})
-
-
-def _sized(frame: np.ndarray, size_px: tuple[int, int] | None) -> np.ndarray:
-    """Grey (height, width) scaled: bilinearly, or by averaging over areas where it shrinks either way."""
-    import cv2
-
-    height, width = frame.shape
-    if size_px is None or size_px == (width, height):
-        return frame
-    shrinks = size_px[0] < width or size_px[1] < height
-    return cv2.resize(frame, size_px, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 class _Flows:

@@ -1,7 +1,7 @@
 """Examples of any length, in padded batches of similar lengths."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,15 +12,17 @@ from pipeline.errors import InputError
 IGNORED = -100
 """The label of padded steps, which ``torch.nn.functional.cross_entropy`` leaves out by default."""
 
-Item = tuple[np.ndarray, Any]
+Target = int | np.ndarray
+"""Of an example: a class index; class indices (time,) int64 where frames are labelled; or float32 (class,), 1 for each
+label, where any video of the data set has several."""
+Item = tuple[np.ndarray, Target]
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class Examples(Protocol):
     """Training material, read on demand.
 
-    An item is ``inputs (time, ...)``, float32 or uint8, and its target: a class index; class indices (time,) where
-    frames are labelled; or float32 (class,), 1 for each label, where a video has several.
+    An item is ``inputs (time, ...)``, float32 or uint8, and its ``Target``.
     """
 
     @property

@@ -70,6 +70,10 @@ class Curves:
         """With one epoch more."""
         return type(self)((*self.loss, loss), (*self.accuracy, accuracy), (*self.lr, lr))
 
+    def followed_by(self, later: Self) -> Self:
+        """Those of two trainings, one after the other."""
+        return type(self)(self.loss + later.loss, self.accuracy + later.accuracy, self.lr + later.lr)
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
 

@@ -16,6 +16,7 @@ from pipeline.traces import Clip
 from pipeline.weighting import Choice
 
 if TYPE_CHECKING:
+    from pipeline.activation_maps import Activations
     from pipeline.feature_maps import FirstMaps
     from pipeline.fit import Curves
 
@@ -77,7 +78,8 @@ class Result:
     sequences of JSON values; pictures: of example videos by id, a few HTML elements each in the
     order of time, which go into the page as they are; folds: JSON values, by what protocol the videos were divided and
     into which halves; clips: of the first run, with what each stream says step by step; maps: of each 3D-ConvNet by the
-    stream's name; explained: by each PCA of each fold.
+    stream's name; activations: class activation maps of each temporal difference network, likewise; explained: by each
+    PCA of each fold.
     Raises InputError where runs do not fit the streams, or a scored video has no label.
     """
 
@@ -96,6 +98,7 @@ class Result:
     folds: Mapping[str, Any] = field(default_factory=dict)
     clips: tuple[Clip, ...] = ()
     maps: "Mapping[str, tuple[FirstMaps, ...]]" = field(default_factory=dict)
+    activations: "Mapping[str, tuple[Activations, ...]]" = field(default_factory=dict)
     explained: tuple[Explained, ...] = ()
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline import drawings, pages, tables, timelines
 from pipeline.metrics import Summary
@@ -29,7 +29,8 @@ class Compared:
 
     dataset: whose videos they are: equal ids mean equal videos within it alone; page: the experiment's report as a
     link; parameters: what may differ from experiment to experiment, by dotted places; curves and the traces of clips:
-    by the network's name, which no other experiment's has; table: where the paper reports.
+    by the network's name, which no other experiment's has; table: where the paper reports; classes: the figure of each
+    by name, as a fraction, of those that have one.
     """
 
     title: str
@@ -40,6 +41,22 @@ class Compared:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     curves: "Mapping[str, Sequence[Curves]]" = field(default_factory=dict)
     clips: tuple[Clip, ...] = ()
+    classes: Mapping[str, float] = field(default_factory=dict)
+
+
+class ClassGain(NamedTuple):
+    """What an experiment's figure of a class is above another's, as a fraction."""
+
+    name: str
+    gain: float
+
+
+class Gains(NamedTuple):
+    """Of one experiment over another, best first."""
+
+    name: str
+    over: str
+    classes: tuple[ClassGain, ...]
 
 
 def page(experiments: Sequence[Compared]) -> str:
@@ -55,11 +72,22 @@ def page(experiments: Sequence[Compared]) -> str:
             (sweep, drawings.sweep(f"sweep-{place}", sweep), _reported(sweep))
             for place, sweep in enumerate(swept(experiments))
         ],
+        gains=list(gains(experiments)),
         networks=networks,
         curves=curves,
         losses=drawings.losses("losses", curves, networks) if curves else "",
         timelines=timelines.drawn(clips, networks),
     )
+
+
+def gains(experiments: Sequence[Compared]) -> Iterator[Gains]:
+    """Of each experiment over the first of those with the same data set, metric and classes."""
+    firsts: dict[Any, Compared] = {}
+    for each in experiments:
+        first = firsts.setdefault((each.dataset, each.figures[-1].metric, tuple(each.classes)), each)
+        if first is not each and each.classes:
+            gained = [ClassGain(name, share - first.classes[name]) for name, share in each.classes.items()]
+            yield Gains(each.title, first.title, tuple(sorted(gained, key=lambda one: -one.gain)))
 
 
 def swept(experiments: Iterable[Compared]) -> list[Sweep[Figure]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from tqdm import tqdm
@@ -13,6 +13,9 @@ from pipeline.errors import InputError, UnusableVideo
 from pipeline.join import Join, join
 from pipeline.row import Partial, Row
 from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.batches import Item, Target
 
 
 def rows_or_failure(shard: Path) -> Callable[[str], list[Row]]:
@@ -55,9 +58,10 @@ class StoredRows(Sequence[Row]):
         """One row's arrays, of which only the parts that are asked for are read."""
         return self.store.partial(*self.places[index])
 
-    def labels(self, labels: Mapping[str, tuple[int, ...]]) -> list[int]:
-        """The class index of each row."""
-        return [labels[video][0] for video, _ in self.places]
+    def targets(self, labels: Mapping[str, tuple[int, ...]], classes: int) -> "list[Target]":
+        """What each row is trained towards, of videos with these ``labels``: see ``pipeline.batches.Target``."""
+        single = all(len(several) == 1 for several in labels.values())
+        return [labels[video][0] if single else _marked(labels[video], classes) for video, _ in self.places]
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Sequences:
     """Labelled sequences in memory, as ``pipeline.fit`` wants them."""
 
     inputs: list[np.ndarray]
-    targets: list[int]
+    targets: "list[Target]"
 
     @property
     def lengths(self) -> list[int]:
@@ -75,7 +79,7 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+    def __getitem__(self, index: int) -> "Item":
         return self.inputs[index], self.targets[index]
 
 
@@ -117,7 +121,12 @@ def usable(stores: Mapping[str, Store], videos: Sequence[str]) -> list[str]:
 
 
 def sequences(
-    sources: Sequence[Source], labels: Mapping[str, tuple[int, ...]], *, steps: int | None, join_by: Join | None = None
+    sources: Sequence[Source],
+    labels: Mapping[str, tuple[int, ...]],
+    classes: int,
+    *,
+    steps: int | None,
+    join_by: Join | None = None,
 ) -> Sequences:
     """One sequence a row, (time, feature) float32: of a single source, or of several, joined by video and variant.
 
@@ -136,7 +145,14 @@ def sequences(
     for video, variant in tqdm(places, desc="sequences", unit="row", disable=None, leave=False):
         parts = {source.name: source.sequence(video, variant, steps) for source in sources}
         inputs.append(parts[first.name] if join_by is None else _joined(join_by, parts, video))
-    return Sequences(inputs, first.rows.labels(labels))
+    return Sequences(inputs, first.rows.targets(labels, classes))
+
+
+def _marked(labels: Sequence[int], classes: int) -> np.ndarray:
+    """(class,) float32, 1 for each label."""
+    marked = np.zeros(classes, np.float32)
+    marked[list(labels)] = 1
+    return marked
 
 
 def _joined(rule: Join, parts: Mapping[str, np.ndarray], video: str) -> np.ndarray:

@@ -228,6 +228,17 @@ def _commit() -> str:
     return answer.stdout.strip()
 
 
+def checkpoints(output: Path) -> Iterator[Path]:
+    """What an interrupted training left beside the file that it was to lead to."""
+    return output.parent.glob("checkpoint*.pt")
+
+
+def clear_checkpoints(output: Path) -> None:
+    """Delete them, when the file is there."""
+    for checkpoint in checkpoints(output):
+        checkpoint.unlink(missing_ok=True)
+
+
 class Terminated(SystemExit):
     """A worker was told to end."""
 

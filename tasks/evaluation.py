@@ -11,6 +11,7 @@ import luigi
 from data.base import Dataset
 from data.validation import Validation
 from extractors.convnet3d import ConvNet3D
+from extractors.tdn import TDN
 from pipeline.atomic import write_text
 from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, short_digest
@@ -108,14 +109,14 @@ class Evaluate(Root):
 
     def predictions(self, fold: int, seed: int) -> list[Predict]:
         """The scores of each stream."""
-        return [predict(self.recipe.dataset, stream, fold, seed) for stream in self.recipe.streams]
+        return [predict(self.recipe.dataset, stream, fold, seed) for stream in self.recipe.streams_of(seed)]
 
     def results(self, fold: int, seed: int) -> list[Stage]:
         """What one run needs: the streams' scores, or their fusion, which requires them."""
         if self.recipe.fusion is None:
             return list(self.predictions(fold, seed))
-        recipe = self.recipe
-        return [Fuse(dataset=recipe.dataset, streams=recipe.streams, fusion=recipe.fusion, fold=fold, seed=seed)]
+        recipe, streams = self.recipe, self.recipe.streams_of(seed)
+        return [Fuse(dataset=recipe.dataset, streams=streams, fusion=recipe.fusion, fold=fold, seed=seed)]
 
     @property
     def fingerprint(self) -> str:
@@ -180,10 +181,10 @@ class Evaluate(Root):
         return list(dict.fromkeys([*features, *self.mapped(), *fitted, *learnt, *predictions, *results]))
 
     def mapped(self) -> list[Stage]:
-        """The frames that feature maps of the first run's 3D-ConvNets are drawn from."""
+        """What maps of the first run's 3D-ConvNets and temporal difference networks are drawn from."""
         drawn = [stage for prediction in self.predictions(*self.runs[0]) for stage in prediction.features]
-        convnets = [stage for stage in drawn if isinstance(stage.extractor, ConvNet3D)]
-        return [source for stage in convnets if (source := stage.source())]
+        networks = [stage for stage in drawn if isinstance(stage.extractor, ConvNet3D | TDN)]
+        return [source for stage in networks if (source := stage.source())]
 
     def summary(self) -> str:
         """The table for the terminal, and where the report is."""

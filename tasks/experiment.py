@@ -43,6 +43,10 @@ class Stream(Config):
     reported: float | None = Field(None, description="the paper's figure for this stream alone, in per cent")
     join: ClassVar[None] = None
 
+    def seeded(self, seed: int) -> Self:
+        """The same on a network that its extractor trains from another seed."""
+        return self.model_copy(update={"extractor": self.extractor.seeded(seed)})
+
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What the model reads: the one input."""
@@ -67,6 +71,11 @@ class JoinedStream(Config):
     model: AnyModel
     label: str = Field("", description="the stream's name in tables; by default extractors + model")
     reported: float | None = Field(None, description="the paper's figure for this stream alone, in per cent")
+
+    def seeded(self, seed: int) -> Self:
+        """As ``Stream.seeded``, of every input."""
+        inputs = [each.model_copy(update={"extractor": each.extractor.seeded(seed)}) for each in self.inputs]
+        return self.model_copy(update={"inputs": tuple(inputs)})
 
     @property
     def title(self) -> str:
@@ -94,6 +103,8 @@ class Experiment(Config):
 
     notes: what a reader of the report must know, such as what differs from the paper.
     reported: the paper's figure in per cent, only where the recipe is the paper's own, stage one included.
+    seeds: of one run each, in which the streams' models are trained from it. Where no stream has a model to train, as
+    with ``consensus`` alone, it is added to the seeds of the networks that extractors train.
     """
 
     title: str
@@ -118,6 +129,12 @@ class Experiment(Config):
         if len(set(titles)) < len(titles):
             raise ValueError("two streams have the same name; give each a label")
         return self
+
+    def streams_of(self, seed: int) -> tuple[AnyStream, ...]:
+        """The streams in the run of a seed."""
+        if any(stream.model.trained for stream in self.streams):
+            return self.streams
+        return tuple(stream.seeded(seed) for stream in self.streams)
 
 
 def load_experiment(name_or_path: str) -> Experiment:

@@ -15,7 +15,7 @@ from pipeline.config import one_of
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.keys import Keys
 from tasks import settings
-from tasks.base import ConfigParameter, Stage, origin
+from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
 from tasks.index import AnyDataset, fold, folds, library
 from tasks.rows import Keyed, dealt, keyed, labels, rows_digest, shard_digest
 from tasks.weights import locate_weights, weights_digest
@@ -213,9 +213,20 @@ class FitExtractor(Stage):
         assert self.extractor.fitted is not None
         return self.extractor.fitted
 
-    def requires(self) -> Extract:
+    def requires(self) -> "list[Extract | FitExtractor]":
+        return [self.material, *self.start]
+
+    @property
+    def material(self) -> Extract:
+        """The rows that it is fitted to."""
         assert self.extractor.fitted_on is not None
         return extract(self.dataset, self.extractor.fitted_on, self.fold)
+
+    @property
+    def start(self) -> "list[FitExtractor]":
+        """What trains the network that this training starts from, where it starts from one."""
+        earlier = self.extractor.started_from
+        return [FitExtractor(dataset=self.dataset, extractor=earlier, fold=self.fold)] if earlier else []
 
     @property
     def fingerprint(self) -> str:
@@ -235,20 +246,24 @@ class FitExtractor(Stage):
         from pipeline.stored import StoredRows
 
         indexed, device = library(self.dataset), settings.device()
-        rows = StoredRows(Store(self.requires().path()), fold(self.dataset, self.fold).train)
+        rows = StoredRows(Store(self.material.path()), fold(self.dataset, self.fold).train)
         videos = [video for video, _ in rows.places]
-        material = Labelled(rows, rows.labels(labels(indexed)), len(indexed.listing.classes), videos)
+        classes = len(indexed.listing.classes)
+        start = next((stage.path() for stage in self.start), None)
+        material = Labelled(rows, rows.targets(labels(indexed), classes), classes, videos, start)
         checkpoint = self.path().with_name("checkpoint.pt")
         network = self.network.located(locate_weights)
         state, curves = network.train(material, device=device, checkpoint=checkpoint)
         save_network(self.path(), state, curves, self.origin(device=device))
-        checkpoint.unlink(missing_ok=True)
+        clear_checkpoints(self.path())
 
     def _components(self) -> tuple[dict[str, Any], dict[str, str]]:
-        source = self.requires()
+        source = self.material
         rows, upstream = source.keyed, source.extractor.name
         trained_on = rows_digest(rows, library(self.dataset), fold(self.dataset, self.fold).train)
-        return self.network.significant(weights_digest), {upstream: rows.fingerprint, "train videos": trained_on}
+        inputs = {upstream: rows.fingerprint, "train videos": trained_on}
+        inputs |= {f"{stage.extractor.name}-fit": stage.fingerprint for stage in self.start}
+        return self.network.significant(weights_digest), inputs
 
 
 def extract(dataset: Dataset, extractor: Extractor, number: int | None) -> Extract:

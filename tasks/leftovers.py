@@ -5,7 +5,7 @@ import luigi
 from pipeline.atomic import sweep
 from pipeline.errors import InputError
 from tasks import settings
-from tasks.base import Root
+from tasks.base import Root, clear_checkpoints
 
 
 @Root.event_handler(luigi.Event.START)
@@ -16,9 +16,8 @@ def _sweep(_: Root) -> None:
     except InputError:  # the task meets it as well, and says so
         return
     sweep(store)
-    for checkpoint in store.glob("*/*/checkpoint.pt"):
-        if checkpoint.with_name("network.safetensors").exists():
-            checkpoint.unlink(missing_ok=True)
+    for network in store.glob("*/*/network.safetensors"):
+        clear_checkpoints(network)
     for journal in store.glob("*/*/journal-*"):
         if shards := sorted(journal.parent.glob(f"{journal.name.removeprefix('journal-')}-*.h5")):
             from pipeline.store import Journal

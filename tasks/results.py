@@ -17,6 +17,7 @@ from pipeline.scores import Scores
 from pipeline.scores import provenance as scores_provenance
 from pipeline.store import Store, provenance
 from pipeline.weighting import Choice
+from tasks.activation_maps import activations
 from tasks.features import Extract
 from tasks.index import folds, library
 from tasks.rows import labels
@@ -47,6 +48,7 @@ def gather(evaluation: "Evaluate") -> Result:
         folds=_divisions(recipe.dataset),
         clips=clips(evaluation),
         maps=feature_maps(evaluation),
+        activations=activations(evaluation),
         explained=tuple(_explained(evaluation)),
         provenance={
             "experiment": json.loads(recipe.canonical()),
@@ -93,8 +95,13 @@ def _choice(fused: Path) -> Choice | None:
 
 
 def curves(prediction: Predict) -> Any:
-    """How the training of one run of one stream went; None where nothing was trained."""
-    return next((load_curves(stage.path()) for stage in prediction.training()), None)
+    """How the training of one run of one stream went: of its model, or of the network whose scores it takes.
+
+    None where nothing was trained.
+    """
+    networks = [stage for each in prediction.features for stage in each.fitting().values()]
+    trained = [stage.path() for stage in prediction.training() or networks]
+    return next(map(load_curves, trained), None)
 
 
 def _explained(evaluation: "Evaluate") -> Iterator[Explained]:

@@ -49,6 +49,8 @@ def _compared(task: "Evaluate", title: str, page: Path) -> Compared:
         for prediction in task.predictions(*run):
             trained[names[prediction.stream.title]] += filter(None, [curves(prediction)])
     told = json.loads((task.folder() / "metrics.json").read_text(encoding="utf-8"))
+    own = told["rows"][-1]
+    shares = own["average_precision"] or own["class_accuracy"] or [None] * len(told["classes"])
     return Compared(
         title=title,
         table=task.recipe.table,
@@ -59,6 +61,7 @@ def _compared(task: "Evaluate", title: str, page: Path) -> Compared:
             Figure(row["name"], told["metric"], Summary(**row["summary"][told["metric"]]), row["reported"])
             for row in told["rows"]
         ),
+        classes={name: share / 100 for name, share in zip(told["classes"], shares, strict=True) if share is not None},
         curves={name: runs for name, runs in trained.items() if runs},
         clips=tuple(
             replace(clip, traces={names[name]: trace for name, trace in clip.traces.items()}) for clip in clips(task)

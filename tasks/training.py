@@ -9,7 +9,7 @@ import luigi
 from data.base import Dataset
 from pipeline.fingerprint import fingerprint, short_digest
 from tasks import settings
-from tasks.base import ConfigParameter, Stage, origin
+from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
 from tasks.experiment import AnyStream
 from tasks.features import Extract
 from tasks.index import AnyDataset, fold, library
@@ -95,8 +95,9 @@ class StreamStage(Stage):
 
         left = self.usable(videos)
         sources = [reading.source(left, variants) for reading in self.readings]
-        known = labels(library(self.dataset))
-        return sequences(sources, known, steps=self.stream.model.steps, join_by=self.stream.join)
+        indexed, model = library(self.dataset), self.stream.model
+        classes = len(indexed.listing.classes)
+        return sequences(sources, labels(indexed), classes, steps=model.steps, join_by=self.stream.join)
 
 
 class Train(StreamStage):
@@ -128,7 +129,7 @@ class Train(StreamStage):
         checkpoint = self.path().with_name("checkpoint.pt")
         curves = model.train(network, examples, seed=self.seed, device=device, checkpoint=checkpoint)
         save_network(self.path(), network.state_dict(), curves, self.origin(device=device))
-        checkpoint.unlink(missing_ok=True)
+        clear_checkpoints(self.path())
 
 
 class Predict(StreamStage):

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline import inspection
 from pipeline.errors import InputError
-from tasks.base import Stage
+from tasks.base import Stage, checkpoints
 from tasks.evaluation import Evaluate, Fuse
 from tasks.features import Extract, ExtractShard
 from tasks.graph import upstream_first
@@ -153,7 +153,7 @@ def _output_reasons(path: Path) -> Iterator[str]:
     aside = sorted(path.parent.glob(f"{path.name}.damaged-*"))
     if aside:
         yield f"{path.name} was damaged, and set aside as {aside[-1].name}"
-    elif path.with_name("checkpoint.pt").exists():
+    elif any(checkpoints(path)):
         yield "it was interrupted, and goes on from its checkpoint"
     else:
         yield f"{path.name} is missing"

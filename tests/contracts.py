@@ -17,7 +17,10 @@ from extractors.hog3d import HOG3D, Descriptor, Grid, HOG3DRows
 from extractors.idt import IDT, Trajectories
 from extractors.person_boxes import PersonBoxes
 from extractors.skeleton import Augmentation, Skeleton
-from extractors.tsn import TSN, Backbone
+from extractors.snippet_extractor import Backbone
+from extractors.tdn import TDN, TDNBackbone
+from extractors.tdn_training import Joint
+from extractors.tsn import TSN
 from extractors.tsn_training import Finetuning
 from extractors.tvl1 import TVL1
 from pipeline.fit import seeded
@@ -69,6 +72,36 @@ def _trained_tsn(folder: Path) -> Path:
         parts = nn.ModuleDict({"backbone": SqueezeNet(10), "head": nn.Linear(512, 3)})
     save_file(parts.state_dict(), folder / "tsn.safetensors")
     return folder / "tsn.safetensors"
+
+
+def _trained_tdn(folder: Path, modality: str) -> Path:
+    """Of three classes."""
+    from torch import nn
+
+    from extractors.networks.squeezenet import SqueezeNet
+
+    with seeded(0):
+        halves = {
+            name: nn.ModuleDict({"backbone": SqueezeNet(3 if modality == "rgb" else 10), "head": nn.Linear(512, 3)})
+            for name in ("image", "difference")
+        }
+    save_file(nn.ModuleDict(halves).state_dict(), folder / "tdn.safetensors")
+    return folder / "tdn.safetensors"
+
+
+def _tdn(folder: Path, **fields: Any) -> TDN:
+    """Of two clips of two snippets."""
+    weights, flow = _squeezenet(folder), fields.get("flow")
+    start = _tsn(folder, modality="flow", flow=flow, fit=Finetuning(epochs=1)) if flow else None
+    network = TDNBackbone(
+        backbone="squeezenet1_0",
+        weights=weights,
+        fit=Finetuning(epochs=1, segments=2),
+        joint=Joint(epochs=1),
+        start=start,
+        layers="fire8",
+    )
+    return TDN(network=network, clips=2, crops=1, **fields)
 
 
 def _c3d(folder: Path) -> str:
@@ -143,6 +176,13 @@ MEMBERS: dict[str, Callable[[Path], Member]] = {
     "idt": lambda folder: Member(IDT(trajectories=SPARSE), Clip(VIDEO, (0, 30)), {"0": _vocabulary(folder)}),
     "person_boxes": lambda _: Member(PersonBoxes(), Clip(VIDEO, (0, 24))),
     "skeleton": lambda _: Member(Skeleton(augment=Augmentation(copies=1)), Clip(SKELETON, (0, 30))),
+    "tdn": lambda folder: Member(_tdn(folder), Clip(VIDEO), {"0": _trained_tdn(folder, "rgb")}),
+    "tdn of flow": lambda folder: Member(
+        _tdn(folder, modality="flow", flow=TVL1(size_px=(80, 60), warps=1)),
+        Clip(VIDEO, (0, 16)),
+        {"0": _trained_tdn(folder, "flow")},
+        golden="_flow",
+    ),
     "trajectories": lambda _: Member(SPARSE, Clip(VIDEO, (0, 30))),
     "tsn": lambda folder: Member(_tsn(folder), Clip(VIDEO)),
     "tsn of flow": lambda folder: Member(

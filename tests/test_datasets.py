@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from data import DATASETS
+from data.act import ACT
 from data.base import Dataset, Fold, Listing, Video
+from data.fcvid import FCVID, LABELS, SPLIT_LIST
 from data.folder import Folder
 from data.hmdb51 import HMDB51
 from data.kth import KTH
@@ -91,6 +93,28 @@ def hmdb51(root: Path) -> HMDB51:
     return HMDB51(split="all")
 
 
+def act(root: Path) -> ACT:
+    stems = [f"clips/{name}_{n}" for name in ("kick bag", "kick people") for n in range(3)]
+    touch(root, *(f"{stem}.avi" for stem in stems))
+    rows = [f"{stem}.avi,{stem[6:-2]},{'test' if stem.endswith('2') else 'train'}" for stem in stems]
+    write(root / "act.csv", "path,label,split", *rows)
+    return ACT()
+
+
+FCVID_TOY = {"party/-a_1": "1 0 0", "party/b": "1 0 1", "panda/c": "0 1 0", "panda/d": "0 1 1", "beach/e": "0 0 1"}
+
+
+def fcvid(root: Path) -> FCVID:
+    touch(root / "videos", *(f"{stem}.mp4" for stem in FCVID_TOY))
+    sides = ["train", "test", "train", "test", "train"]
+    write(
+        root / "materials" / SPLIT_LIST,
+        *(f"{stem}.flv {side}" for stem, side in zip(FCVID_TOY, sides, strict=True)),
+    )
+    write(root / "materials" / LABELS, *FCVID_TOY.values())
+    return FCVID()
+
+
 def folder(root: Path) -> Dataset:
     touch(root, *(f"clips/{subject}{n}.mp4" for subject in "xyz" for n in range(4)))
     rows = [f"clips/{subject}{n}.mp4,{('jump', 'run')[n % 2]},{subject}" for subject in "xyz" for n in range(4)]
@@ -104,7 +128,7 @@ def kth(root: Path) -> Dataset:
 
 
 TOYS: dict[str, Callable[[Path], Dataset]] = {
-    toy.__name__: toy for toy in (stick_figures, kth, msr_action3d, ucf101, hmdb51, folder)
+    toy.__name__: toy for toy in (stick_figures, kth, msr_action3d, ucf101, hmdb51, act, fcvid, folder)
 }
 
 
@@ -160,9 +184,9 @@ class TestContract:
         config, root = toy
         listing = config.listing(root)
         subject = {video.id: video.subject for video in listing.videos}
-        assert all(subject.values())
+        assert len({bool(known) for known in subject.values()}) == 1  # all, or nothing tells who or whence a video is
         for fold in config.folds(root, listing):
-            assert not {subject[id] for id in fold.train} & {subject[id] for id in fold.test}
+            assert not {subject[id] or id for id in fold.train} & {subject[id] or id for id in fold.test}
 
     def test_protocol_does_not_change_the_videos(self, toy: tuple[Dataset, Path]):
         config, root = toy
@@ -283,6 +307,115 @@ class TestMsrAction3D:
     def test_the_two_sets_have_stores_of_their_own(self):
         assert MsrAction3D().store_name != MsrAction3D(sequences="all").store_name
         assert MsrAction3D().store_name == MsrAction3D(protocol="leave_one_out").store_name
+
+
+class TestACT:
+    def test_classes_and_halves(self, tmp_path: Path):
+        config = act(tmp_path)
+        listing = config.listing(tmp_path)
+        assert listing.classes == ("kick bag", "kick people")
+        (fold,) = config.folds(tmp_path, listing)
+        assert fold.test == ("clips/kick bag_2", "clips/kick people_2")
+        assert config.notes(listing) == ("6 videos of 2 classes, where 11,234 of 43 are published.",)
+
+    @pytest.mark.parametrize(
+        ("line", "match"),
+        [
+            ("clips/kick bag_0.avi,kick bag,later", "line 2: split 'later'; it must be train or test"),
+            ("../kick.avi,kick bag,train", "leaves the data root"),
+            ("/kick.avi,kick bag,train", "leaves the data root"),
+            ("clips/kick.txt,kick bag,train", "line 2: kick.txt is no video"),
+            ("clips/kick bag_0.avi,,train", "the label is empty"),
+        ],
+    )
+    def test_mistakes(self, tmp_path: Path, line: str, match: str):
+        root = tmp_path / "root"
+        config = act(root)
+        touch(root, "clips/kick.txt", "../kick.avi")
+        write(root / "act.csv", "path,label,split", line)
+        present = config.model_copy(update={"present_only": not line.startswith("../")})
+        if line.startswith("/"):
+            match = "names no video that is there"
+        with pytest.raises(InputError, match=match):
+            present.listing(root)
+
+    def test_the_split_is_needed(self, tmp_path: Path):
+        config = act(tmp_path)
+        write(tmp_path / "act.csv", "path,label", "clips/kick bag_0.avi,a", "clips/kick bag_1.avi,b")
+        with pytest.raises(InputError, match="line 2: a column split is needed"):
+            config.folds(tmp_path, config.listing(tmp_path))
+
+
+class TestFCVID:
+    def test_labels_and_halves(self, tmp_path: Path):
+        config = fcvid(tmp_path)
+        listing = config.listing(tmp_path)
+        assert listing.classes == ("category-001", "category-002", "category-003")
+        marked = {video.id: [int(label in video.labels) for label in range(3)] for video in listing.videos}
+        assert marked == {id: [int(cell) for cell in cells.split()] for id, cells in FCVID_TOY.items()}
+        (fold,) = config.folds(tmp_path, listing)
+        assert fold.test == ("panda/d", "party/b")
+        assert config.notes(listing) == ("5 videos of 3 categories, where 91,223 of 239 are published.",)
+
+    def test_names_of_categories(self, tmp_path: Path):
+        config = fcvid(tmp_path)
+        write(tmp_path / "materials/categories.txt", "tailgate party", "panda", "beach")
+        assert config.listing(tmp_path).classes == ("tailgate party", "panda", "beach")
+        for id in ("party/-a_1", "party/b"):
+            (tmp_path / "videos" / f"{id}.mp4").unlink()
+        left = config.model_copy(update={"present_only": True}).listing(tmp_path)
+        assert left.classes == ("panda", "beach")
+        assert [video.labels for video in left.videos] == [(1,), (0,), (0, 1)]
+        write(tmp_path / "materials/categories.txt", "party", "panda")
+        with pytest.raises(InputError, match="2 different names; one is needed for each"):
+            config.model_copy(update={"present_only": True}).listing(tmp_path)
+
+    def test_lists_and_videos_in_the_root_itself(self, tmp_path: Path):
+        whole = fcvid(tmp_path).listing(tmp_path)
+        for name in (SPLIT_LIST, LABELS):
+            (tmp_path / "materials" / name).rename(tmp_path / name)
+        for id in FCVID_TOY:
+            (tmp_path / id).parent.mkdir(exist_ok=True)
+            (tmp_path / "videos" / f"{id}.mp4").rename(tmp_path / f"{id}.mp4")
+        (tmp_path / "videos").rename(tmp_path / "empty")
+        assert [video.id for video in FCVID().listing(tmp_path).videos] == [video.id for video in whole.videos]
+
+    @pytest.mark.parametrize(
+        ("name", "row", "line", "match"),
+        [
+            (SPLIT_LIST, 1, "party/b.flv later", "line 2: .* a video's path and train or test"),
+            (SPLIT_LIST, 1, "train", "a video's path and train or test"),
+            (SPLIT_LIST, 1, "../b.flv train", "leaves the data root"),
+            (SPLIT_LIST, 1, "/b.flv train", "leaves the data root"),
+            (SPLIT_LIST, 1, "party/-a_1.mp4 test", "party/-a_1 is listed a second time"),
+            (SPLIT_LIST, 1, "", "has 4 videos and FCVID_Label.txt 5 lines"),
+            (LABELS, 1, "1 0", "line 2: 2 columns, and 3 before"),
+            (LABELS, 1, "0 0 0", "line 2: a line is a 0 or 1 for each category, and a 1 for one at least"),
+            (LABELS, 1, "0 2 0", "a line is a 0 or 1"),
+            (LABELS, 1, "0 x 0", "a line is a 0 or 1"),
+            (LABELS, 1, "nan 1 0", "a line is a 0 or 1"),
+        ],
+    )
+    def test_mistakes(self, tmp_path: Path, name: str, row: int, line: str, match: str):
+        config = fcvid(tmp_path)
+        path = tmp_path / "materials" / name
+        given = path.read_text().split("\n")
+        write(path, *given[:row], line, *given[row + 1 :])
+        with pytest.raises(InputError, match=match):
+            config.listing(tmp_path)
+
+    def test_a_link_out_of_the_root_and_one_video_twice(self, tmp_path: Path):
+        root = tmp_path / "root"
+        config = fcvid(root)
+        touch(tmp_path, "elsewhere.mp4")
+        (root / "videos/beach/e.mp4").unlink()
+        (root / "videos/beach/e.mp4").symlink_to(tmp_path / "elsewhere.mp4")
+        with pytest.raises(InputError, match="leaves the data root"):
+            config.listing(root)
+        (root / "videos/beach/e.mp4").unlink()
+        touch(root, "videos/beach/e.mp4", "videos/beach/e.avi")
+        with pytest.raises(InputError, match="are the same video"):
+            config.listing(root)
 
 
 # Three official splits.

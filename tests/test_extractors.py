@@ -74,6 +74,7 @@ LEAST_FRAMES = {
     "idt": 16,
     "person_boxes": 3,
     "skeleton": 15,
+    "tdn of flow": 6,
     "trajectories": 16,
     "tsn of flow": 6,
     "tsn of rgb_diff": 6,

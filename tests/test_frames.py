@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import footage
 import h5py
 import numpy as np
 import pytest
@@ -14,14 +16,14 @@ from PIL import Image
 
 import pipeline.video
 from extractors.base import Clip, Labelled, Row
-from extractors.frames import Frames, scaled
+from extractors.frames import Frames, numbered, scaled
 from extractors.pictures import picture
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.keys import Keys
 from pipeline.store import Journal, Store
 from pipeline.stored import StoredRows
-from pipeline.video import Block
+from pipeline.video import Block, read
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +205,42 @@ def test_one_frame_of_a_sealed_row_is_read_alone(
     np.testing.assert_array_equal(picture(material.partial(0), "frames", 7), picture(row.arrays, "frames", 7))
     wanted = [slice(7, 8)] if encoding == "raw" else [slice(7, 9), slice(*row.arrays["frames_offsets"][[7, 8]])]
     assert parts == wanted
+
+
+TIMES = np.array([0.0, 0.9, 1.7, 3.0, 3.1, 5.9, 12.5, 12.6, 15.0, 18.1])
+
+
+def blocks() -> Iterator[Block]:
+    """Frames of their own number, at uneven times from 7 s on."""
+    frames = np.repeat(np.arange(10, dtype=np.uint8), 12).reshape(10, 2, 2, 3)
+    for start in (0, 4, 8):
+        part = slice(start, min(start + 4, 10))
+        yield Block(frames[part], start, TIMES[part] + 7, 25.0)
+
+
+@pytest.mark.parametrize(
+    ("every_s", "expected"),
+    [
+        (None, list(range(10))),
+        (3.0, [0, 3, 6, 8, 9]),  # nothing lies from 6 s to 12.5 s, and 18.1 s is the first after 18 s
+        (1.0, [0, 2, 3, 5, 6, 8, 9]),
+        (100.0, [0]),
+    ],
+)
+def test_a_frame_every_so_many_seconds(every_s: float | None, expected: list[int]) -> None:
+    found = list(numbered(blocks(), every_s))
+    assert [number for number, _ in found] == expected
+    assert all((frame == number).all() for number, frame in found)
+
+
+def test_rows_of_sparse_frames_of_one_size(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 72, 96), np.uint8)
+    clip = Clip(footage.write(tmp_path / "film.avi", noise))
+    (row,) = Frames(size_px=(40, 50), every_s=1.0, encoding="raw").build("cpu")(clip)
+    assert row.arrays["start_frames"].tolist() == [0, 25, 50]
+    assert row.arrays["frames"].shape == (3, 50, 40, 3)
+    assert row.attributes == {"fps": 25.0, "frames": 60}
+    whole = read(clip.path).frames
+    for place, number in enumerate((0, 25, 50)):
+        expected = cv2.resize(whole[number], (40, 50), interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(row.arrays["frames"][place], expected)

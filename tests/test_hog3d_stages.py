@@ -130,7 +130,7 @@ def test_projections_see_training_videos_only(run: Run) -> None:
 
     evaluation = run(2, 6)
     for trial, fitted in enumerate(stage(evaluation, 0).fitting().values()):
-        samples = Store(fitted.requires().path())
+        samples = Store(fitted.material.path())
         train = fold(evaluation.recipe.dataset, trial).train
         again = fit_pca((samples.read(video).arrays["features"] for video in train), PCA(dims=6))
         np.testing.assert_allclose(load_reducer(fitted.path())["components"], again["components"], atol=1e-6)

@@ -64,7 +64,7 @@ def test_a_video_has_one_fisher_vector_of_all_its_trajectories(evaluation: tasks
 def test_the_vocabulary_sees_training_videos_only(evaluation: tasks.Evaluate) -> None:
     (fitted,) = evaluation.predictions(0, 0)[0].features[0].fitting().values()
     train = fold(evaluation.recipe.dataset, 0).train
-    rows = StoredRows(Store(fitted.requires().path()), train)
+    rows = StoredRows(Store(fitted.material.path()), train)
     material = Labelled(rows, [0] * len(rows), 1, [video for video, _ in rows.places])
     network = cast(IDT, evaluation.recipe.streams[0].extractor).fitted
     again, _ = network.train(material, device="cpu", checkpoint=Path("none"))

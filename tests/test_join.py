@@ -40,7 +40,7 @@ def stored(folder: Path, salt: int, videos: str, failed: str = "", steps: int = 
 def joined(stores: Mapping[str, Store], videos: str, rule: Join, steps: int | None = None) -> list[np.ndarray]:
     left = usable(stores, list(videos))
     sources = [Source(name, StoredRows(store, left), "features", lambda array: array) for name, store in stores.items()]
-    return sequences(sources, LABELS, steps=steps, join_by=rule).inputs
+    return sequences(sources, LABELS, 2, steps=steps, join_by=rule).inputs
 
 
 @pytest.mark.parametrize(("rule", "by_hand"), [("sum", np.add), ("product", np.multiply)])

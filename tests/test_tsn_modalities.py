@@ -15,8 +15,10 @@ from extractors.base import Clip, Row
 from extractors.frames import Frames, scaled
 from extractors.networks.backbones import BACKBONES
 from extractors.networks.describer import Describer
+from extractors.networks.normalisation import IMAGENET, Normalise
 from extractors.networks.squeezenet import SqueezeNet
-from extractors.tsn import TSN, _snippets
+from extractors.picture_sources import consecutive
+from extractors.tsn import TSN
 from extractors.tsn_training import Finetuning
 from extractors.tvl1 import TVL1
 from pipeline.config import one_of, parse
@@ -201,10 +203,25 @@ def test_snippets_of_any_starts_from_pictures_that_come_once() -> None:
         starts = np.sort(rng.integers(0, 30, 12)).tolist()
         needed = sorted({start + step for start in starts for step in range(span)})
         pictures = {index: rng.integers(0, 256, (2, 3, 2), np.uint8) for index in needed}
-        snippets = _snippets(iter(pictures.items()), starts, span)
+        snippets = consecutive(iter(pictures.items()), starts, span)
         for start, snippet in zip(starts, snippets, strict=True):
             expected = np.concatenate([pictures[start + step] for step in range(span)], axis=2)
             np.testing.assert_array_equal(snippet, expected)
+
+
+def test_of_sparse_frames_a_snippet_is_as_far_apart(weights: dict[str, Path], tmp_path: Path) -> None:
+    clip = film(tmp_path, 60)  # frames 0, 5, … 55 are looked at
+    (row,) = tsn("rgb", weights, snippets=3, crops=1, every_s=0.2, size_px=(64, 70)).build("cpu")(clip)
+    assert row.arrays["start_frames"].tolist() == [10, 30, 50]
+    assert row.attributes == {"fps": 25.0, "frames": 60}
+    frames = np.stack([scaled(frame, None, (64, 70)) for frame in read(clip.path).frames[[10, 30, 50]]])
+    pixels = Normalise(IMAGENET, "rgb")(torch.from_numpy(frames[:, 3:67].copy()))
+    close(row.arrays["features"], pooled(weights["rgb"], pixels.double().numpy()))
+    with pytest.raises(UnusableVideo, match="60 frames, of which 2 are looked at; at least 6 are needed"):
+        next(tsn("rgb_diff", weights, every_s=2).build("cpu")(clip))
+    assert tsn("rgb", weights, {"epochs": 1}, every_s=3, size_px=(64, 64)).fitted_on == Frames(
+        short_side=72, size_px=(64, 64), every_s=3
+    )
 
 
 @pytest.fixture
@@ -278,6 +295,8 @@ def test_a_configuration_is_its_canonical_json(weights: dict[str, Path], modalit
         ({"modality": "flow", "fit": {"epochs": 1}, "frames": {}}, "frames are for fine-tuning"),
         ({"modality": "flow", "fit": {"epochs": 1, "colour_jitter": 0.5}}, "colour_jitter must be 0"),
         ({"modality": "rgb", "crop": 80}, "short_side of as many pixels"),
+        ({"modality": "rgb", "every_s": 3, "stride_frames": 8}, "stride_frames counts all frames"),
+        ({"modality": "flow", "size_px": (90, 90)}, "of flow set flow.size_px and flow.stride_frames"),
         (
             {"modality": "rgb", "network": {"backbone": "resnet50", "weights": "x", "seed": -1}},
             "network.seed: Input should be greater than or equal to 0",

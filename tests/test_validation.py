@@ -56,7 +56,7 @@ def test_no_test_video_and_no_group_on_both_sides(name: str, share: float, tmp_p
         assert {*inner.train, *inner.test} == set(fold.train)
         assert inner.train
         assert inner.test
-        assert not {subject[id] for id in inner.train} & {subject[id] for id in inner.test}
+        assert not {subject[id] or id for id in inner.train} & {subject[id] or id for id in inner.test}
         assert not {*inner.train, *inner.test} & set(fold.test)
 
 

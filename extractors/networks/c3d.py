@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extractors.c3d import CLIP_FRAMES
+from extractors.networks.repeatable import repeatable
 from extractors.weights import adapt, load
 from pipeline.errors import InputError
 
@@ -111,8 +112,7 @@ class ClipDescriber:
     def __call__(self, clips: np.ndarray) -> np.ndarray:
         """(batch, 16, 112, 112, 3) uint8 RGB -> (batch, 4096) float32."""
         pixels = torch.from_numpy(clips).to(self.mean.device).flip(-1).permute(0, 4, 1, 2, 3)
-        # neither TensorFloat-32 nor whichever algorithm is fastest today: a store's numbers depend on no such thing
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        with repeatable():
             features = self.network.described(pixels.float() - self.mean, self.layer)
         return features.cpu().numpy()
 

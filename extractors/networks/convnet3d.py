@@ -28,6 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from extractors.networks.repeatable import repeatable
+from pipeline.losses import loss
 from pipeline.network_file import load_state
 
 FEATURES = 120
@@ -135,9 +137,9 @@ class ConvNet(nn.Module):
         return self.classify(self.features(windows))
 
     def loss(self, windows: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cross-entropy with targets (batch,), and the logits."""
+        """Mean loss of the batch, and the logits; targets as ``pipeline.losses`` takes them."""
         scores = self(windows, lengths)
-        return F.cross_entropy(scores, targets), scores
+        return loss(scores, targets), scores
 
 
 def load(state: Path, device: str) -> ConvNet:
@@ -152,8 +154,7 @@ def load(state: Path, device: str) -> ConvNet:
 def describe(network: ConvNet, batches: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Features (n, 120) and logits (n, classes) of windows that come as float32 (batch, 9, 54, 34)."""
     device = network.n2.weight.device
-    # neither TensorFloat-32 nor whichever algorithm is fastest today: a store's numbers depend on no such thing
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    with repeatable():
         features = [network.features(torch.from_numpy(windows).to(device)) for windows in batches]
         scores = [network.classify(part) for part in features]
     return torch.cat(features).cpu().numpy(), torch.cat(scores).cpu().numpy()

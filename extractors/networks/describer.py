@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from extractors.networks.backbones import BACKBONES
 from extractors.networks.normalisation import Normalise
+from extractors.networks.repeatable import repeatable
 from extractors.snippets import SNIPPETS
 from extractors.tsn_training import Modality
 from extractors.weights import adapt, load
@@ -49,8 +50,7 @@ class Describer:
     @torch.inference_mode()
     def __call__(self, snippets: np.ndarray) -> np.ndarray:
         """(batch, height, width, channel) uint8 as ``Normalise`` takes them -> features (batch, dim) float32."""
-        # neither TensorFloat-32 nor whichever algorithm is fastest today: a store's numbers depend on no such thing
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        with repeatable():
             pooled: Tensor = self.network.pooled(self.normalise(torch.from_numpy(snippets).to(self.device)))
         return pooled.cpu().numpy()
 

@@ -3,17 +3,22 @@
 Layers and their names are torchvision's, the stride lies in the 3×3 convolutions.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from extractors.networks.normalisation import IMAGENET, Normalisation
+from extractors.networks.parts import InParts, Part
 from extractors.networks.vision import models
 
 
-class ResNet50(models.ResNet):  # type: ignore[misc]
-    """channels: of its input; classes: width of the classifier, None leaves it out."""
+class ResNet50(InParts, models.ResNet):  # type: ignore[misc]
+    """channels: of its input; classes: width of the classifier, None leaves it out.
+
+    Of a 224×224 image "stem" leads to maps of 112×112, "pool" and "res2" of 56×56, "res3" of 28×28, "res4" of 14×14
+    and "res5" of 7×7, all named as in the paper; 2048 of the last are pooled.
+    """
 
     dim: ClassVar[int] = 2048
     normalisation: ClassVar[Normalisation] = IMAGENET
@@ -34,8 +39,11 @@ class ResNet50(models.ResNet):  # type: ignore[misc]
         if classes is None:
             self.fc = nn.Identity()
 
-    def pooled(self, images: Tensor) -> Tensor:
-        """(batch, channels, height, width) -> (batch, 2048), the mean over the last 7×7 map of a 224×224 image."""
-        maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
-        return torch.flatten(self.avgpool(maps), 1)
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        blocks = {"res2": self.layer1, "res3": self.layer2, "res4": self.layer3, "res5": self.layer4}
+        return {"stem": self._stem, "pool": self.maxpool, **blocks}
+
+    def _stem(self, images: Tensor) -> Tensor:
+        maps: Tensor = self.relu(self.bn1(self.conv1(images)))
+        return maps

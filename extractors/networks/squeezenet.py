@@ -3,16 +3,23 @@
 Layers and their names are torchvision's.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from extractors.networks.normalisation import IMAGENET, Normalisation
+from extractors.networks.parts import InParts, Part
 from extractors.networks.vision import models
 
 
-class SqueezeNet(models.SqueezeNet):  # type: ignore[misc]
-    """channels: of its input; classes: width of the classifier, None leaves it out."""
+class SqueezeNet(InParts, models.SqueezeNet):  # type: ignore[misc]
+    """channels: of its input; classes: width of the classifier, None leaves it out.
+
+    Its reductions of resolution are the first convolution and three poolings: of a 224×224 image "stem" (conv1) leads
+    to maps of 109×109, "pool" and "fire4" (fire2 to fire4) of 54×54, "fire8" (fire5 to fire8) of 27×27 and "fire9" of
+    13×13; 512 of the last are pooled.
+    """
 
     dim: ClassVar[int] = 512
     normalisation: ClassVar[Normalisation] = IMAGENET
@@ -27,7 +34,8 @@ class SqueezeNet(models.SqueezeNet):  # type: ignore[misc]
         if classes is None:
             self.classifier = nn.Identity()
 
-    def pooled(self, images: Tensor) -> Tensor:
-        """(batch, channels, height, width) -> (batch, 512), the mean over the last 13×13 map of a 224×224 image."""
-        maps: Tensor = self.features(images)
-        return maps.mean(dim=(2, 3))
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        layers = self.features  # conv1, ReLU, pool, fire2–4, pool, fire5–8, pool, fire9
+        blocks = {"fire4": layers[3:6], "fire8": layers[6:11], "fire9": layers[11:]}
+        return {"stem": layers[:2], "pool": layers[2], **blocks}

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from extractors.networks.backbones import BACKBONES
@@ -17,6 +16,7 @@ from extractors.networks.normalisation import Normalise
 from extractors.snippets import SNIPPETS
 from extractors.tsn_training import Modality
 from extractors.weights import across_modalities, adapt
+from pipeline.losses import loss
 
 
 class TSNNetwork(nn.Module):
@@ -36,7 +36,7 @@ class TSNNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.first_multiplier = 5 if modality == "flow" else 1
         self.partial_bn = partial_bn
-        for layer in self._frozen():
+        for layer in self.frozen():
             layer.requires_grad_(False)
 
     def start_from(self, state: Mapping[str, Tensor]) -> Self:
@@ -49,18 +49,21 @@ class TSNNetwork(nn.Module):
 
     def forward(self, snippets: Tensor, lengths: Tensor) -> Tensor:
         """Every video has the same number of segments: the lengths add nothing."""
-        pooled = self.backbone.pooled(self.normalise(snippets.flatten(0, 1)))  # (batch·segment, dim)
-        scores: Tensor = self.head(self.drop(pooled)).unflatten(0, snippets.shape[:2])
+        return self.consensus(self.backbone.pooled(self.normalise(snippets.flatten(0, 1))), len(snippets))
+
+    def consensus(self, pooled: Tensor, videos: int) -> Tensor:
+        """Features of so many videos' snippets (videos·segment, dim) -> the mean of their scores (videos, class)."""
+        scores: Tensor = self.head(self.drop(pooled)).unflatten(0, (videos, -1))
         return scores.float().mean(dim=1)
 
     def loss(self, snippets: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cross-entropy of the videos' scores with targets (batch,), and the scores."""
+        """Mean loss of the videos' scores, and the scores; targets as ``pipeline.losses`` takes them."""
         scores = self(snippets, lengths)
-        return F.cross_entropy(scores, targets), scores
+        return loss(scores, targets), scores
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
-        for layer in self._frozen():
+        for layer in self.frozen():
             layer.eval()
         return self
 
@@ -83,6 +86,6 @@ class TSNNetwork(nn.Module):
     def _normalising(self) -> list[nn.Module]:
         return [layer for layer in self.modules() if isinstance(layer, _BatchNorm)]
 
-    def _frozen(self) -> list[nn.Module]:
+    def frozen(self) -> list[nn.Module]:
         """The layers that partial batch normalisation leaves as they are."""
         return self._normalising()[1:] if self.partial_bn else []

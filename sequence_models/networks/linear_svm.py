@@ -43,7 +43,9 @@ def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: i
     A class without examples gets a margin of 1 below the lowest of the others. Raises InputError where fewer than two
     classes have examples.
     """
-    targets = np.array([examples[index][1] for index in range(len(examples))], np.int64)
+    targets = np.array([examples[index][1] for index in range(len(examples))])
+    if targets.ndim > 1:
+        raise InputError("an SVM needs one label a video: of videos with several, train another model")
     classes = np.unique(targets)
     if len(classes) < 2:
         raise InputError(f"an SVM needs two at least: the training examples are of {len(classes)} classes")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.batches import IGNORED
+from pipeline.losses import loss, losses_of_labels
 
 
 def valid_steps(lengths: Tensor, time: int) -> Tensor:
@@ -59,9 +60,9 @@ class SequenceClassifier(nn.Module):
         return None
 
     def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Scalar mean over the batch, and the scores (batch, class); targets (batch,) int64."""
+        """Scalar mean over the batch, and the scores (batch, class); targets as ``pipeline.losses`` takes them."""
         scores = self(inputs, lengths)
-        return F.cross_entropy(scores, targets), scores
+        return loss(scores, targets), scores
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,20 @@ class StepClassifier(SequenceClassifier):
     def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Scalar mean over the batch, and the scores (batch, class).
 
-        targets: (batch,) int64; or (batch, time) int64 where frames are labelled, ``IGNORED`` beyond the lengths: then
-        the loss of a sequence is the sum of its frames'. A sequence's label is the target of its scores; if every step
-        is trained, the loss is the mean of the steps'.
+        targets: as ``pipeline.losses`` takes them; or (batch, time) int64 where frames are labelled, ``IGNORED`` beyond
+        the lengths: then the loss of a sequence is the sum of its frames'. A sequence's label is the target of its
+        scores; if every step is trained, the loss is the mean of the steps'.
         """
         outputs = self.outputs(blank_padding(inputs, lengths))
         scores = self.decision.scores(outputs, lengths)
-        if targets.ndim == 1 and not self.decision.trains_every_step:
-            return F.cross_entropy(scores, targets), scores
-        steps = targets if targets.ndim == 2 else targets[:, None].expand(outputs.shape[:2])
-        losses = F.cross_entropy(outputs.mT, steps, ignore_index=IGNORED, reduction="none")  # (batch, time)
+        by_frame = targets.ndim == 2 and not targets.is_floating_point()
+        if not by_frame and not self.decision.trains_every_step:
+            return loss(scores, targets), scores
+        if targets.is_floating_point():
+            every = targets[:, None].expand_as(outputs)
+            losses = losses_of_labels(outputs.flatten(0, 1), every.flatten(0, 1)).unflatten(0, outputs.shape[:2])
+        else:
+            steps = targets if by_frame else targets[:, None].expand(outputs.shape[:2])
+            losses = F.cross_entropy(outputs.mT, steps, ignore_index=IGNORED, reduction="none")  # (batch, time)
         mean = mean_over_steps(losses, lengths)
-        return (mean * lengths if targets.ndim == 2 else mean).mean(), scores
+        return (mean * lengths if by_frame else mean).mean(), scores

@@ -1,0 +1,136 @@
+"""FCVID: 91,223 web videos of 239 categories, some of several."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from data.base import Dataset, Fold, Listing, Video, by_id, contained
+from data.official import VIDEO_EXTENSIONS, lines, required
+from data.protocols import Side, divided
+from pipeline.errors import InputError
+
+SPLIT_LIST = "FCVID_VideoName_TrainTestSplit.txt"
+LABELS = "FCVID_Label.txt"
+CATEGORIES = "categories.txt"
+PUBLISHED = {"videos": 91_223, "classes": 239}
+_LIST_FOLDERS = ("materials", ".")
+_VIDEO_FOLDERS = ("videos", ".")
+_SIDES: dict[str, Side] = {"train": "train", "test": "test"}
+
+
+class FCVID(Dataset):
+    """Jiang et al., "Exploiting Feature and Class Relationships in Video Categorization with Regularized Deep Neural
+    Networks", TPAMI 2018: the Fudan-Columbia Video Dataset, to be had from https://fvl.fudan.edu.cn/dataset/fcvid/.
+
+    Below the root, in materials/ or the root itself, the official FCVID_VideoName_TrainTestSplit.txt (a line a video,
+    its path and train or test) and FCVID_Label.txt (a line a video in the same order, a 0 or 1 for each category); the
+    videos in videos/ or the root itself, by the paths of the list, with any video extension. The categories' names come
+    in no file whose form is known: ``categories.txt`` beside the lists may give them, one a line.
+    """
+
+    name: Literal["fcvid"] = "fcvid"
+
+    present_only: bool = False
+
+    def listing(self, root: Path) -> Listing:
+        """All videos, or those that are there and their categories. Raises InputError that says what is wrong where."""
+        root = root.resolve()
+        lists, folder = _lists(root), _videos(root)
+        sides, marked = _sides(lists), list(_labels(lists))
+        if len(sides) != len(marked):
+            raise InputError(
+                f"{lists}: {SPLIT_LIST} has {len(sides)} videos and {LABELS} {len(marked)} lines; they must be as many"
+            )
+        labels = dict(zip(sides, marked, strict=True))
+        files = _files(folder)
+        there = required(sides, files, folder, self.present_only)
+        kept = sorted({label for id in there for label in labels[id]})
+        names, place = _categories(lists, kept[-1] + 1), {label: number for number, label in enumerate(kept)}
+        videos = (Video(id, {"video": files[id]}, tuple(place[label] for label in labels[id])) for id in there)
+        return Listing(tuple(names[label] for label in kept), by_id(videos))
+
+    def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
+        """The one split. Raises InputError where a half is empty."""
+        sides = _sides(_lists(root.resolve()))
+        return (divided("split", listing.videos, lambda video: sides[video.id]),)
+
+    def notes(self, listing: Listing) -> tuple[str, ...]:
+        """How many videos there are, where it is not the published number."""
+        if len(listing.videos) == PUBLISHED["videos"]:
+            return ()
+        return (
+            f"{len(listing.videos):,} videos of {len(listing.classes)} categories, where {PUBLISHED['videos']:,} of "
+            f"{PUBLISHED['classes']} are published.",
+        )
+
+
+def _sides(lists: Path) -> dict[str, Side]:
+    """By a video's path without the extension its half of the split, in the order of the list."""
+    sides: dict[str, Side] = {}
+    for place, line in lines(lists / SPLIT_LIST):
+        path, _, side = line.replace("\t", " ").rpartition(" ")
+        if side not in _SIDES or not path.strip():
+            raise InputError(f"{place}: {line!r}; a line is a video's path and train or test")
+        relative = os.path.normpath(path.strip())
+        if os.path.isabs(relative) or relative.split("/")[0] == "..":
+            raise InputError(f"{place}: {path!r} leaves the data root; paths in lists must stay below it")
+        id = os.path.splitext(relative)[0]
+        if id in sides:
+            raise InputError(f"{place}: {id} is listed a second time; a split lists a video once")
+        sides[id] = _SIDES[side]
+    return sides
+
+
+def _labels(lists: Path) -> Iterator[tuple[int, ...]]:
+    """Of each line the columns that hold a 1."""
+    columns = None
+    for place, line in lines(lists / LABELS):
+        cells = line.split()
+        if len(cells) != (columns := columns or len(cells)):
+            raise InputError(f"{place}: {len(cells)} columns, and {columns} before; there must be one a category")
+        try:
+            numbers = {cell: float(cell) for cell in set(cells)}
+        except ValueError:
+            numbers = {}
+        marked = tuple(column for column, cell in enumerate(cells) if numbers.get(cell))
+        if not marked or not set(numbers.values()) <= {0, 1}:
+            raise InputError(f"{place}: a line is a 0 or 1 for each category, and a 1 for one at least")
+        yield marked
+
+
+def _categories(lists: Path, least: int) -> list[str]:
+    path = lists / CATEGORIES
+    if not path.exists():
+        return [f"category-{number:03d}" for number in range(1, least + 1)]
+    names = [line for _, line in lines(path)]
+    if len(names) < least or len(set(names)) < len(names):
+        raise InputError(f"{path}: {len(set(names))} different names; one is needed for each of the categories")
+    return names
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Every video below the folder by its path without the extension."""
+    found: dict[str, Path] = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            if path.suffix.lower() not in VIDEO_EXTENSIONS:
+                continue
+            if path.is_symlink():
+                contained(folder, str(path.relative_to(folder)))
+            id = path.relative_to(folder).with_suffix("").as_posix()
+            if found.setdefault(id, path) is not path:
+                raise InputError(f"{path} and {found[id].name} are the same video: keep one of them")
+    return found
+
+
+def _lists(root: Path) -> Path:
+    for folder in _LIST_FOLDERS:
+        if (root / folder / SPLIT_LIST).exists():
+            return root / folder
+    raise InputError(f"no {SPLIT_LIST} in any of {', '.join(str(root / folder) for folder in _LIST_FOLDERS)}")
+
+
+def _videos(root: Path) -> Path:
+    return next(folder for each in _VIDEO_FOLDERS if (folder := root / each).is_dir()).resolve()

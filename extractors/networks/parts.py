@@ -1,0 +1,27 @@
+"""Image networks that are gone through part by part, so that something can be joined between two of them."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+Part = Callable[[Tensor], Tensor]
+
+
+class InParts:
+    """A network whose ``parts``, one after another, lead from images to the maps that its classifier reads.
+
+    Each ends just before the resolution is reduced once more, in "stem" or later, or at the end: "stem" is the first
+    convolution with what follows it at its resolution, "pool" the reduction after it.
+    """
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """In their order, by name."""
+        raise NotImplementedError
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, dim), the mean over the last map."""
+        maps = images
+        for part in self.parts.values():
+            maps = part(maps)
+        return maps.mean(dim=(2, 3))

@@ -1,0 +1,164 @@
+"""Temporal difference networks: scores of clips of a few snippets each, by their images and by how these change."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from extractors.base import Clip, Extraction, Row
+from extractors.snippet_extractor import Backbone, SnippetExtractor
+from extractors.tdn_training import LAYERS, FittedTDN, Joint
+from extractors.tsn import TSN
+from extractors.tsn_training import Finetuning
+from pipeline.config import unknown
+
+if TYPE_CHECKING:
+    from extractors.networks.tdn_describer import TDNDescriber
+    from extractors.picture_sources import Pictures
+
+_BATCH = 50  # pictures that are computed at once, about
+
+
+class TDNBackbone(Backbone):
+    """Two image networks of one architecture, that start from the same weights.
+
+    ``fit.segments`` is s of the paper: the snippets of an example, and of a clip at the test.
+    """
+
+    backbone: Literal["resnet50", "squeezenet1_0"]
+    fit: Finetuning = Field(description="phase 1, with the image network held")
+    joint: Joint = Field(description="phase 2, of all")
+    layers: str = Field(description="the last place where differences are joined; by default the last there is")
+    conv1_at: Literal["56", "112"] = Field(
+        "56", description="where those of conv1 are: after its pooling, or before it; in pixels of ResNet-50's maps"
+    )
+    start: TSN | None = Field(
+        None, description="the network that is trained first, and gives the image network its weights; flow needs one"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_layers(cls, table: Any) -> Any:
+        if not isinstance(table, Mapping) or table.get("backbone") not in LAYERS:
+            return table
+        return {"layers": LAYERS[table["backbone"]][-1], **table}
+
+    @model_validator(mode="after")
+    def _differences_exist(self) -> Self:
+        if self.layers not in LAYERS[self.backbone]:
+            raise ValueError(unknown(f"layers of {self.backbone}", self.layers, LAYERS[self.backbone]))
+        if self.fit.segments < 2:
+            raise ValueError("fit.segments must be 2 at least: there is no difference within one snippet")
+        return self
+
+
+class TDN(SnippetExtractor):
+    """Ng and Davis, *Temporal Difference Networks for Video Action Recognition* (WACV 2018).
+
+    A snippet is one frame ("rgb"), or five consecutive flows ("flow"); a clip has one of each of ``network.fit.
+    segments`` equal parts of the video, at random places. Of a video ``clips`` are drawn (section 4.1: 25), from
+    ``clip_seed``: videos of one length get the same places. Clips lie in the order of their first snippets.
+
+    A row holds of each clip, averaged over its snippets or differences and over crops, ``image_scores`` and
+    ``difference_scores (time, class)``, before the softmax; ``scores``, the mean of both; ``features (time, 2·dim)``,
+    pooled of images and then of differences; ``snippet_frames (time, segment)`` int64, the first frame of each snippet;
+    and ``start_frames (time,)``, the first of these. Raises UnusableVideo where a video is shorter than a snippet.
+
+    layers: Table 4's ablation; "input" alone means that the images' difference is all that is joined.
+    """
+
+    name: Literal["tdn"] = "tdn"
+
+    modality: Literal["rgb", "flow"] = "rgb"
+    network: TDNBackbone
+    clips: PositiveInt = 25
+    clip_seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _starts_from_the_same(self) -> Self:
+        start = self.network.start
+        if start is None:
+            if self.modality == "flow":
+                raise ValueError("network.start is needed: the tsn of flow that the image network starts from")
+            return self
+        if start.network.fit is None:
+            raise ValueError("network.start must be fine-tuned: it needs a table network.fit")
+        for what, own, given in (
+            ("modality", self.modality, start.modality),
+            ("backbone", self.network.backbone, start.network.backbone),
+        ):
+            if own != given:
+                raise ValueError(f"network.start must have the same {what}, {own}, not {given}")
+        return self
+
+    @property
+    def fitted(self) -> FittedTDN:
+        network = self.network
+        return FittedTDN(
+            modality=self.modality,
+            backbone=network.backbone,
+            weights=network.weights,
+            crop=self.crop,
+            layers=network.layers,
+            conv1_at=network.conv1_at,
+            fit=network.fit,
+            joint=network.joint,
+            seed=network.seed,
+        )
+
+    @property
+    def started_from(self) -> TSN | None:
+        return self.network.start
+
+    def seeded(self, seed: int) -> Self:
+        start = self.network.start and self.network.start.seeded(seed)
+        network = self.network.model_copy(update={"seed": self.network.seed + seed, "start": start})
+        return self.model_copy(update={"network": network})
+
+    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+        from extractors.networks.tdn_describer import TDNDescriber
+
+        if len(states) != 1:
+            raise ValueError(f"tdn needs the file of one trained network, not of {len(states)}")
+        (state,) = states.values()
+        return partial(_extract, self, TDNDescriber(self.fitted, state, device))
+
+    def starts(self, length: int) -> np.ndarray:
+        """First pictures (clips, segment) int64 of the snippets of a video of ``length`` frames or flows."""
+        from pipeline.clips import segment_random
+
+        rng, segments = np.random.default_rng(self.clip_seed), self.network.fit.segments
+        drawn = np.stack([segment_random(length, segments, rng, span=self.span) for _ in range(self.clips)])
+        return drawn[np.argsort(drawn[:, 0], kind="stable")]
+
+
+def snippets_at(config: TDN, pictures: "Pictures", starts: np.ndarray) -> Iterator[np.ndarray]:
+    """Of each clip whose snippets begin at starts (clips, segment), its crops (crops, segment, side, side, channel)."""
+    needed = np.unique(starts)
+    snippets = dict(zip(needed.tolist(), pictures.snippets(needed, config.span), strict=True))
+    for clip in starts.tolist():
+        yield np.stack([config.cropped(snippets[start]) for start in clip], axis=1)
+
+
+def _extract(config: TDN, describe: "TDNDescriber", source: Clip | Sequence[Row]) -> Iterator[Row]:
+    for pictures in config.sources(source):
+        starts = config.starts(len(pictures.first_frames))
+        frames = pictures.first_frames[starts]
+        arrays = _described(config, describe, snippets_at(config, pictures, starts), len(starts))
+        yield Row({**arrays, "snippet_frames": frames, "start_frames": frames[:, 0].copy()}, pictures.attributes)
+
+
+def _described(config: TDN, describe: "TDNDescriber", clips: Iterator[np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """Features, and the scores of both subnetworks and of their mean."""
+    from pipeline.ahead import ahead, stacks
+
+    crops = (crop for clip in clips for crop in clip)
+    at_once = max(1, _BATCH // config.network.fit.segments)
+    described = np.concatenate([describe(batch) for batch in ahead(stacks(crops, at_once))])
+    features = described.reshape(count, config.crops, -1).mean(axis=1)
+    images, changes = describe.classify(features)  # linear: scores of the mean are the mean of scores
+    arrays = {"scores": (images + changes) / 2, "image_scores": images, "difference_scores": changes}
+    return {name: array.astype(config.dtype) for name, array in {"features": features, **arrays}.items()}

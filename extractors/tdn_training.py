@@ -1,0 +1,108 @@
+"""How a temporal difference network is trained on the training videos, in two phases."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from extractors.base import Labelled
+from extractors.tsn_training import Finetuning, FittedTSN, finetune, on_cpu
+from pipeline.config import Config
+
+if TYPE_CHECKING:
+    import torch
+
+    from extractors.networks.tdn import TDNNetwork
+    from pipeline.fit import Curves
+
+LAYERS: Mapping[str, tuple[str, ...]] = {
+    "resnet50": ("input", "conv1", "res2", "res3", "res4"),
+    "squeezenet1_0": ("input", "conv1", "fire4", "fire8"),
+}
+"""By the backbone's name, the places before its reductions of resolution, where differences can be joined: "conv1" is
+the first convolution, and the others are parts of the networks, called as there."""
+
+
+class Joint(Config):
+    """Phase 2, in which the whole network learns. What is not said here is as in phase 1."""
+
+    epochs: PositiveInt | None = None
+    iterations: PositiveInt | None = None
+    lr: PositiveFloat | None = Field(None, description="None: the rate at which phase 1 ends")
+    milestones: tuple[PositiveInt, ...] = Field((), description="counted within phase 2")
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        self.after(Finetuning(epochs=1))
+        return self
+
+    def after(self, first: Finetuning) -> Finetuning:
+        """The whole of phase 2, given that of phase 1. Raises ValueError where its schedule is none."""
+        schedule = self.model_dump() | {"lr": self.lr or first.lr * first.gamma ** len(first.milestones)}
+        return Finetuning.model_validate(first.model_dump() | schedule)
+
+
+class FittedTDN(FittedTSN):
+    """Both subnetworks of a temporal difference network and their classifiers.
+
+    Ng and Davis, *Temporal Difference Networks for Video Action Recognition* (WACV 2018), section 4.1: in phase 1
+    (``fit``) the image subnetwork's backbone stays as it came, and its classifier and the whole difference subnetwork
+    learn; in phase 2 (``joint``) all does. The loss is the sum of both subnetworks' (the paper does not say). Both
+    backbones start from ``weights``, or that of images from a temporal segment network that was trained before.
+
+    An example is drawn as one of a temporal segment network. The trained state dict has the keys of that network below
+    ``image.`` and ``difference.``.
+    """
+
+    layers: str
+    conv1_at: Literal["56", "112"]
+    joint: Joint
+
+    def build(self, classes: int) -> "TDNNetwork":
+        """The network, its classifiers initialised from torch's global generator."""
+        from extractors.networks.tdn import TDNNetwork
+
+        return TDNNetwork(
+            self.backbone,
+            self.modality,
+            classes,
+            layers=self.layers,
+            conv1_at=self.conv1_at,
+            dropout=self.fit.dropout,
+            partial_bn=self.fit.partial_bn,
+        )
+
+    def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
+        """``weights`` must be the path of a file. Raises InputError where they are another network's.
+
+        The checkpoint of phase 1 lies beside that of phase 2, and is the caller's to delete, too.
+        """
+        from extractors.training_snippets import TrainingSnippets
+        from extractors.weights import load
+        from pipeline.fit import seeded
+        from pipeline.network_file import load_state
+
+        examples = TrainingSnippets(material, self)
+        with seeded(self.seed):
+            network = self.build(material.classes)
+        network.start_from(load(Path(self.weights)), load_state(material.start) if material.start else None)
+        network.hold_images(True)
+        first = finetune(
+            network,
+            examples,
+            self.fit,
+            seed=2 * self.seed,  # the phases draw from different ones
+            device=device,
+            checkpoint=checkpoint.with_stem(f"{checkpoint.stem}-phase-1"),
+        )
+        network.hold_images(False)
+        second = finetune(
+            network,
+            examples,
+            self.joint.after(self.fit),
+            seed=2 * self.seed + 1,
+            device=device,
+            checkpoint=checkpoint,
+        )
+        return on_cpu(network.state_dict()), first.followed_by(second)

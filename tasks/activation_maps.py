@@ -1,0 +1,96 @@
+"""Class activation maps of an experiment's temporal difference networks."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from extractors.base import Clip, Row
+from extractors.tdn import TDN, snippets_at
+from pipeline.activation_maps import Activations, most_improved, pictures
+from pipeline.errors import InputError, UnusableVideo
+from pipeline.store import Store
+from tasks.features import Extract, FitExtractor, extract
+from tasks.index import fold, library
+from tasks.rows import labels
+
+if TYPE_CHECKING:
+    from extractors.networks.tdn_describer import TDNDescriber
+    from tasks.evaluation import Evaluate
+
+
+def activations(evaluation: "Evaluate") -> dict[str, tuple[Activations, ...]]:
+    """By the stream's name, the test videos of the first run that the differences improve most."""
+    made: dict[str, tuple[Activations, ...]] = {}
+    for prediction in evaluation.predictions(*evaluation.runs[0]):
+        for stage in prediction.features:
+            if isinstance(stage.extractor, TDN):
+                title = prediction.stream.title
+                made[title] = (*made.get(title, ()), *_of_stage(evaluation, stage, stage.extractor))
+    return {name: shown for name, shown in made.items() if shown}
+
+
+def _of_stage(evaluation: "Evaluate", stage: Extract, extractor: TDN) -> Iterator[Activations]:
+    from extractors.networks.tdn_describer import TDNDescriber
+
+    dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
+    indexed, store = library(dataset), Store(stage.path())
+    known = labels(indexed)
+    before, after = _probabilities(store, [id for id in fold(dataset, number).test if store.variants(id)])
+    trained = FitExtractor(dataset=dataset, extractor=extractor, fold=number)
+    network = TDNDescriber(extractor.fitted, trained.path(), "cpu")
+    for id in most_improved(before, after, known):
+        label = known[id][0]
+        row = store.read(id, arrays=["scores", "snippet_frames"]).arrays
+        frames = row["snippet_frames"][int(_softmax(row["scores"])[:, label].argmax())]
+        try:
+            images, changes = _drawn(evaluation, extractor, network, id, frames, label)
+        except (InputError, OSError, UnusableVideo):  # a video that cannot be shown is no reason to fail
+            continue
+        chance = float(before[id][label]), float(after[id][label])
+        yield Activations(id, indexed.listing.classes[label], *chance, tuple(frames.tolist()), images, changes)
+
+
+def _probabilities(store: Store, videos: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(class,) by video id, of the images alone, and of both networks."""
+    before, after = {}, {}
+    for id in videos:
+        arrays = store.read(id, arrays=["image_scores", "scores"]).arrays
+        before[id], after[id] = (_softmax(arrays[name].mean(axis=0)) for name in ("image_scores", "scores"))
+    return before, after
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    probabilities: np.ndarray = shares / shares.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def _drawn(
+    evaluation: "Evaluate", extractor: TDN, network: "TDNDescriber", id: str, frames: np.ndarray, label: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The centre crops of one clip's frames with the maps of images, and the means of two with those of changes."""
+    from extractors.picture_sources import of_video
+
+    dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
+    indexed = library(dataset)
+    (video,) = (each for each in indexed.listing.videos if each.id == id)
+    indexed.digests.check(video.files["video"])
+    file = Clip(video.files["video"], video.frames)
+    source: Clip | list[Row] = file
+    if extractor.upstream is not None:
+        source = Store(extract(dataset, extractor.upstream, number).path()).rows(id)
+    centred = extractor.model_copy(update={"crops": 1})
+    seen = next(centred.sources(source))
+    starts = np.searchsorted(seen.first_frames, frames)
+    (clip,) = next(snippets_at(centred, seen, starts[None]))
+    shown = clip
+    if extractor.modality == "flow":
+        height, width = next(seen.read(starts[:1].tolist())).shape[:2]
+        whole = of_video(file, extractor.short_side, (width, height))
+        by_number = dict(zip(np.unique(frames).tolist(), whole.read(np.unique(frames).tolist()), strict=True))
+        shown = np.concatenate([centred.cropped(by_number[frame]) for frame in frames.tolist()])
+    images, changes = network.activations(clip, label)
+    between = [np.rint((one.astype(float) + other) / 2).astype(np.uint8) for one, other in pairwise(shown)]
+    return pictures(list(shown), images), pictures(between, changes)
