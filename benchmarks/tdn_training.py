@@ -9,13 +9,14 @@ import argparse
 import multiprocessing
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import torch
-from table import Comparison, fastest, options, shared
+from table import Comparison, fastest, options
 from table import clips as chosen
-from tsn_training import CLASSES, Batches, bare, in_memory, stored
+from tsn_training import CLASSES, SIZES, Batches, bare, in_memory, stored
 
 from extractors.base import Labelled
 from extractors.networks.tdn import TDNNetwork
@@ -45,8 +46,8 @@ def ours(config: FittedTDN, phase: str, material: Labelled, folder: Path, device
 
 def peak(side: Callable[[], None], device: str, threads: int) -> float:
     """MiB that a process of its own takes at the most."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_peak, (side, device, threads))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_peak, side, device, threads).result()
 
 
 def _peak(side: Callable[[], None], device: str, threads: int) -> float:
@@ -65,21 +66,7 @@ def peer(config: FittedTDN, phase: str, batches: Batches, device: str) -> None:
 
 
 def main() -> None:
-    given, table = options(
-        __doc__ or "",
-        clips=22,
-        epochs=4,
-        crop=112,
-        short_side=128,
-        batch=11,
-        segments=3,
-        backbone="squeezenet1_0",
-        layers="fire8",
-        weights=str(shared() / "weights" / "squeezenet1_0-imagenet.safetensors"),
-        device="cpu",
-        threads=2,
-        rounds=2,
-    )
+    given, table = options(__doc__ or "", **SIZES, segments=3, layers="fire8")
     torch.set_num_threads(given.threads)
     config = configuration(given)
     with tempfile.TemporaryDirectory() as name:

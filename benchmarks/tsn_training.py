@@ -30,6 +30,18 @@ from pipeline.store import Store
 from pipeline.stored import StoredRows
 
 CLASSES = 11
+SIZES = {
+    "clips": 22,
+    "epochs": 4,
+    "crop": 112,
+    "short_side": 128,
+    "batch": 11,
+    "backbone": "squeezenet1_0",
+    "weights": str(shared() / "weights" / "squeezenet1_0-imagenet.safetensors"),
+    "device": "cpu",
+    "threads": 2,
+    "rounds": 2,
+}
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -68,19 +80,7 @@ def bare(network: Any, fit: Finetuning, batches: Batches, device: str) -> None:
 
 
 def main() -> None:
-    given, table = options(
-        __doc__ or "",
-        clips=22,
-        epochs=4,
-        crop=112,
-        short_side=128,
-        batch=11,
-        backbone="squeezenet1_0",
-        weights=str(shared() / "weights" / "squeezenet1_0-imagenet.safetensors"),
-        device="cpu",
-        threads=2,
-        rounds=2,
-    )
+    given, table = options(__doc__ or "", **SIZES)
     torch.set_num_threads(given.threads)
     bf16 = given.device == "cuda"
     fit = {"epochs": given.epochs, "lr": 1e-3, "batch": given.batch, "bf16": bf16}

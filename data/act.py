@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
-from data.base import Dataset, Fold, Listing, Video, by_id, contained
-from data.manifest import Example, read
+from data.base import Dataset, Fold, Listing, Video, by_id
+from data.manifest import Example, listed
+from data.official import required
 from data.protocols import divided
 from pipeline.errors import InputError
 
 MANIFEST = "act.csv"
-PUBLISHED = {"videos": 11_234, "classes": 43, "train": 7_260}
+VIDEOS, CLASSES = 11_234, 43
+"""As published."""
 
 
 class ACT(Dataset):
@@ -25,18 +27,22 @@ class ACT(Dataset):
     present_only: bool = False
 
     def listing(self, root: Path) -> Listing:
-        """All videos of the manifest, or those that are there and their classes. Raises InputError of the manifest."""
-        examples = self._examples(root)
-        classes = tuple(sorted({example.label for example in examples}))
+        """All videos, or those that are there and their classes. Raises InputError that says what is wrong where."""
+        root = root.resolve()
+        examples = {example.id: example for example in _examples(root)}
+        files = {id for id, example in examples.items() if example.path.is_file()}
+        there = [examples[id] for id in required(examples, files, root, self.present_only)]
+        classes = tuple(sorted({example.label for example in there}))
         videos = (
-            Video(each.id, {each.modality: each.path}, (classes.index(each.label),), each.subject) for each in examples
+            Video(each.id, {each.modality: each.path}, (classes.index(each.label),), each.subject, each.frames)
+            for each in there
         )
         return Listing(classes, by_id(videos))
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """The one split. Raises InputError where a half is empty, or a line says nothing of it."""
         sides = {}
-        for example in self._examples(root):
+        for example in _examples(root.resolve()):
             if not example.split:
                 raise InputError(f"{example.place}: a column split is needed, with train or test in each line")
             sides[example.id] = example.split
@@ -44,20 +50,21 @@ class ACT(Dataset):
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
         """How many videos there are, where it is not the published number."""
-        if len(listing.videos) == PUBLISHED["videos"] and len(listing.classes) == PUBLISHED["classes"]:
+        if (len(listing.videos), len(listing.classes)) == (VIDEOS, CLASSES):
             return ()
-        return (
-            f"{len(listing.videos):,} videos of {len(listing.classes)} classes, where {PUBLISHED['videos']:,} of "
-            f"{PUBLISHED['classes']} are published.",
-        )
+        found = f"{len(listing.videos):,} videos of {len(listing.classes)} classes"
+        return (f"{found}, where {VIDEOS:,} of {CLASSES} are published.",)
 
-    def _examples(self, root: Path) -> list[Example]:
-        root = root.resolve()
-        examples = read(root / MANIFEST, root, present_only=self.present_only)
-        for example in examples:
-            contained(root, str(example.path.relative_to(root)) if example.path.is_relative_to(root) else "..")
-            if example.modality != "video":
-                raise InputError(f"{example.place}: {example.path.name} is no video")
-        if not examples:
-            raise InputError(f"{root / MANIFEST} names no video that is there")
-        return examples
+
+def _examples(root: Path) -> list[Example]:
+    examples = listed(root / MANIFEST, root)
+    seen: set[str] = set()
+    for example in examples:
+        if not example.path.is_relative_to(root):
+            raise InputError(f"{example.place}: {example.path} leaves the data root; paths must stay below it")
+        if example.modality != "video":
+            raise InputError(f"{example.place}: {example.path.name} is no video")
+        if example.id in seen:
+            raise InputError(f"{example.place}: {example.id} is listed a second time; each video has one line")
+        seen.add(example.id)
+    return examples

@@ -13,7 +13,8 @@ from pipeline.errors import InputError
 SPLIT_LIST = "FCVID_VideoName_TrainTestSplit.txt"
 LABELS = "FCVID_Label.txt"
 CATEGORIES = "categories.txt"
-PUBLISHED = {"videos": 91_223, "classes": 239}
+VIDEOS, CLASSES = 91_223, 239
+"""As published."""
 _LIST_FOLDERS = ("materials", ".")
 _VIDEO_FOLDERS = ("videos", ".")
 _SIDES: dict[str, Side] = {"train": "train", "test": "test"}
@@ -23,6 +24,7 @@ class FCVID(Dataset):
     """Jiang et al., "Exploiting Feature and Class Relationships in Video Categorization with Regularized Deep Neural
     Networks", TPAMI 2018: the Fudan-Columbia Video Dataset, to be had from https://fvl.fudan.edu.cn/dataset/fcvid/.
 
+    The lists are of the form in which Gkalelis et al., "ObjectGraphs", CVPRW 2021, read them in their public code.
     Below the root, in materials/ or the root itself, the official FCVID_VideoName_TrainTestSplit.txt (a line a video,
     its path and train or test) and FCVID_Label.txt (a line a video in the same order, a 0 or 1 for each category); the
     videos in videos/ or the root itself, by the paths of the list, with any video extension. The categories' names come
@@ -57,12 +59,10 @@ class FCVID(Dataset):
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
         """How many videos there are, where it is not the published number."""
-        if len(listing.videos) == PUBLISHED["videos"]:
+        if (len(listing.videos), len(listing.classes)) == (VIDEOS, CLASSES):
             return ()
-        return (
-            f"{len(listing.videos):,} videos of {len(listing.classes)} categories, where {PUBLISHED['videos']:,} of "
-            f"{PUBLISHED['classes']} are published.",
-        )
+        found = f"{len(listing.videos):,} videos of {len(listing.classes)} categories"
+        return (f"{found}, where {VIDEOS:,} of {CLASSES} are published.",)
 
 
 def _sides(lists: Path) -> dict[str, Side]:

@@ -37,26 +37,28 @@ def modality(path: Path) -> str | None:
     return "video" if extension in VIDEO_EXTENSIONS else "skeleton" if extension == ".txt" else None
 
 
-def read(manifest: Path, root: Path, *, present_only: bool = False) -> list[Example]:
-    """The manifest's examples, in its order, or those whose files are there; ids are relative to the root.
-
-    Raises InputError that names the line of what is wrong, and counts missing files.
-    """
-    try:
-        with open(manifest, newline="", encoding="utf-8-sig") as file:
-            examples = list(_examples(csv.DictReader(file, strict=True, skipinitialspace=True), manifest, root))
-    except OSError as error:
-        raise InputError(f"{manifest}: {error.strerror}; a CSV manifest is needed there") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{manifest}: no CSV in UTF-8: {error}") from None
+def read(manifest: Path, root: Path) -> list[Example]:
+    """As ``listed``. Raises InputError that counts missing files, too."""
+    examples = listed(manifest, root)
     missing = [example for example in examples if not os.path.isfile(example.path)]
-    if missing and present_only:
-        absent = {example.path for example in missing}
-        return [example for example in examples if example.path not in absent]
     if missing:
         first = f"{missing[0].place}: {missing[0].path}"
         raise InputError(f"{len(missing)} of {len(examples)} files in the manifest are not there, the first in {first}")
     return examples
+
+
+def listed(manifest: Path, root: Path) -> list[Example]:
+    """The manifest's examples, in its order, whether or not their files are there; ids are relative to the root.
+
+    Raises InputError that names the line of what is wrong.
+    """
+    try:
+        with open(manifest, newline="", encoding="utf-8-sig") as file:
+            return list(_examples(csv.DictReader(file, strict=True, skipinitialspace=True), manifest, root))
+    except OSError as error:
+        raise InputError(f"{manifest}: {error.strerror}; a CSV manifest is needed there") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{manifest}: no CSV in UTF-8: {error}") from None
 
 
 def _examples(reader: "csv.DictReader[str]", manifest: Path, root: Path) -> Iterator[Example]:

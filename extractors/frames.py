@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from extractors.base import Clip, Extraction, Extractor, Row
 from extractors.pictures import Spool
@@ -27,23 +27,36 @@ class Frames(Extractor):
 
     name: Literal["frames"] = "frames"
     version: ClassVar[int] = 2
+    added: ClassVar[frozenset[str]] = frozenset({"size_px", "every_s"})
 
-    short_side: PositiveInt | None = Field(256, description="pixels; None keeps the video's own size")
+    short_side: PositiveInt | None = Field(256, description="pixels, in proportion; None keeps the video's own size")
     size_px: tuple[PositiveInt, PositiveInt] | None = Field(
-        None, description="width and height, whatever the video's; None: by short_side"
+        None, description="width and height instead, whatever the video's"
     )
     every_s: PositiveFloat | None = Field(None, description="seconds between frames; None: every frame")
     encoding: Literal["jpeg", "raw"] = "jpeg"
     quality: int = Field(95, ge=1, le=100, description="of JPEG")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _size_instead_of_short_side(cls, table: Any) -> Any:
+        return one_size(table)
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """Runs on the CPU whatever the device."""
         return partial(_extract, self)
 
 
-def scaled(
-    picture: np.ndarray, short_side: int | None, size_px: tuple[PositiveInt, PositiveInt] | None = None
-) -> np.ndarray:
+def one_size(table: Any) -> Any:
+    """A configuration's table, without ``short_side`` where it has ``size_px``. Raises ValueError where it has both."""
+    if not isinstance(table, Mapping) or table.get("size_px") is None:
+        return table
+    if table.get("short_side") is not None:
+        raise ValueError("give either short_side or size_px")
+    return {**table, "short_side": None}
+
+
+def scaled(picture: np.ndarray, short_side: int | None, size_px: tuple[int, int] | None = None) -> np.ndarray:
     """(height, width[, channel]) uint8 of a width and height, or with its shorter side of a length, in proportion.
 
     Shrunk by averaging over areas, which does not alias; enlarged bilinearly. Without either it stays as it is.
@@ -90,7 +103,8 @@ def numbered(blocks: "Iterable[Block]", every_s: float | None) -> Iterator[tuple
             if every_s is None:
                 yield block.start + place, block.frames[place]
             elif due is None or time >= due - _TIME_TOLERANCE_S:
-                due = time + every_s if due is None else due + every_s * (1 + max(0, (time - due) // every_s))
+                past = 0.0 if due is None else (time - due + _TIME_TOLERANCE_S) // every_s
+                due = (time if due is None else due) + every_s * (1 + past)
                 yield block.start + place, block.frames[place].copy()  # the rest of its block is free to go
 
 

@@ -33,7 +33,7 @@ class Pictures:
 
 
 def of_video(
-    clip: Clip, short_side: int, size_px: tuple[int, int] | None = None, every_s: float | None = None
+    clip: Clip, short_side: int | None, size_px: tuple[int, int] | None = None, every_s: float | None = None
 ) -> Pictures:
     """Frames, as ``Frames`` chooses and scales them. What nothing but decoding tells, their number, is found out."""
     survey, numbers, held_bytes = Survey(clip), list[int](), 0
@@ -55,7 +55,7 @@ def of_video(
     return Pictures(np.array(numbers, np.int64), survey.attributes, read)
 
 
-def of_flow(row: Row, short_side: int) -> Pictures:
+def of_flow(row: Row, short_side: int | None) -> Pictures:
     """Flows of a row of ``tvl1``, x and y each."""
 
     def flow(index: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from extractors.base import Clip, Extractor, FittedNetwork, Row
-from extractors.frames import Frames
+from extractors.frames import Frames, one_size
 from extractors.snippets import SNIPPETS
 from extractors.tsn_training import Finetuning, Modality
 from extractors.tvl1 import TVL1
@@ -37,13 +37,14 @@ class SnippetExtractor(Extractor):
     """
 
     uses_gpu: ClassVar[bool] = True
+    added: ClassVar[frozenset[str]] = frozenset({"size_px", "every_s"})
 
     modality: Modality = "rgb"
     network: Backbone
     crops: Literal[1, 10] = 10
-    short_side: PositiveInt = Field(256, description="pixels, of the scaled picture")
+    short_side: PositiveInt | None = Field(256, description="pixels, of the scaled picture")
     size_px: tuple[PositiveInt, PositiveInt] | None = Field(
-        None, description="width and height of the scaled frame, not for flow; None: by short_side"
+        None, description="width and height of the scaled frame instead; not for flow"
     )
     every_s: PositiveFloat | None = Field(
         None, description="seconds between the frames that are looked at, not for flow; None: all"
@@ -51,17 +52,24 @@ class SnippetExtractor(Extractor):
     crop: PositiveInt = Field(224, description="pixels, of a crop's sides")
     flow: TVL1 | None = Field(None, description="of modality flow alone, which takes its defaults")
     frames: Frames | None = Field(
-        None, description="what RGB or RGB difference is fine-tuned on; None: the frames that are looked at"
+        None, description="what RGB or RGB difference is fine-tuned on; what it does not say is as looked at"
     )
     dtype: Literal["float16", "float32"] = "float32"
 
     @model_validator(mode="before")
     @classmethod
-    def _flow_is_implied(cls, table: Any) -> Any:
-        """The flow's defaults."""
-        if not isinstance(table, Mapping) or table.get("modality") != "flow":
+    def _implied(cls, table: Any) -> Any:
+        """The flow's defaults, and of the frames' table what is as this one says."""
+        if not isinstance(table, Mapping):
             return table
-        return {"flow": {}, **table}
+        table = one_size(table)
+        frames = table.get("frames")
+        if isinstance(frames, Mapping):
+            same = {name: table[name] for name in ("short_side", "size_px", "every_s") if name in table}
+            if frames.keys() & {"short_side", "size_px"}:
+                same = {"every_s": table.get("every_s")}
+            table = {**table, "frames": {**same, **frames}}
+        return {"flow": {}, **table} if table.get("modality") == "flow" else table
 
     @model_validator(mode="after")
     def _pictures_fit(self) -> Self:
@@ -71,7 +79,12 @@ class SnippetExtractor(Extractor):
             raise ValueError("size_px and every_s are for frames: of flow set flow.size_px and flow.stride_frames")
         if self.frames and (self.flow or not self.network.fit):
             raise ValueError("frames are for fine-tuning on RGB or RGB difference: leave them out")
-        if self.crop > min(self.size_px or (self.short_side,)):
+        if self.frames and self.frames.every_s != self.every_s:
+            raise ValueError(f"frames.every_s must be that of the frames that are looked at, {self.every_s}")
+        shorter = min(self.size_px) if self.size_px else self.short_side
+        if shorter is None:
+            raise ValueError("give either short_side or size_px")
+        if self.crop > shorter:
             where = "size_px" if self.size_px else "a short_side"
             raise ValueError(f"a crop of {self.crop} needs {where} of as many pixels at least")
         if self.network.fit:

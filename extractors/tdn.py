@@ -1,6 +1,6 @@
 """Temporal difference networks: scores of clips of a few snippets each, by their images and by how these change."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -42,9 +42,13 @@ class TDNBackbone(Backbone):
     @model_validator(mode="before")
     @classmethod
     def _all_layers(cls, table: Any) -> Any:
-        if not isinstance(table, Mapping) or table.get("backbone") not in LAYERS:
-            return table
-        return {"layers": LAYERS[table["backbone"]][-1], **table}
+        places = LAYERS.get(str(table.get("backbone"))) if isinstance(table, Mapping) else None
+        return {"layers": places[-1], **table} if places else table
+
+    def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
+        """Of ``start`` what is trained, and not how it is tested."""
+        trained = self.start.fitted if self.start else None
+        return super().significant(digest) | {"start": trained.significant(digest) if trained else None}
 
     @model_validator(mode="after")
     def _differences_exist(self) -> Self:
@@ -141,6 +145,28 @@ def snippets_at(config: TDN, pictures: "Pictures", starts: np.ndarray) -> Iterat
     snippets = dict(zip(needed.tolist(), pictures.snippets(needed, config.span), strict=True))
     for clip in starts.tolist():
         yield np.stack([config.cropped(snippets[start]) for start in clip], axis=1)
+
+
+def over_frames(
+    config: TDN, source: Clip | Sequence[Row], file: Clip, frames: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The centre crops of one clip, whose snippets begin at ``frames``, and of the frames there.
+
+    source: what the extractor reads of the video; file: the video. (segment, side, side, channel) uint8 as the network
+    takes them, and (segment, side, side, 3) RGB.
+    """
+    from extractors.picture_sources import of_video
+
+    centred = config.model_copy(update={"crops": 1})
+    seen = next(centred.sources(source))
+    starts = np.searchsorted(seen.first_frames, frames)
+    (clip,) = next(snippets_at(centred, seen, starts[None]))
+    if config.flow is None:
+        return clip, clip
+    height, width = next(seen.read(starts[:1].tolist())).shape[:2]
+    numbers: list[int] = np.unique(frames).tolist()
+    whole = dict(zip(numbers, of_video(file, None, (width, height)).read(numbers), strict=True))
+    return clip, np.concatenate([centred.cropped(whole[frame]) for frame in frames.tolist()])
 
 
 def _extract(config: TDN, describe: "TDNDescriber", source: Clip | Sequence[Row]) -> Iterator[Row]:

@@ -29,7 +29,7 @@ class Joint(Config):
 
     epochs: PositiveInt | None = None
     iterations: PositiveInt | None = None
-    lr: PositiveFloat | None = Field(None, description="None: the rate at which phase 1 ends")
+    lr: PositiveFloat | None = Field(None, description="None: the rate at which phase 1 ends by its schedule")
     milestones: tuple[PositiveInt, ...] = Field((), description="counted within phase 2")
 
     @model_validator(mode="after")
@@ -39,7 +39,9 @@ class Joint(Config):
 
     def after(self, first: Finetuning) -> Finetuning:
         """The whole of phase 2, given that of phase 1. Raises ValueError where its schedule is none."""
-        schedule = self.model_dump() | {"lr": self.lr or first.lr * first.gamma ** len(first.milestones)}
+        bound = first.iterations or first.epochs or 0
+        last = first.lr * first.gamma ** sum(milestone < bound for milestone in first.milestones)
+        schedule = self.model_dump() | {"lr": self.lr or last}
         return Finetuning.model_validate(first.model_dump() | schedule)
 
 

@@ -98,7 +98,8 @@ def finetune(
 
     from pipeline.fit import fit
 
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # from the CPU: processes that share a training get a copy, which must not come to lie on one GPU
+    network.to("cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     processes = torch.cuda.device_count() if device == "cuda" else 1
     # on a CPU threads compute, beside a GPU they read
     loaders = max(1, torch.get_num_threads() // processes) if device == "cuda" else 0

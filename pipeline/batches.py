@@ -14,7 +14,7 @@ IGNORED = -100
 
 Target = int | np.ndarray
 """Of an example: a class index; class indices (time,) int64 where frames are labelled; or float32 (class,), 1 for each
-label, where any video of the data set has several."""
+label, where any of the examples has several."""
 Item = tuple[np.ndarray, Target]
 Batch = tuple[Tensor, Tensor, Tensor]
 

@@ -42,6 +42,8 @@ class Config(BaseModel):
 
     version: ClassVar[int] = 1
     """Bumped when the numbers that this configuration leads to change."""
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came later, and at their defaults change no number: what was computed before them still counts."""
 
     @model_validator(mode="before")
     @classmethod
@@ -57,8 +59,13 @@ class Config(BaseModel):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
     def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
-        """What enters a fingerprint: all fields and versions, files by ``digest(file)`` instead of by name."""
-        return {"version": self.version, **self._mapped(lambda config: config.significant(digest), digest)}
+        """What enters a fingerprint: versions and all fields, but for ``added`` ones at their defaults.
+
+        Files enter by ``digest(file)`` instead of by name.
+        """
+        fields = self._mapped(lambda config: config.significant(digest), digest)
+        unsaid = {name for name in self.added if getattr(self, name) == type(self).model_fields[name].default}
+        return {"version": self.version, **{name: value for name, value in fields.items() if name not in unsaid}}
 
     def files(self) -> tuple[str, ...]:
         """Every file that this configuration names, nested ones too."""

@@ -165,7 +165,7 @@ def _row(result: Result, name: str, reported: float | None, scores: Sequence[Sco
     single = all(len(labels) == 1 for labels in result.labels.values())
     figures, counts, precisions = [], [], []
     for run in scores:
-        # Softmax ranks videos of one label; with several, each class has a logistic score of its own.
+        # Softmax ranks videos of one label; with several, a class's share would fall where another label rises.
         values = run.probabilities() if single else run.values
         given = values, [result.labels[id] for id in run.ids], [result.labels[id] for id in run.failed]
         figure = {"accuracy": metrics.accuracy(*given)}

@@ -81,10 +81,12 @@ def page(experiments: Sequence[Compared]) -> str:
 
 
 def gains(experiments: Sequence[Compared]) -> Iterator[Gains]:
-    """Of each experiment over the first of those with the same data set, metric and classes."""
+    """Of each experiment over the first of those with the same data set, protocol, metric and classes."""
     firsts: dict[Any, Compared] = {}
     for each in experiments:
-        first = firsts.setdefault((each.dataset, each.figures[-1].metric, tuple(each.classes)), each)
+        protocol = {place: value for place, value in each.parameters.items() if place.startswith("dataset.")}
+        key = each.dataset, repr(sorted(protocol.items())), each.figures[-1].metric, tuple(each.classes)
+        first = firsts.setdefault(key, each)
         if first is not each and each.classes:
             gained = [ClassGain(name, share - first.classes[name]) for name, share in each.classes.items()]
             yield Gains(each.title, first.title, tuple(sorted(gained, key=lambda one: -one.gain)))

@@ -59,9 +59,10 @@ class StoredRows(Sequence[Row]):
         return self.store.partial(*self.places[index])
 
     def targets(self, labels: Mapping[str, tuple[int, ...]], classes: int) -> "list[Target]":
-        """What each row is trained towards, of videos with these ``labels``: see ``pipeline.batches.Target``."""
-        single = all(len(several) == 1 for several in labels.values())
-        return [labels[video][0] if single else _marked(labels[video], classes) for video, _ in self.places]
+        """What each row is trained towards: class indices, or marks where one of the videos has several ``labels``."""
+        known = [labels[video] for video, _ in self.places]
+        single = all(len(several) == 1 for several in known)
+        return [several[0] if single else _marked(several, classes) for several in known]
 
 
 @dataclass(frozen=True)

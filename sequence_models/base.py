@@ -22,7 +22,8 @@ class Model(Config):
 
     - ``forward(inputs, lengths) -> scores``: (batch, time, feature), (batch,) int64 -> (batch, class), logits:
       softmax gives probabilities; steps at and beyond a sequence's length never change its scores;
-    - ``loss(inputs, lengths, targets) -> (loss, scores)``: scalar mean over the batch, targets (batch,) int64;
+    - ``loss(inputs, lengths, targets) -> (loss, scores)``: scalar mean over the batch, targets as ``pipeline.losses``
+      takes them;
     - ``trace(inputs) -> StepTrace | None``: what it says at every step of one sequence (time, feature), if anything.
     """
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from extractors.base import Clip, Row
-from extractors.tdn import TDN, snippets_at
+from extractors.tdn import TDN, over_frames
 from pipeline.activation_maps import Activations, most_improved, pictures
-from pipeline.errors import InputError, UnusableVideo
+from pipeline.errors import DamagedStore, InputError
 from pipeline.store import Store
 from tasks.features import Extract, FitExtractor, extract
 from tasks.index import fold, library
@@ -45,11 +45,14 @@ def _of_stage(evaluation: "Evaluate", stage: Extract, extractor: TDN) -> Iterato
         row = store.read(id, arrays=["scores", "snippet_frames"]).arrays
         frames = row["snippet_frames"][int(_softmax(row["scores"])[:, label].argmax())]
         try:
-            images, changes = _drawn(evaluation, extractor, network, id, frames, label)
-        except (InputError, OSError, UnusableVideo):  # a video that cannot be shown is no reason to fail
+            drawn = _drawn(evaluation, extractor, network, id, frames, label)
+        except DamagedStore:
+            raise
+        except (InputError, OSError):  # a video that cannot be shown is no reason to fail
             continue
-        chance = float(before[id][label]), float(after[id][label])
-        yield Activations(id, indexed.listing.classes[label], *chance, tuple(frames.tolist()), images, changes)
+        if drawn:
+            chance = float(before[id][label]), float(after[id][label])
+            yield Activations(id, indexed.listing.classes[label], *chance, tuple(frames.tolist()), *drawn)
 
 
 def _probabilities(store: Store, videos: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -69,10 +72,8 @@ def _softmax(scores: np.ndarray) -> np.ndarray:
 
 def _drawn(
     evaluation: "Evaluate", extractor: TDN, network: "TDNDescriber", id: str, frames: np.ndarray, label: int
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The centre crops of one clip's frames with the maps of images, and the means of two with those of changes."""
-    from extractors.picture_sources import of_video
-
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """One clip's frames with the maps of images, and the means of two with those of changes; None without its flow."""
     dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
     indexed = library(dataset)
     (video,) = (each for each in indexed.listing.videos if each.id == id)
@@ -80,17 +81,11 @@ def _drawn(
     file = Clip(video.files["video"], video.frames)
     source: Clip | list[Row] = file
     if extractor.upstream is not None:
-        source = Store(extract(dataset, extractor.upstream, number).path()).rows(id)
-    centred = extractor.model_copy(update={"crops": 1})
-    seen = next(centred.sources(source))
-    starts = np.searchsorted(seen.first_frames, frames)
-    (clip,) = next(snippets_at(centred, seen, starts[None]))
-    shown = clip
-    if extractor.modality == "flow":
-        height, width = next(seen.read(starts[:1].tolist())).shape[:2]
-        whole = of_video(file, extractor.short_side, (width, height))
-        by_number = dict(zip(np.unique(frames).tolist(), whole.read(np.unique(frames).tolist()), strict=True))
-        shown = np.concatenate([centred.cropped(by_number[frame]) for frame in frames.tolist()])
+        shard = extract(dataset, extractor.upstream, number).shard(indexed.shard(id)).path()
+        if not shard.exists():
+            return None
+        source = Store(shard).rows(id)
+    clip, shown = over_frames(extractor, source, file, frames)
     images, changes = network.activations(clip, label)
     between = [np.rint((one.astype(float) + other) / 2).astype(np.uint8) for one, other in pairwise(shown)]
     return pictures(list(shown), images), pictures(between, changes)

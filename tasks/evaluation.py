@@ -11,7 +11,6 @@ import luigi
 from data.base import Dataset
 from data.validation import Validation
 from extractors.convnet3d import ConvNet3D
-from extractors.tdn import TDN
 from pipeline.atomic import write_text
 from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, short_digest
@@ -181,10 +180,10 @@ class Evaluate(Root):
         return list(dict.fromkeys([*features, *self.mapped(), *fitted, *learnt, *predictions, *results]))
 
     def mapped(self) -> list[Stage]:
-        """What maps of the first run's 3D-ConvNets and temporal difference networks are drawn from."""
+        """The frames that feature maps of the first run's 3D-ConvNets are drawn from."""
         drawn = [stage for prediction in self.predictions(*self.runs[0]) for stage in prediction.features]
-        networks = [stage for stage in drawn if isinstance(stage.extractor, ConvNet3D | TDN)]
-        return [source for stage in networks if (source := stage.source())]
+        convnets = [stage for stage in drawn if isinstance(stage.extractor, ConvNet3D)]
+        return [source for stage in convnets if (source := stage.source())]
 
     def summary(self) -> str:
         """The table for the terminal, and where the report is."""

@@ -322,22 +322,27 @@ class TestACT:
         ("line", "match"),
         [
             ("clips/kick bag_0.avi,kick bag,later", "line 2: split 'later'; it must be train or test"),
-            ("../kick.avi,kick bag,train", "leaves the data root"),
-            ("/kick.avi,kick bag,train", "leaves the data root"),
+            ("../kick.avi,kick bag,train", "line 2: .*kick.avi leaves the data root"),
+            ("/kick.avi,kick bag,train", "line 2: /kick.avi leaves the data root"),
             ("clips/kick.txt,kick bag,train", "line 2: kick.txt is no video"),
             ("clips/kick bag_0.avi,,train", "the label is empty"),
+            ("clips/kick.avi,kick bag,train", "1 of 1 files are missing"),
+            ("clips/kick bag_0.avi,a,train\nclips/kick bag_0.avi,b,test", "line 3: .* is listed a second time"),
         ],
     )
     def test_mistakes(self, tmp_path: Path, line: str, match: str):
-        root = tmp_path / "root"
-        config = act(root)
-        touch(root, "clips/kick.txt", "../kick.avi")
-        write(root / "act.csv", "path,label,split", line)
-        present = config.model_copy(update={"present_only": not line.startswith("../")})
-        if line.startswith("/"):
-            match = "names no video that is there"
+        config = act(tmp_path)
+        write(tmp_path / "act.csv", "path,label,split", line)
         with pytest.raises(InputError, match=match):
-            present.listing(root)
+            config.listing(tmp_path)
+
+    def test_segments_are_videos_of_their_own(self, tmp_path: Path):
+        config = act(tmp_path)
+        rows = ["0,90,kick bag,train", "90,200,kick people,test"]
+        write(
+            tmp_path / "act.csv", "path,start_frame,end_frame,label,split", *(f"clips/kick bag_0.avi,{r}" for r in rows)
+        )
+        assert [video.frames for video in config.listing(tmp_path).videos] == [(0, 90), (90, 200)]
 
     def test_the_split_is_needed(self, tmp_path: Path):
         config = act(tmp_path)

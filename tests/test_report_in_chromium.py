@@ -13,7 +13,8 @@ from luigi.configuration import get_config
 from recipes import SKELETONS
 
 import tasks
-from pipeline import feature_maps, thumbnails
+from pipeline import activation_maps, feature_maps, thumbnails
+from pipeline.activation_maps import Activations
 from pipeline.atomic import write_text
 from pipeline.feature_maps import FirstMaps
 from pipeline.fit import Curves
@@ -85,8 +86,16 @@ def synthetic(classes: int, streams: int) -> Result:
         pictures={id: thumbnails.of_frames([frame] * 4) for id in ids[1:]},
         clips=(clip(LOST, names[0], [], frame), *(clip(id, names[1], range(streams), frame) for id in ids[1:3])),
         maps={"stream 0": (FirstMaps(ids[1], names[1], 13, feature_maps.pictures(*first_layer())),)},
+        activations={"stream 0": (activation(ids[1], names[1], frame),)},
         explained=tuple(Explained("stream 0", f"split {number}", 450, 0.97) for number in (1, 2)),
     )
+
+
+def activation(video: str, label: str, frame: np.ndarray) -> Activations:
+    """Of a clip of three snippets."""
+    answers = np.random.default_rng(1).random((3, 7, 7), np.float32)
+    images, changes = (activation_maps.pictures([frame] * count, answers[:count]) for count in (3, 2))
+    return Activations(video, label, 0.25, 0.5, (3, 50, 101), images, changes)
 
 
 def clip(video: str, label: str, streams: Sequence[int], frame: np.ndarray) -> Clip:
@@ -112,8 +121,14 @@ def several() -> list[Compared]:
         curves = [Curves(tuple(2.0 / (epoch + 1 + number) for epoch in range(40)))]
         figure = Figure("skeleton + drnn", "accuracy", Summary(91.25, 1.5, 10), 93.96)
         differing = {"model.hidden": 256 * 2 ** (number % 4), "model.layers": number // 4}
-        told = {"table": "A table", "parameters": differing, "curves": {name: curves}, "clips": (shown,)}
-        made.append(Compared(name, "set", "elsewhere.html", (figure,), **told))
+        shares = {f"class {place} & a name of some length": (number * place % 7) / 7 for place in range(30)}
+        told = {
+            "table": "A table",
+            "classes": shares,
+            "parameters": differing,
+            "curves": {name: curves},
+        }
+        made.append(Compared(name, "set", "elsewhere.html", (figure,), clips=(shown,), **told))
     return made
 
 
@@ -224,7 +239,11 @@ def test_experiments_stand_side_by_side_in_the_browser(
     address = (reports("several") / "report.html").as_uri()
     try:
         shown.goto(address)
+        for closed in shown.locator("#gains summary").all()[1:]:
+            closed.click()
         seen = shown.evaluate(LOOK)
+        assert shown.locator("#gains details").count() == 11
+        assert shown.locator("#gains details").last.locator("li").count() == 30
     finally:
         shown.close()
     assert [url for url in asked if not url.startswith("data:")] == [address]

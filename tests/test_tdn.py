@@ -145,6 +145,14 @@ def test_short_videos(tmp_path: Path, flow: bool) -> None:
             next(built([flows(4)]))
 
 
+def test_how_the_start_is_tested_changes_no_row_of_ours() -> None:
+    start = {**START, "snippets": 3, "crops": 1}
+    one, other = tdn("flow"), tdn("flow", network={"start": start})
+    assert one.significant(str) == other.significant(str)
+    retrained = {**START, "network": {**TRAINED, "fit": {"epochs": 2}}}
+    assert one.significant(str) != tdn("flow", network={"start": retrained}).significant(str)
+
+
 def test_what_is_fitted_and_on_what() -> None:
     rgb, flow = tdn(), tdn("flow", flow={"stride_frames": 2})
     assert (rgb.fitted.layers, rgb.fitted.conv1_at, rgb.fitted.crop) == ("fire8", "56", 64)
@@ -174,6 +182,7 @@ def test_a_configuration_is_its_canonical_json(modality: str) -> None:
         ({"network": {"layers": "res3"}}, r"unknown layers of squeezenet1_0 'res3': .*conv1, fire4, fire8, input"),
         ({"network": {"backbone": "resnet50", "layers": "fire4"}}, "unknown layers of resnet50 'fire4'"),
         ({"network": {"backbone": "bn_inception"}}, "'resnet50' or 'squeezenet1_0'"),
+        ({"network": {"backbone": ["resnet50"]}}, "'resnet50' or 'squeezenet1_0'"),
         ({"network": {"fit": {"epochs": 1, "segments": 1}}}, "no difference within one snippet"),
         ({"network": {"fit": None}}, "network.fit"),
         ({"network": {"joint": None}}, "network.joint"),
@@ -190,7 +199,7 @@ def test_a_configuration_is_its_canonical_json(modality: str) -> None:
             "the same backbone, squeezenet1_0, not resnet50",
         ),
         ({"crop": 73}, "a crop of 73 needs a short_side"),
-        ({"size_px": [60, 80]}, "a crop of 64 needs size_px"),
+        ({"size_px": [60, 80], "short_side": None}, "a crop of 64 needs size_px"),
         ({"modality": "flow", "every_s": 3}, "size_px and every_s are for frames"),
         ({"clips": 0}, "greater than 0"),
     ],

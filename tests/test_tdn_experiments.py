@@ -144,7 +144,7 @@ def test_a_twin_differs_where_it_says_so(name: str) -> None:
     for stream in twin.streams:
         assert stream.extractor.network.backbone == "squeezenet1_0"
         looked_at = stream.extractor.snippets if stream.extractor.name == "tsn" else 3 * stream.extractor.clips
-        assert looked_at == 24
+        assert looked_at == 15
 
 
 @pytest.mark.parametrize("modality", ["rgb", "flow"])

@@ -243,13 +243,6 @@ def test_a_trained_flow_network_gives_the_images_their_weights() -> None:
     assert torch.equal(tdn.difference.backbone.features[3].squeeze.weight, pretrained["features.3.squeeze.weight"])
 
 
-def test_a_backbone_without_parts_is_refused() -> None:
-    tdn = network()
-    tdn.image.backbone = nn.Identity()
-    with pytest.raises(ValueError, match="Identity has no parts"):
-        tdn.maps(snippets())
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("backbone", BACKBONES)

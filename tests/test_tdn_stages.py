@@ -208,3 +208,76 @@ def test_killed_in_either_phase_it_comes_to_the_same(folder: Path, tmp_path: Pat
     same(runs, finished)
     (index,) = runs.store.glob("*/tdn-*/index.h5")
     assert provenance(index)["components"]["name"] == "tdn"
+
+
+FCVID = """
+title = "videos with several labels"
+metric = "mAP"
+[dataset]
+name = "fcvid"
+[[streams]]
+model = {{ name = "consensus" }}
+[streams.extractor]
+name = "{network}"
+size_px = [52, 52]
+every_s = 0.2
+crop = 48
+crops = 1
+{more}
+[streams.extractor.network]
+backbone = "squeezenet1_0"
+weights = "{weights}"
+fit = {{ epochs = 2, lr = 0.001, batch = 4, segments = 2, partial_bn = false, corner_crop = false }}
+{joint}
+"""
+
+
+@pytest.fixture
+def labelled(folder: Path) -> Path:
+    """Ten short films of noise in the form of FCVID, of three categories; half of them of two."""
+    from pipeline import video
+
+    root = folder / "fcvid"
+    (root / "videos").mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    names, marks = [], []
+    for number in range(10):
+        frames = rng.integers(0, 256, (22, 54, 72, 3), np.uint8)
+        video.write(root / "videos" / f"film{number}.mp4", list(frames), 25)
+        names.append(f"film{number}.flv {'test' if number % 3 == 0 else 'train'}")
+        marks.append(" ".join(str(int(number % 3 == label or (number % 2 and label == 0))) for label in range(3)))
+    (root / "FCVID_VideoName_TrainTestSplit.txt").write_text("\n".join(names))
+    (root / "FCVID_Label.txt").write_text("\n".join(marks))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("network", "more", "joint"), [("tsn", "snippets = 3", ""), ("tdn", "clips = 3", "joint = { epochs = 1 }")]
+)
+def test_videos_with_several_labels_from_lists_to_report(
+    run: Run, folder: Path, labelled: Path, network: str, more: str, joint: str
+) -> None:
+    get_config().set("kinescope", "data_roots", json.dumps({"fcvid": str(labelled)}))
+    text = FCVID.format(network=network, more=more, joint=joint, weights=folder / "squeezenet.safetensors")
+    (folder / "fcvid.toml").write_text(text)
+    luigi.task_register.Register.clear_instance_cache()
+    task = tasks.Evaluate(experiment=str(folder / "fcvid.toml"))
+    assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
+    told = json.loads((task.folder() / "metrics.json").read_text())
+    (row,) = told["rows"]
+    assert 0 < row["summary"]["mAP"]["mean"] <= 100
+    assert len(row["average_precision"]) == 3
+    assert "10 videos of 3 categories, where 91,223 of 239 are published." in told["notes"]
+    assert (task.folder() / "report.html").exists()
+    (stage,) = task.predictions(0, 0)[0].features
+    rows = Store(stage.path())
+    starts = rows.read("film0").arrays["start_frames"]
+    assert set(starts.tolist()) <= {0, 5, 10, 15, 20}
+    assert rows.read("film0").arrays["scores"].shape == (3, 3)
+    assert Store(stage.fitting()["split"].material.path()).read("film1").arrays["start_frames"].tolist() == [
+        0,
+        5,
+        10,
+        15,
+        20,
+    ]

@@ -18,7 +18,7 @@ from extractors.training_snippets import TrainingSnippets
 from extractors.tsn_training import Finetuning
 from pipeline.config import parse
 from pipeline.errors import InputError
-from pipeline.fit import Curves, seeded
+from pipeline.fit import Curves, fit, seeded
 
 STILL: dict[str, Any] = {"dropout": 0, "jitter_scales": (1,), "mirror": False}
 
@@ -135,6 +135,8 @@ def test_phase_2_is_as_phase_1_but_for_its_schedule() -> None:
     second = Joint(iterations=10_000).after(first)
     assert second.lr == pytest.approx(1e-4)
     assert (second.iterations, second.epochs, second.milestones) == (10_000, None, ())
+    early = first.model_copy(update={"iterations": 15_000})
+    assert Joint(iterations=1).after(early).lr == pytest.approx(1e-3)  # its second milestone is never reached
     left = {"lr", "iterations", "epochs", "milestones"}
     assert second.model_dump(exclude=left) == first.model_dump(exclude=left)
     assert Joint(epochs=3, lr=0.5, milestones=(1, 2)).after(first).model_dump(include=left) == {
@@ -165,3 +167,23 @@ def test_weights_of_another_network_are_refused(weights: Path, tmp_path: Path) -
 def test_material_without_a_snippet_is_refused(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="5 pictures are needed"):
         train(config(weights, "flow"), tmp_path, material([row(0, 4, flow=True)], [0]))
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_two_processes_train_like_one(held: bool, weights: Path, tmp_path: Path) -> None:
+    """As two GPUs would, in either phase."""
+    from extractors.weights import load
+
+    fitted, states = config(weights, batch=8, segments=2, lr=0.001, **STILL), []
+    for processes in (1, 2):
+        with seeded(0):
+            network = fitted.build(2).start_from(load(weights))
+        network.hold_images(held)
+        checkpoint = tmp_path / f"{processes}.pt"
+        examples = TrainingSnippets(CLIPS, fitted)
+        fit(network, examples, fitted.fit, seed=0, device="cpu", checkpoint=checkpoint, processes=processes)
+        states.append(network.state_dict())
+    for key, weight in states[0].items():
+        torch.testing.assert_close(states[1][key], weight, rtol=1e-4, atol=1e-5)
+    moved = (states[0]["image.backbone.features.0.weight"] - load(weights)["features.0.weight"]).abs().max()
+    assert bool(moved == 0) == held

@@ -211,7 +211,7 @@ def test_snippets_of_any_starts_from_pictures_that_come_once() -> None:
 
 def test_of_sparse_frames_a_snippet_is_as_far_apart(weights: dict[str, Path], tmp_path: Path) -> None:
     clip = film(tmp_path, 60)  # frames 0, 5, … 55 are looked at
-    (row,) = tsn("rgb", weights, snippets=3, crops=1, every_s=0.2, size_px=(64, 70)).build("cpu")(clip)
+    (row,) = tsn("rgb", weights, snippets=3, crops=1, every_s=0.2, size_px=(64, 70), short_side=None).build("cpu")(clip)
     assert row.arrays["start_frames"].tolist() == [10, 30, 50]
     assert row.attributes == {"fps": 25.0, "frames": 60}
     frames = np.stack([scaled(frame, None, (64, 70)) for frame in read(clip.path).frames[[10, 30, 50]]])
@@ -219,9 +219,25 @@ def test_of_sparse_frames_a_snippet_is_as_far_apart(weights: dict[str, Path], tm
     close(row.arrays["features"], pooled(weights["rgb"], pixels.double().numpy()))
     with pytest.raises(UnusableVideo, match="60 frames, of which 2 are looked at; at least 6 are needed"):
         next(tsn("rgb_diff", weights, every_s=2).build("cpu")(clip))
-    assert tsn("rgb", weights, {"epochs": 1}, every_s=3, size_px=(64, 64)).fitted_on == Frames(
-        short_side=72, size_px=(64, 64), every_s=3
-    )
+
+
+def test_training_looks_at_the_same_frames(weights: dict[str, Path]) -> None:
+    sparse: dict[str, Any] = {"every_s": 3, "size_px": (64, 64), "short_side": None}
+    fitted_on = Frames(size_px=(64, 64), every_s=3)
+    assert tsn("rgb", weights, {"epochs": 1}, **sparse).fitted_on == fitted_on
+    raw = tsn("rgb", weights, {"epochs": 1}, **sparse, frames={"encoding": "raw"})
+    assert raw.fitted_on == fitted_on.model_copy(update={"encoding": "raw"})
+    plain = tsn("rgb", weights, {"epochs": 1}, frames={"quality": 80})
+    assert plain.fitted_on == Frames(short_side=72, quality=80)
+    own = tsn("rgb", weights, {"epochs": 1}, **sparse, frames={"short_side": 90})
+    assert own.fitted_on == Frames(short_side=90, every_s=3)
+
+
+def test_fields_that_came_later_change_nothing_where_they_are_not_said(weights: dict[str, Path]) -> None:
+    for config in (tsn("rgb", weights), Frames()):
+        assert not {"size_px", "every_s"} & config.significant(str).keys()
+        changed = config.model_copy(update={"every_s": 3.0})
+        assert changed.significant(str) == {**config.significant(str), "every_s": 3.0}
 
 
 @pytest.fixture
@@ -296,7 +312,16 @@ def test_a_configuration_is_its_canonical_json(weights: dict[str, Path], modalit
         ({"modality": "flow", "fit": {"epochs": 1, "colour_jitter": 0.5}}, "colour_jitter must be 0"),
         ({"modality": "rgb", "crop": 80}, "short_side of as many pixels"),
         ({"modality": "rgb", "every_s": 3, "stride_frames": 8}, "stride_frames counts all frames"),
-        ({"modality": "flow", "size_px": (90, 90)}, "of flow set flow.size_px and flow.stride_frames"),
+        ({"modality": "rgb", "size_px": (90, 90)}, "give either short_side or size_px"),
+        ({"modality": "rgb", "short_side": None}, "give either short_side or size_px"),
+        (
+            {"modality": "rgb", "fit": {"epochs": 1}, "frames": {"every_s": 2}},
+            "frames.every_s must be that of the frames that are looked at, None",
+        ),
+        (
+            {"modality": "flow", "size_px": (90, 90), "short_side": None},
+            "of flow set flow.size_px and flow.stride_frames",
+        ),
         (
             {"modality": "rgb", "network": {"backbone": "resnet50", "weights": "x", "seed": -1}},
             "network.seed: Input should be greater than or equal to 0",

@@ -10,8 +10,8 @@ Part = Callable[[Tensor], Tensor]
 class InParts:
     """A network whose ``parts``, one after another, lead from images to the maps that its classifier reads.
 
-    Each ends just before the resolution is reduced once more, in "stem" or later, or at the end: "stem" is the first
-    convolution with what follows it at its resolution, "pool" the reduction after it.
+    "stem" is the first convolution with what follows it at its resolution, "pool" the reduction after it; the others
+    end where the resolution is reduced next, or at the end.
     """
 
     @property

@@ -128,10 +128,7 @@ class TDNNetwork(nn.Module):
 
 
 def _parts(subnetwork: TSNNetwork) -> Mapping[str, Part]:
-    if not isinstance(subnetwork.backbone, InParts):
-        raise ValueError(
-            f"{type(subnetwork.backbone).__name__} has no parts, between which a difference could be joined"
-        )
+    assert isinstance(subnetwork.backbone, InParts)
     return subnetwork.backbone.parts
 
 
