@@ -66,7 +66,7 @@ def peer(config: FittedTDN, phase: str, batches: Batches, device: str) -> None:
 
 
 def main() -> None:
-    given, table = options(__doc__ or "", **SIZES, segments=3, layers="fire8")
+    given, table = options(__doc__ or "", **SIZES | {"clips": 66, "batch": 22, "epochs": 2}, segments=3, layers="fire8")
     torch.set_num_threads(given.threads)
     config = configuration(given)
     with tempfile.TemporaryDirectory() as name:

@@ -94,6 +94,7 @@ def finetune(
     network: "nn.Module", examples: "TrainingSnippets", config: Finetuning, *, seed: int, device: str, checkpoint: Path
 ) -> "Curves":
     """``pipeline.fit.fit`` with pictures channels last, and this process's share of threads and GPUs."""
+    import cv2
     import torch
 
     from pipeline.fit import fit
@@ -103,16 +104,21 @@ def finetune(
     processes = torch.cuda.device_count() if device == "cuda" else 1
     # on a CPU threads compute, beside a GPU they read
     loaders = max(1, torch.get_num_threads() // processes) if device == "cuda" else 0
-    return fit(
-        network,  # type: ignore[arg-type]  # with a loss
-        examples,
-        config,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        loaders=loaders,
-        processes=processes,
-    )
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # training pictures are small: OpenCV's threads would only keep torch's waiting
+    try:
+        return fit(
+            network,  # type: ignore[arg-type]  # with a loss
+            examples,
+            config,
+            seed=seed,
+            device=device,
+            checkpoint=checkpoint,
+            loaders=loaders,
+            processes=processes,
+        )
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def on_cpu(state: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
