@@ -21,7 +21,8 @@ from extractors.base import Clip, Extractor
 from extractors.c3d import C3D
 from extractors.networks.c3d import C3DNetwork, ClipDescriber
 from extractors.networks.describer import Describer
-from extractors.tsn import TSN, Backbone
+from extractors.snippet_extractor import Backbone
+from extractors.tsn import TSN
 from pipeline.keys import Keys
 from pipeline.shard import fill
 from pipeline.store import Journal

@@ -26,7 +26,7 @@ CLASSES = 101
 def read(index: Path, labels: dict[str, tuple[int, ...]], steps: int) -> Sequences:
     """All sequences of a store."""
     rows = StoredRows(Store(index), list(labels))
-    return sequences([Source("features", rows, "features", lambda array: array)], labels, steps=steps)
+    return sequences([Source("features", rows, "features", lambda array: array)], labels, CLASSES, steps=steps)
 
 
 def bare(network: ResLSTM, inputs: torch.Tensor, targets: torch.Tensor, config: Fit) -> None:

@@ -14,7 +14,6 @@ from extractors.pictures import Spool
 if TYPE_CHECKING:
     from pipeline.video import Block
 
-
 _TIME_TOLERANCE_S = 1e-6
 
 
@@ -65,8 +64,8 @@ def scaled(picture: np.ndarray, short_side: int | None, size_px: tuple[int, int]
 
     height, width = picture.shape[:2]
     if size_px is None and short_side is not None:
-        factor = short_side / min(height, width)
-        size_px = (round(width * factor), round(height * factor))
+        shorter = min(height, width)
+        size_px = (round(width * short_side / shorter), round(height * short_side / shorter))
     if size_px is None or size_px == (width, height):
         return picture
     shrinks = size_px[0] < width or size_px[1] < height
