@@ -5,7 +5,7 @@ from typing import Literal
 
 from data.base import Dataset, Fold, Listing, Video, by_id
 from data.manifest import Example, listed
-from data.official import required
+from data.official import required, unlike_published
 from data.protocols import divided
 from pipeline.errors import InputError
 
@@ -50,10 +50,7 @@ class ACT(Dataset):
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
         """How many videos there are, where it is not the published number."""
-        if (len(listing.videos), len(listing.classes)) == (VIDEOS, CLASSES):
-            return ()
-        found = f"{len(listing.videos):,} videos of {len(listing.classes)} classes"
-        return (f"{found}, where {VIDEOS:,} of {CLASSES} are published.",)
+        return unlike_published("classes", listing, VIDEOS, CLASSES)
 
 
 def _examples(root: Path) -> list[Example]:

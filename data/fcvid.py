@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from data.base import Dataset, Fold, Listing, Video, by_id, contained
-from data.official import VIDEO_EXTENSIONS, lines, required
+from data.official import VIDEO_EXTENSIONS, lines, required, unlike_published
 from data.protocols import Side, divided
 from pipeline.errors import InputError
 
@@ -59,10 +59,7 @@ class FCVID(Dataset):
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
         """How many videos there are, where it is not the published number."""
-        if (len(listing.videos), len(listing.classes)) == (VIDEOS, CLASSES):
-            return ()
-        found = f"{len(listing.videos):,} videos of {len(listing.classes)} categories"
-        return (f"{found}, where {VIDEOS:,} of {CLASSES} are published.",)
+        return unlike_published("categories", listing, VIDEOS, CLASSES)
 
 
 def _sides(lists: Path) -> dict[str, Side]:

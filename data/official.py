@@ -144,6 +144,17 @@ def required(wanted: Collection[str], present: Collection[str], root: Path, pres
     return there
 
 
+def unlike_published(kind: str, listing: Listing, videos: int, classes: int) -> tuple[str, ...]:
+    """A note on how many videos and classes there are, where they are not as many as published.
+
+    kind: what the classes are called.
+    """
+    if (len(listing.videos), len(listing.classes)) == (videos, classes):
+        return ()
+    found = f"{len(listing.videos):,} videos of {len(listing.classes)} {kind}"
+    return (f"{found}, where {videos:,} of {classes} are published.",)
+
+
 def _by_stem(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for name in classes:
