@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from data.base import Dataset, Fold, Listing, Video, by_id, contained
-from data.official import VIDEO_EXTENSIONS, lines, required, unlike_published
+from data.official import VIDEO_EXTENSIONS, first_with, lines, required, unlike_published
 from data.protocols import Side, divided
 from pipeline.errors import InputError
 
@@ -123,10 +123,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _lists(root: Path) -> Path:
-    for folder in _LIST_FOLDERS:
-        if (root / folder / SPLIT_LIST).exists():
-            return root / folder
-    raise InputError(f"no {SPLIT_LIST} in any of {', '.join(str(root / folder) for folder in _LIST_FOLDERS)}")
+    return first_with(root, _LIST_FOLDERS, (SPLIT_LIST,), "official lists")
 
 
 def _videos(root: Path) -> Path:

@@ -94,10 +94,10 @@ class ThreeSplits(Dataset):
         return division
 
     def _lists(self, root: Path) -> Path:
-        return _first(root, self.list_folders, (self.list_pattern,), "official lists")
+        return first_with(root, self.list_folders, (self.list_pattern,), "official lists")
 
     def _videos(self, root: Path, classes: Sequence[str]) -> Path:
-        return _first(root, self.video_folders, [f"{name}/" for name in classes], "folders of videos").resolve()
+        return first_with(root, self.video_folders, [f"{name}/" for name in classes], "folders of videos").resolve()
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -167,7 +167,7 @@ def _by_stem(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _first(root: Path, folders: Sequence[str], patterns: Sequence[str], what: str) -> Path:
+def first_with(root: Path, folders: Sequence[str], patterns: Sequence[str], what: str) -> Path:
     """The first folder below the root in which a pattern matches."""
     for folder in folders:
         if any(any((root / folder).glob(pattern)) for pattern in patterns):

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import softmax
 
 from extractors.base import Clip, Row
 from extractors.tdn import TDN, over_frames
@@ -43,7 +44,7 @@ def _of_stage(evaluation: "Evaluate", stage: Extract, extractor: TDN) -> Iterato
     for id in most_improved(before, after, known):
         label = known[id][0]
         row = store.read(id, arrays=["scores", "snippet_frames"]).arrays
-        frames = row["snippet_frames"][int(_softmax(row["scores"])[:, label].argmax())]
+        frames = row["snippet_frames"][int(softmax(row["scores"], axis=-1)[:, label].argmax())]
         try:
             drawn = _drawn(evaluation, extractor, network, id, frames, label)
         except DamagedStore:
@@ -60,14 +61,8 @@ def _probabilities(store: Store, videos: Sequence[str]) -> tuple[dict[str, np.nd
     before, after = {}, {}
     for id in videos:
         arrays = store.read(id, arrays=["image_scores", "scores"]).arrays
-        before[id], after[id] = (_softmax(arrays[name].mean(axis=0)) for name in ("image_scores", "scores"))
+        before[id], after[id] = (softmax(arrays[name].mean(axis=0)) for name in ("image_scores", "scores"))
     return before, after
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    probabilities: np.ndarray = shares / shares.sum(axis=-1, keepdims=True)
-    return probabilities
 
 
 def _drawn(

@@ -54,7 +54,8 @@ def extracted(config: Extractor, clip: Clip, states: Mapping[str, Path] = {}) ->
     return list(config.build("cpu", states)(given))
 
 
-def _squeezenet(folder: Path, channels: int = 3) -> str:
+def squeezenet(folder: Path, channels: int = 3) -> str:
+    """The file of a SqueezeNet's weights, at random."""
     from extractors.networks.squeezenet import SqueezeNet
 
     with seeded(0):
@@ -91,7 +92,7 @@ def _trained_tdn(folder: Path, modality: str) -> Path:
 
 def _tdn(folder: Path, **fields: Any) -> TDN:
     """Of two clips of two snippets."""
-    weights, flow = _squeezenet(folder), fields.get("flow")
+    weights, flow = squeezenet(folder), fields.get("flow")
     start = _tsn(folder, modality="flow", flow=flow, fit=Finetuning(epochs=1)) if flow else None
     network = TDNBackbone(
         backbone="squeezenet1_0",
@@ -160,7 +161,7 @@ def _vocabulary(folder: Path) -> Path:
 
 
 def _tsn(folder: Path, *, channels: int = 3, fit: Finetuning | None = None, **fields: Any) -> TSN:
-    network = Backbone(backbone="squeezenet1_0", weights=_squeezenet(folder, channels), fit=fit)
+    network = Backbone(backbone="squeezenet1_0", weights=squeezenet(folder, channels), fit=fit)
     return TSN(network=network, snippets=2, crops=1, **fields)
 
 

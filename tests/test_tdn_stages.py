@@ -9,14 +9,12 @@ from pathlib import Path
 import luigi
 import numpy as np
 import pytest
+from contracts import squeezenet
 from luigi.configuration import get_config
 from recipes import SMALL
-from safetensors.torch import save_file
 from test_killed import Runs, same, until
 
 import tasks
-from extractors.networks.squeezenet import SqueezeNet
-from pipeline.fit import seeded
 from pipeline.inspection import provenance
 from pipeline.network_file import load_curves, load_state
 from pipeline.scores import Scores
@@ -79,8 +77,7 @@ Run = Callable[..., tuple[tasks.Evaluate, list[str]]]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One for all, with weights at random and a store: what earlier runs made is there."""
     folder = tmp_path_factory.mktemp("tdn")
-    with seeded(0):
-        save_file(SqueezeNet().state_dict(), folder / "squeezenet.safetensors")
+    squeezenet(folder)
     return folder
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from contracts import squeezenet
 from safetensors.torch import save_file
 from test_tsn_training import CLIPS, FLOWS, SIDE, material, row, same
 
@@ -26,10 +27,7 @@ STILL: dict[str, Any] = {"dropout": 0, "jitter_scales": (1,), "mirror": False}
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of SqueezeNet, at random."""
-    file = tmp_path_factory.mktemp("weights") / "squeezenet.safetensors"
-    with seeded(0):
-        save_file(BACKBONES["squeezenet1_0"]().state_dict(), file)
-    return file
+    return Path(squeezenet(tmp_path_factory.mktemp("weights")))
 
 
 def config(weights: Path, modality: str = "rgb", joint: dict[str, Any] | None = None, **fit: Any) -> FittedTDN:

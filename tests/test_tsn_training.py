@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from contracts import squeezenet
 from torch import nn
 
 import pipeline.fit
@@ -50,10 +50,7 @@ def material(rows: list[Row], labels: list[int]) -> Labelled:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of SqueezeNet, at random."""
-    file = tmp_path_factory.mktemp("weights") / "squeezenet.safetensors"
-    with seeded(0):
-        save_file(BACKBONES["squeezenet1_0"]().state_dict(), file)
-    return file
+    return Path(squeezenet(tmp_path_factory.mktemp("weights")))
 
 
 def config(weights: Path, modality: Modality = "rgb", **fit: Any) -> FittedTSN:
