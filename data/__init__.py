@@ -7,7 +7,7 @@ from data.folder import Folder
 from data.hmdb51 import HMDB51
 from data.kth import KTH
 from data.msr_action3d import MsrAction3D
-from data.stick_figures import StickFigures
+from data.stick_figures.dataset import StickFigures
 from data.ucf101 import UCF101
 
 DATASETS: dict[str, type[Dataset]] = {

@@ -20,7 +20,7 @@ from data.hmdb51 import HMDB51
 from data.kth import KTH
 from data.kth import RECORDED as KTH_RECORDED
 from data.msr_action3d import ACTIONS, CVPR12_LIST, EXCLUDED, RECORDED, MsrAction3D
-from data.stick_figures import StickFigures
+from data.stick_figures.dataset import StickFigures
 from data.ucf101 import UCF101
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from data.stick_figures import ACTIONS
+from data.stick_figures.dataset import ACTIONS
 from pipeline.atomic import sweep, whole
 from pipeline.store import Store, provenance
 from tasks import processes

@@ -17,8 +17,8 @@ from mutations import mutated
 import tasks
 from data.base import Fold, Video
 from data.kth import ACTIONS, KTH, MISSING, RECORDED, SEGMENTS_LIST, read_segments
-from data.stick_figures import StickFigures
-from data.stick_motion import ACTIONS as DRAWN_ACTIONS
+from data.stick_figures.dataset import StickFigures
+from data.stick_figures.motion import ACTIONS as DRAWN_ACTIONS
 from pipeline import video
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.store import Store

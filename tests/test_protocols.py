@@ -21,7 +21,7 @@ from data.protocols import (
     stratified_trials,
     subject_trials,
 )
-from data.stick_figures import StickFigures
+from data.stick_figures.dataset import StickFigures
 from pipeline.errors import InputError
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from data import stick_body as body
 from data.base import Listing, Video
-from data.stick_body import Person, project
-from data.stick_figures import StickFigures
-from data.stick_motion import ACTIONS, FPS, GAITS, Performance, perform
+from data.stick_figures import body
+from data.stick_figures.body import Person, project
+from data.stick_figures.dataset import StickFigures
+from data.stick_figures.motion import ACTIONS, FPS, GAITS, Performance, perform
 from pipeline.errors import InputError
 
 SCENARIOS = ("d1", "d2", "d3", "d4")
@@ -223,7 +223,7 @@ def test_cameras_stand_back_evenly_up_to_the_distance_asked_for():
 
 @pytest.mark.parametrize("camera_back_m", [0.0, 3.0])
 def test_the_floor_meets_the_wall_behind_the_figure_and_the_shadow_falls_on_it(camera_back_m: float):
-    from data.stick_scenes import Scene
+    from data.stick_figures.scenes import Scene
 
     scene = Scene.draw("d4", 0.0, 0.0, camera_back_m, np.random.default_rng(0))
     assert scene.wall_depth_m is not None
@@ -240,8 +240,8 @@ def test_the_floor_meets_the_wall_behind_the_figure_and_the_shadow_falls_on_it(c
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("action", ["handwaving", "running"])
 def test_projected_joints_lie_on_the_drawn_figure(action: str, scenario: str, camera_back_m: float):
-    from data.stick_rendering import Outfit, render
-    from data.stick_scenes import Scene
+    from data.stick_figures.rendering import Outfit, render
+    from data.stick_figures.scenes import Scene
 
     person, performance = performed(action, scenario, repetitions=1, camera_back_m=camera_back_m)
     rng = np.random.default_rng(4)
@@ -260,8 +260,8 @@ def test_projected_joints_lie_on_the_drawn_figure(action: str, scenario: str, ca
 
 
 def test_occlusion_hides_and_noise_is_as_strong_as_asked():
-    from data.stick_rendering import Outfit, render
-    from data.stick_scenes import Scene
+    from data.stick_figures.rendering import Outfit, render
+    from data.stick_figures.scenes import Scene
 
     person, performance = performed("walking", repetitions=1)
     rng = np.random.default_rng(1)
@@ -276,7 +276,7 @@ def test_occlusion_hides_and_noise_is_as_strong_as_asked():
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_clutter_is_more_edges_in_the_background(scenario: str):
-    from data.stick_scenes import Scene
+    from data.stick_figures.scenes import Scene
 
     def edges(clutter: float) -> float:
         scenes = [Scene.draw(scenario, clutter, 0.0, 0.0, np.random.default_rng(seed)) for seed in range(5)]
@@ -408,7 +408,7 @@ def test_impossible_configurations_are_refused(table: dict[str, object]):
 
 
 def test_the_definition_loads_nothing_heavy():
-    code = "import sys, data.stick_figures; print([m for m in ('cv2', 'av', 'torch') if m in sys.modules])"
+    code = "import sys, data.stick_figures.dataset; print([m for m in ('cv2', 'av', 'torch') if m in sys.modules])"
     root = Path(__file__).parent.parent
     shown = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.stick_body import CAMERA_HEIGHT_M, DISTANCE_M, FOCAL_PX, HEIGHT, WIDTH, Array
+from data.stick_figures.body import CAMERA_HEIGHT_M, DISTANCE_M, FOCAL_PX, HEIGHT, WIDTH, Array
 
 Image = NDArray[np.uint8]
 

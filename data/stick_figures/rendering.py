@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.stick_body import FEET, FOCAL_PX, HEAD, HEIGHT, NECK, WIDTH, Array, Person, project
-from data.stick_motion import Performance
-from data.stick_scenes import Image, Scene
+from data.stick_figures.body import FEET, FOCAL_PX, HEAD, HEIGHT, NECK, WIDTH, Array, Person, project
+from data.stick_figures.motion import Performance
+from data.stick_figures.scenes import Image, Scene
 
 # Limbs as (joint, joint, radius, radius, colour), the radii as shares of the stature; right side first.
 _LIMBS: tuple[tuple[int, int, float, float, str], ...] = (

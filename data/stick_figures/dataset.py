@@ -9,8 +9,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 
 from data.base import Listing, Video, by_id
 from data.protocols import BySubject
-from data.stick_body import Array, Person, in_picture
-from data.stick_motion import ACTIONS, FPS, Performance, perform
+from data.stick_figures.body import Array, Person, in_picture
+from data.stick_figures.motion import ACTIONS, FPS, Performance, perform
 from pipeline.atomic import write_text
 from pipeline.errors import InputError
 from pipeline.fingerprint import short_digest
@@ -149,8 +149,8 @@ class StickFigures(BySubject):
         return "".join(lines)
 
     def _make(self, folder: Path, take: Take) -> None:
-        from data.stick_rendering import Outfit, render
-        from data.stick_scenes import Scene
+        from data.stick_figures.rendering import Outfit, render
+        from data.stick_figures.scenes import Scene
         from pipeline.video import write
 
         person, performance = self._person(take.subject), self._performance(take)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from data.stick_body import (
+from data.stick_figures.body import (
     DISTANCE_M,
     FOCAL_PX,
     HALF_SHOULDERS,
