@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from extractors.base import Clip, Extraction, Extractor, Row
-from extractors.projection import FittedProjection, sample
+from extractors.fitted_pca import FittedProjection, sample
 from pipeline.config import Config
 from pipeline.reducer import PCA
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from extractors.base import Clip, Extraction, Extractor, FittedNetwork, Labelled, Row
-from extractors.projection import sample
+from extractors.fitted_pca import sample
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from sklearn.decomposition import PCA as ExactPCA
 
 from extractors.base import Clip, Labelled, Row
+from extractors.fitted_pca import FittedProjection, sample
 from extractors.hog3d import HOG3D, Grid, HOG3DRows
-from extractors.projection import FittedProjection, sample
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.fit import Curves
 from pipeline.reducer import PCA

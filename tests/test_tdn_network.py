@@ -247,7 +247,7 @@ def test_a_trained_flow_network_gives_the_images_their_weights() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_on_a_gpu_it_is_as_on_the_cpu(backbone: str) -> None:
-    from extractors.networks.repeatable import repeatable
+    from extractors.deterministic import repeatable
 
     tdn, given = network(backbone), snippets()
     with torch.no_grad(), repeatable():

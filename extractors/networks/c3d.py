@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extractors.c3d import CLIP_FRAMES
-from extractors.networks.repeatable import repeatable
+from extractors.deterministic import repeatable
 from extractors.weights import adapt, load
 from pipeline.errors import InputError
 

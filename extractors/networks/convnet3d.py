@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractors.networks.repeatable import repeatable
+from extractors.deterministic import repeatable
 from pipeline.losses import loss
 from pipeline.network_file import load_state
 

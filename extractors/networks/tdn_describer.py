@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractors.networks.repeatable import repeatable
+from extractors.deterministic import repeatable
 from extractors.tdn_training import FittedTDN
 from pipeline.network_file import load_state
 
