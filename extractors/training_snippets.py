@@ -15,7 +15,7 @@ from pipeline.errors import InputError
 class TrainingSnippets:
     """Of every video a snippet from each segment, (segment, height, width, channel) uint8, drawn anew at each reading.
 
-    Channels are as ``extractors.networks.normalisation`` takes them. A video with fewer pictures than a snippet has
+    Channels are as ``extractors.backbones.normalisation`` takes them. A video with fewer pictures than a snippet has
     gives no example; extraction lists it as a failure. Raises InputError where no other is left.
     """
 

@@ -65,7 +65,7 @@ class FittedTSN(FittedNetwork):
     """
 
     modality: Modality
-    backbone: str = Field(description="a name in extractors.networks.backbones")
+    backbone: str = Field(description="a name in extractors.backbones.registry")
     weights: File
     crop: PositiveInt = Field(description="pixels, the side of the network's input")
     fit: Finetuning

@@ -56,7 +56,7 @@ def extracted(config: Extractor, clip: Clip, states: Mapping[str, Path] = {}) ->
 
 def squeezenet(folder: Path, channels: int = 3) -> str:
     """The file of a SqueezeNet's weights, at random."""
-    from extractors.networks.squeezenet import SqueezeNet
+    from extractors.backbones.squeezenet import SqueezeNet
 
     with seeded(0):
         save_file(SqueezeNet(channels).state_dict(), folder / "squeezenet.safetensors")
@@ -67,7 +67,7 @@ def _trained_tsn(folder: Path) -> Path:
     """On flow, of three classes."""
     from torch import nn
 
-    from extractors.networks.squeezenet import SqueezeNet
+    from extractors.backbones.squeezenet import SqueezeNet
 
     with seeded(0):
         parts = nn.ModuleDict({"backbone": SqueezeNet(10), "head": nn.Linear(512, 3)})
@@ -79,7 +79,7 @@ def _trained_tdn(folder: Path, modality: str) -> Path:
     """Of three classes."""
     from torch import nn
 
-    from extractors.networks.squeezenet import SqueezeNet
+    from extractors.backbones.squeezenet import SqueezeNet
 
     with seeded(0):
         halves = {

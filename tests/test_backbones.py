@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractors.networks.backbones import BACKBONES
-from extractors.networks.bn_inception import BNInception
-from extractors.networks.normalisation import Normalise
-from extractors.networks.resnet50 import ResNet50
-from extractors.networks.squeezenet import SqueezeNet
+from extractors.backbones.bn_inception import BNInception
+from extractors.backbones.normalisation import Normalise
+from extractors.backbones.registry import BACKBONES
+from extractors.backbones.resnet50 import ResNet50
+from extractors.backbones.squeezenet import SqueezeNet
 from extractors.snippets import SNIPPETS
 from extractors.weights import across_modalities, adapt
 from pipeline.errors import InputError

@@ -164,7 +164,7 @@ FLOW = 'modality = "flow"\nflow = { size_px = [80, 60], stride_frames = 4, warps
 def test_a_network_is_fine_tuned_on_stored_pictures(modality: str, run: Run, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from extractors.networks.squeezenet import SqueezeNet
+    from extractors.backbones.squeezenet import SqueezeNet
 
     weights = tmp_path / "random.safetensors"
     save_file(SqueezeNet().state_dict(), weights)

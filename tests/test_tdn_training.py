@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from test_tsn_training import CLIPS, FLOWS, SIDE, material, row, same
 
 import pipeline.fit
+from extractors.backbones.registry import BACKBONES
 from extractors.base import Labelled
-from extractors.networks.backbones import BACKBONES
 from extractors.tdn_training import FittedTDN, Joint
 from extractors.training_snippets import TrainingSnippets
 from extractors.tsn_training import Finetuning

@@ -14,10 +14,10 @@ from torch.nn.functional import interpolate
 
 import extractors.picture_sources
 import pipeline.video
+from extractors.backbones.squeezenet import SqueezeNet
+from extractors.backbones.torchvision_models import models
 from extractors.base import Clip, Row
 from extractors.frames import scaled
-from extractors.networks.squeezenet import SqueezeNet
-from extractors.networks.vision import models
 from extractors.tsn import TSN
 from extractors.weights import adapt, load
 from pipeline.config import parse

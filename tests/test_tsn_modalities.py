@@ -11,12 +11,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from extractors import EXTRACTORS
+from extractors.backbones.normalisation import IMAGENET, Normalise
+from extractors.backbones.registry import BACKBONES
+from extractors.backbones.squeezenet import SqueezeNet
 from extractors.base import Clip, Row
 from extractors.frames import Frames, scaled
-from extractors.networks.backbones import BACKBONES
 from extractors.networks.describer import Describer
-from extractors.networks.normalisation import IMAGENET, Normalise
-from extractors.networks.squeezenet import SqueezeNet
 from extractors.picture_sources import consecutive
 from extractors.tsn import TSN
 from extractors.tsn_training import Finetuning

@@ -11,8 +11,8 @@ from contracts import squeezenet
 from torch import nn
 
 import pipeline.fit
+from extractors.backbones.registry import BACKBONES
 from extractors.base import Labelled, Row
-from extractors.networks.backbones import BACKBONES
 from extractors.networks.tsn import TSNNetwork
 from extractors.snippets import SNIPPETS
 from extractors.training_snippets import TrainingSnippets

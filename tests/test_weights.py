@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from extractors.networks.backbones import BACKBONES
-from extractors.networks.resnet50 import ResNet50
-from extractors.networks.squeezenet import SqueezeNet
-from extractors.networks.vision import models
+from extractors.backbones.registry import BACKBONES
+from extractors.backbones.resnet50 import ResNet50
+from extractors.backbones.squeezenet import SqueezeNet
+from extractors.backbones.torchvision_models import models
 from extractors.weights import SOURCES, adapt, load, locate
 from pipeline.errors import InputError
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from extractors.backbones.normalisation import Normalise
+from extractors.backbones.registry import BACKBONES
 from extractors.deterministic import repeatable
-from extractors.networks.backbones import BACKBONES
-from extractors.networks.normalisation import Normalise
 from extractors.snippets import SNIPPETS
 from extractors.tsn_training import Modality
 from extractors.weights import adapt, load

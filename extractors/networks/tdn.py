@@ -16,7 +16,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from extractors.networks.parts import InParts, Part
+from extractors.backbones.stages import InParts, Part
 from extractors.networks.tsn import TSNNetwork
 from extractors.tdn_training import LAYERS
 from extractors.tsn_training import Modality

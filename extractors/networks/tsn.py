@@ -11,8 +11,8 @@ from typing import Any, Self
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from extractors.networks.backbones import BACKBONES
-from extractors.networks.normalisation import Normalise
+from extractors.backbones.normalisation import Normalise
+from extractors.backbones.registry import BACKBONES
 from extractors.snippets import SNIPPETS
 from extractors.tsn_training import Modality
 from extractors.weights import across_modalities, adapt

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractors.networks.normalisation import CAFFE, Normalisation
+from extractors.backbones.normalisation import CAFFE, Normalisation
 
 
 class Block(NamedTuple):

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from extractors.networks.normalisation import IMAGENET, Normalisation
-from extractors.networks.parts import InParts, Part
-from extractors.networks.vision import models
+from extractors.backbones.normalisation import IMAGENET, Normalisation
+from extractors.backbones.stages import InParts, Part
+from extractors.backbones.torchvision_models import models
 
 
 class SqueezeNet(InParts, models.SqueezeNet):  # type: ignore[misc]

@@ -1,8 +1,8 @@
 """Image networks that turn pictures into pooled features."""
 
-from extractors.networks.bn_inception import BNInception
-from extractors.networks.resnet50 import ResNet50
-from extractors.networks.squeezenet import SqueezeNet
+from extractors.backbones.bn_inception import BNInception
+from extractors.backbones.resnet50 import ResNet50
+from extractors.backbones.squeezenet import SqueezeNet
 
 BACKBONES: dict[str, type[ResNet50] | type[BNInception] | type[SqueezeNet]] = {
     "resnet50": ResNet50,

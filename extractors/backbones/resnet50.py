@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from extractors.networks.normalisation import IMAGENET, Normalisation
-from extractors.networks.parts import InParts, Part
-from extractors.networks.vision import models
+from extractors.backbones.normalisation import IMAGENET, Normalisation
+from extractors.backbones.stages import InParts, Part
+from extractors.backbones.torchvision_models import models
 
 
 class ResNet50(InParts, models.ResNet):  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Image networks that snippets are described with, whole or in stages."""
