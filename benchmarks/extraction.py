@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from table import Comparison, Table, clips, fastest, options, shared
 
 from extractors.base import Clip, Extractor
-from extractors.c3d import C3D
-from extractors.networks.c3d import C3DNetwork, ClipDescriber
+from extractors.c3d.config import C3D
+from extractors.c3d.network import C3DNetwork, ClipDescriber
 from extractors.networks.describer import Describer
 from extractors.snippet_extractor import Backbone
 from extractors.tsn import TSN

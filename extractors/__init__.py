@@ -1,7 +1,7 @@
 """From videos to rows. One line each."""
 
 from extractors.base import Extractor
-from extractors.c3d import C3D
+from extractors.c3d.config import C3D
 from extractors.convnet3d import ConvNet3D
 from extractors.frames import Frames
 from extractors.harris3d import Harris3D

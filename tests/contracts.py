@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.torch import save_file
 
 from extractors.base import Clip, Extractor, Row
-from extractors.c3d import C3D
+from extractors.c3d.config import C3D
 from extractors.convnet3d import ConvNet3D, ConvNet3DNetwork
 from extractors.frames import Frames
 from extractors.harris3d import Harris3D
@@ -109,7 +109,7 @@ def _c3d(folder: Path) -> str:
     """Half the precision, half the file; activations as large at the end as at the beginning."""
     import torch
 
-    from extractors.networks.c3d import C3DNetwork
+    from extractors.c3d.network import C3DNetwork
 
     with torch.device("meta"):
         shapes = {key: tensor.shape for key, tensor in C3DNetwork().state_dict().items()}

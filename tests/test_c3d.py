@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-import extractors.c3d
+import extractors.c3d.config
 from extractors.base import Clip, Row
-from extractors.c3d import C3D
-from extractors.networks.c3d import CUBE, C3DNetwork, ClipDescriber, cropped, cropped_mean
+from extractors.c3d.config import C3D
+from extractors.c3d.network import CUBE, C3DNetwork, ClipDescriber, cropped, cropped_mean
 from extractors.weights import adapt
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
@@ -221,7 +221,7 @@ def test_the_clips_of_a_video(tmp_path: Path, frames: int, stride_frames: int, e
     """⌊(frames − 16) / stride⌋ + 1 of them, each its own frames."""
     ramp = np.broadcast_to(np.arange(frames, dtype=np.uint8)[:, None, None] * 4, (frames, 16, 16))
     path = footage.write(tmp_path / "ramp.avi", np.ascontiguousarray(ramp))
-    clips = extractors.c3d._Clips(Clip(path), stride_frames)
+    clips = extractors.c3d.config._Clips(Clip(path), stride_frames)
     seen = [clip[:, 50, 50, 1].round(-1) // 4 for clip in clips]
     levels = read(path).frames[:, 8, 8, 1].round(-1) // 4
     assert len(seen) == expected == (frames - 16) // stride_frames + 1
@@ -232,10 +232,10 @@ def test_the_clips_of_a_video(tmp_path: Path, frames: int, stride_frames: int, e
 
 def test_no_more_frames_are_held_than_a_clip_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "extractors.networks.c3d.cropped", lambda frame: calls.append(1) or np.zeros((2, 2, 3), np.uint8)
+        "extractors.c3d.network.cropped", lambda frame: calls.append(1) or np.zeros((2, 2, 3), np.uint8)
     )
     calls: list[int] = []
-    clips = iter(extractors.c3d._Clips(film(tmp_path, 120), 100))
+    clips = iter(extractors.c3d.config._Clips(film(tmp_path, 120), 100))
     assert next(clips).shape == (16, 2, 2, 3)
     assert len(calls) == 16
     next(clips)
@@ -249,7 +249,7 @@ def undescribed(monkeypatch: pytest.MonkeyPatch) -> Path:
     def describe(clips: np.ndarray) -> np.ndarray:
         return np.linspace(0, 1, 4096, dtype=np.float32) * clips[:, :1, 0, 0, 0]
 
-    monkeypatch.setattr("extractors.networks.c3d.ClipDescriber", lambda *_: describe)
+    monkeypatch.setattr("extractors.c3d.network.ClipDescriber", lambda *_: describe)
     return Path("weights")
 
 

@@ -12,7 +12,6 @@ from pydantic import Field, PositiveInt
 from extractors.base import Clip, Extraction, Extractor, Row
 from pipeline.config import File
 
-CLIP_FRAMES = 16
 _BATCH = 8  # clips that are computed at once
 
 
@@ -41,7 +40,7 @@ class C3D(Extractor):
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """``weights`` and ``mean`` must be paths. Raises InputError where a file is not what is needed."""
-        from extractors.networks.c3d import ClipDescriber
+        from extractors.c3d.network import ClipDescriber
 
         mean = None if self.mean is None else Path(self.mean)
         return partial(_extract, self, ClipDescriber(Path(self.weights), self.layer, self.pool5, mean, device))
@@ -55,7 +54,7 @@ class _Clips:
         self.frames, self.fps = 0, 0.0
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        from extractors.networks.c3d import cropped
+        from extractors.c3d.network import CLIP_FRAMES, cropped
         from pipeline.video import decode
 
         held: deque[np.ndarray] = deque(maxlen=CLIP_FRAMES)
@@ -71,6 +70,7 @@ class _Clips:
 
 
 def _extract(config: C3D, describe: Callable[[np.ndarray], np.ndarray], clip: Clip | Sequence[Row]) -> Iterator[Row]:
+    from extractors.c3d.network import CLIP_FRAMES
     from pipeline.ahead import ahead, stacks
     from pipeline.clips import windows
 

@@ -30,10 +30,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractors.c3d import CLIP_FRAMES
 from extractors.deterministic import repeatable
 from extractors.weights import adapt, load
 from pipeline.errors import InputError
+
+CLIP_FRAMES = 16
 
 Layer = Literal["fc6", "fc7"]
 Pool5 = Literal["ceil", "padded"]

@@ -1,0 +1,1 @@
+"""C3D: features of clips of sixteen frames."""
