@@ -2,12 +2,12 @@
 
 from extractors.base import Extractor
 from extractors.c3d.config import C3D
-from extractors.convnet3d import ConvNet3D
+from extractors.convnet3d.config import ConvNet3D
+from extractors.convnet3d.person_boxes import PersonBoxes
 from extractors.frames import Frames
 from extractors.harris3d import Harris3D
 from extractors.hog3d import HOG3D, HOG3DRows
 from extractors.idt import IDT, Trajectories
-from extractors.person_boxes import PersonBoxes
 from extractors.skeleton import Skeleton
 from extractors.tdn import TDN
 from extractors.tsn import TSN

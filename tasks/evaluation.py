@@ -10,7 +10,7 @@ import luigi
 
 from data.base import Dataset
 from data.validation import Validation
-from extractors.convnet3d import ConvNet3D
+from extractors.convnet3d.config import ConvNet3D
 from pipeline.atomic import write_text
 from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, short_digest

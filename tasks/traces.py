@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from extractors.convnet3d import WINDOW_FRAMES, ConvNet3D
+from extractors.convnet3d.config import WINDOW_FRAMES, ConvNet3D
 from pipeline.clips import resample
 from pipeline.feature_maps import FirstMaps
 from pipeline.feature_maps import pictures as over_frame
@@ -98,7 +98,7 @@ def _timing(prediction: Predict) -> Store:
 
 
 def _first_maps(evaluation: "Evaluate", extractor: ConvNet3D, features: Extract) -> Iterator[FirstMaps]:
-    from extractors.networks.convnet3d import first_maps, load
+    from extractors.convnet3d.network import first_maps, load
 
     dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
     network = load(FitExtractor(dataset=dataset, extractor=extractor, fold=number).path(), "cpu")

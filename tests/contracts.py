@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 
 from extractors.base import Clip, Extractor, Row
 from extractors.c3d.config import C3D
-from extractors.convnet3d import ConvNet3D, ConvNet3DNetwork
+from extractors.convnet3d.config import ConvNet3D, ConvNet3DNetwork
+from extractors.convnet3d.person_boxes import PersonBoxes
 from extractors.frames import Frames
 from extractors.harris3d import Harris3D
 from extractors.hog3d import HOG3D, Descriptor, Grid, HOG3DRows
 from extractors.idt import IDT, Trajectories
-from extractors.person_boxes import PersonBoxes
 from extractors.skeleton import Augmentation, Skeleton
 from extractors.snippet_extractor import Backbone
 from extractors.tdn import TDN, TDNBackbone
@@ -122,7 +122,7 @@ def _c3d(folder: Path) -> str:
 
 
 def _convnet3d(folder: Path) -> Path:
-    from extractors.networks.convnet3d import ConvNet
+    from extractors.convnet3d.network import ConvNet
 
     with seeded(0):
         save_file(ConvNet(6).state_dict(), folder / "convnet3d.safetensors")

@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 from scipy.signal import correlate
 
 from extractors.base import Labelled, Row
-from extractors.convnet3d import ConvNet3D, ConvNet3DNetwork, Windows, window_starts
-from extractors.networks.convnet3d import ConvNet
-from extractors.person_boxes import PersonBoxes
+from extractors.convnet3d.config import ConvNet3D, ConvNet3DNetwork, Windows, window_starts
+from extractors.convnet3d.network import ConvNet
+from extractors.convnet3d.person_boxes import PersonBoxes
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.hyperparameters import Fit

@@ -360,7 +360,7 @@ def test_a_crash_with_no_video_in_hand_ends_the_run(tmp_path: Path) -> None:
     runs.start().communicate(timeout=600)
     assert [name for name in runs.files() if name.endswith(".started")]
     (runs.folder / "sitecustomize.py").write_text(
-        "import os\nfrom extractors.person_boxes import PersonBoxes\n"
+        "import os\nfrom extractors.convnet3d.person_boxes import PersonBoxes\n"
         f"PersonBoxes.build = lambda *_: os.kill(os.getpid(), {signal.SIGILL:d})\n"
     )
     said, _ = runs.start().communicate(timeout=120)

@@ -7,9 +7,9 @@ from footage import write
 from scipy.ndimage import correlate
 
 from extractors.base import Clip
-from extractors.networks.local_contrast import FLOOR, local_contrast
-from extractors.person_boxes import PersonBoxes
-from extractors.person_tracking import cut, track
+from extractors.convnet3d.local_contrast import FLOOR, local_contrast
+from extractors.convnet3d.person_boxes import PersonBoxes
+from extractors.convnet3d.person_tracking import cut, track
 from pipeline.errors import UnusableVideo
 
 RUNNING = "kth/person15_running_d1_uncomp.avi"

@@ -14,7 +14,7 @@ import torch
 from luigi.configuration import get_config
 
 import tasks
-from extractors.networks.convnet3d import ConvNet, first_maps
+from extractors.convnet3d.network import ConvNet, first_maps
 from pipeline import drawings, feature_maps, thumbnails, timelines
 from pipeline.clips import resample
 from pipeline.fit import Curves

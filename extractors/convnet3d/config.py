@@ -9,14 +9,14 @@ import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
 from extractors.base import Clip, Extraction, Extractor, FittedNetwork, Labelled, Row
-from extractors.person_boxes import PersonBoxes
+from extractors.convnet3d.person_boxes import PersonBoxes
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.hyperparameters import Fit
 
 if TYPE_CHECKING:
     import torch
 
-    from extractors.networks.convnet3d import ConvNet
+    from extractors.convnet3d.network import ConvNet
     from pipeline.batches import Item, Target
     from pipeline.fit import Curves
 
@@ -37,7 +37,7 @@ class ConvNet3DNetwork(FittedNetwork):
     flip: bool = Field(False, description="train on copies turned upside down, too")
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
-        from extractors.networks.convnet3d import ConvNet
+        from extractors.convnet3d.network import ConvNet
         from pipeline.fit import fit, seeded
 
         examples = Windows(material, stride_frames=self.stride_frames, mirror=self.mirror, flip=self.flip)
@@ -86,7 +86,7 @@ class ConvNet3D(Extractor):
         return self.model_copy(update={"network": network})
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
-        from extractors.networks.convnet3d import load
+        from extractors.convnet3d.network import load
 
         if len(states) != 1:
             raise ValueError(f"convnet3d needs the file of one trained network, not of {len(states)}")
@@ -134,7 +134,7 @@ def window_starts(present: np.ndarray, stride_frames: int) -> np.ndarray:
 
 
 def _extract(network: "ConvNet", stride_frames: int, rows: Clip | Sequence[Row]) -> Iterator[Row]:
-    from extractors.networks.convnet3d import describe
+    from extractors.convnet3d.network import describe
 
     if isinstance(rows, Clip):
         raise TypeError("convnet3d reads rows of person_boxes, not a file")

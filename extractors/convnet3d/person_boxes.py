@@ -40,15 +40,15 @@ class PersonBoxes(Extractor):
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """Runs on the CPU whatever the device."""
-        import extractors.networks.local_contrast
-        import extractors.person_tracking  # noqa: F401
+        import extractors.convnet3d.local_contrast
+        import extractors.convnet3d.person_tracking  # noqa: F401
 
         return partial(_extract, self)
 
 
 def _extract(config: PersonBoxes, clip: Clip | Sequence[Row]) -> Iterator[Row]:
-    from extractors.networks.local_contrast import local_contrast
-    from extractors.person_tracking import cut, track
+    from extractors.convnet3d.local_contrast import local_contrast
+    from extractors.convnet3d.person_tracking import cut, track
 
     if not isinstance(clip, Clip):
         raise TypeError("person_boxes reads a video file, not rows")
