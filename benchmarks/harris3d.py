@@ -15,8 +15,8 @@ from table import Comparison, fastest, options
 from threadpoolctl import threadpool_limits
 
 from extractors.base import Clip
-from extractors.harris3d import Harris3D
-from extractors.networks.hof import votes
+from extractors.harris3d.config import Harris3D
+from extractors.harris3d.hof import votes
 from pipeline.video import read, write
 
 CONFIG = Harris3D()

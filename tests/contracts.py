@@ -13,7 +13,7 @@ from extractors.c3d.config import C3D
 from extractors.convnet3d.config import ConvNet3D, ConvNet3DNetwork
 from extractors.convnet3d.person_boxes import PersonBoxes
 from extractors.frames import Frames
-from extractors.harris3d import Harris3D
+from extractors.harris3d.config import Harris3D
 from extractors.hog3d import HOG3D, Descriptor, Grid, HOG3DRows
 from extractors.idt import IDT, Trajectories
 from extractors.skeleton import Augmentation, Skeleton

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates, maximum_filter
 
 from extractors.base import Clip
-from extractors.harris3d import Harris3D
-from extractors.networks.harris3d import halo_frames, interest_points
-from extractors.networks.hof import DIMENSIONS, FlowHistograms, votes
+from extractors.harris3d.config import Harris3D
+from extractors.harris3d.hof import DIMENSIONS, FlowHistograms, votes
+from extractors.harris3d.interest_points import halo_frames, interest_points
 from pipeline.errors import UnusableVideo
 from pipeline.video import read
 

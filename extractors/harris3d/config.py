@@ -51,8 +51,7 @@ class Harris3D(Extractor):
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """Runs on the CPU whatever the device."""
-        import extractors.networks.harris3d
-        import extractors.networks.hof  # noqa: F401
+        import extractors.harris3d.hof  # noqa: F401
 
         return partial(_extract, self)
 
@@ -70,8 +69,8 @@ class Window(NamedTuple):
 
 
 def _extract(config: Harris3D, clip: Clip | Sequence[Row]) -> Iterator[Row]:
-    from extractors.networks.harris3d import halo_frames, interest_points
-    from extractors.networks.hof import FlowHistograms
+    from extractors.harris3d.hof import FlowHistograms
+    from extractors.harris3d.interest_points import halo_frames, interest_points
     from pipeline.video import decode
 
     if not isinstance(clip, Clip):
@@ -95,7 +94,7 @@ def _extract(config: Harris3D, clip: Clip | Sequence[Row]) -> Iterator[Row]:
 
 def _reason(config: Harris3D, frames: int, height: int, width: int) -> str:
     """Why a clip has no points."""
-    from extractors.networks.harris3d import least_length
+    from extractors.harris3d.interest_points import least_length
 
     needed_frames, needed_pixels = least_length(min(config.taus)), least_length(min(config.sigmas))
     if frames < needed_frames:
