@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from table import ROOT, Comparison, fastest, options
 
-from extractors.hog3d import Descriptor, Grid
-from extractors.networks.dense_hog3d import Dense
+from extractors.hog3d.dense import Dense
+from extractors.hog3d.grid import Descriptor, Grid
 
 PLAIN = runpy.run_path(str(ROOT / "tests" / "plain_hog3d.py"))
 HEIGHT, WIDTH, BLOCK_FRAMES = 120, 160, 32

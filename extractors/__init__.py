@@ -6,7 +6,7 @@ from extractors.convnet3d.config import ConvNet3D
 from extractors.convnet3d.person_boxes import PersonBoxes
 from extractors.frames import Frames
 from extractors.harris3d.config import Harris3D
-from extractors.hog3d import HOG3D, HOG3DRows
+from extractors.hog3d.config import HOG3D, HOG3DRows
 from extractors.idt import IDT, Trajectories
 from extractors.skeleton import Skeleton
 from extractors.tdn import TDN

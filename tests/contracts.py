@@ -14,7 +14,8 @@ from extractors.convnet3d.config import ConvNet3D, ConvNet3DNetwork
 from extractors.convnet3d.person_boxes import PersonBoxes
 from extractors.frames import Frames
 from extractors.harris3d.config import Harris3D
-from extractors.hog3d import HOG3D, Descriptor, Grid, HOG3DRows
+from extractors.hog3d.config import HOG3D, HOG3DRows
+from extractors.hog3d.grid import Descriptor, Grid
 from extractors.idt import IDT, Trajectories
 from extractors.skeleton import Augmentation, Skeleton
 from extractors.snippet_extractor import Backbone

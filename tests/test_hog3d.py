@@ -13,10 +13,10 @@ import plain_hog3d as plain
 import pytest
 import torch
 
-from extractors.hog3d import Descriptor, Grid
-from extractors.networks.dense_hog3d import Dense
-from extractors.networks.hog3d import borders, describe_points
-from extractors.networks.polyhedra import Quantiser, axes
+from extractors.hog3d.dense import Dense
+from extractors.hog3d.descriptor import borders, describe_points
+from extractors.hog3d.grid import Descriptor, Grid
+from extractors.hog3d.polyhedra import Quantiser, axes
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.video import read
 

@@ -12,7 +12,8 @@ from sklearn.decomposition import PCA as ExactPCA
 
 from extractors.base import Clip, Labelled, Row
 from extractors.fitted_pca import FittedProjection, sample
-from extractors.hog3d import HOG3D, Grid, HOG3DRows
+from extractors.hog3d.config import HOG3D, HOG3DRows
+from extractors.hog3d.grid import Grid
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.fit import Curves
 from pipeline.reducer import PCA

@@ -12,7 +12,7 @@ import pytest
 from luigi.configuration import get_config
 
 import tasks
-from extractors.hog3d import HOG3D
+from extractors.hog3d.config import HOG3D
 from sequence_models.consensus import Consensus
 from sequence_models.lstm import LSTM
 from tasks.experiment import load_experiment

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractors.hog3d import Descriptor
-from extractors.networks.integral_video import IntegralVideo
-from extractors.networks.polyhedra import Quantiser
+from extractors.hog3d.grid import Descriptor
+from extractors.hog3d.integral_video import IntegralVideo
+from extractors.hog3d.polyhedra import Quantiser
 from pipeline.errors import InputError
 
 _LEAST_GRADIENT = 0.1  # sum of the norms of a box's cells, below which it counts as empty

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extractors.hog3d import Descriptor, Grid
-from extractors.networks.hog3d import Describer, borders
+from extractors.hog3d.descriptor import Describer, borders
+from extractors.hog3d.grid import Descriptor, Grid
 from pipeline.errors import UnusableVideo
 
 Borders = tuple[int, ...]

@@ -1,0 +1,1 @@
+"""Dense histograms of spatio-temporal gradients, and their principal components."""
