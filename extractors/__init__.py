@@ -8,7 +8,7 @@ from extractors.frames import Frames
 from extractors.harris3d.config import Harris3D
 from extractors.hog3d.config import HOG3D, HOG3DRows
 from extractors.idt import IDT, Trajectories
-from extractors.skeleton import Skeleton
+from extractors.skeleton.config import Skeleton
 from extractors.tdn import TDN
 from extractors.tsn import TSN
 from extractors.tvl1 import TVL1

@@ -69,7 +69,7 @@ def _decoded(dataset: Dataset, video: Video, sampling: Sampling, modality: str) 
     library(dataset).digests.check(path)
     if modality == "video":
         return thumbnails.of_clip(path, video.frames, sampling)
-    from extractors.skeleton_file import BONES, FEET, HEAD, read
+    from extractors.skeleton.file import BONES, FEET, HEAD, read
 
     joints = read(path, video.frames)
     if (joints[:, HEAD, 1] < joints[:, FEET, 1].mean(axis=1)).mean() > 0.5:  # screen coordinates: y downwards

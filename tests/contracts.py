@@ -17,7 +17,8 @@ from extractors.harris3d.config import Harris3D
 from extractors.hog3d.config import HOG3D, HOG3DRows
 from extractors.hog3d.grid import Descriptor, Grid
 from extractors.idt import IDT, Trajectories
-from extractors.skeleton import Augmentation, Skeleton
+from extractors.skeleton.augmentation import Augmentation
+from extractors.skeleton.config import Skeleton
 from extractors.snippet_extractor import Backbone
 from extractors.tdn import TDN, TDNBackbone
 from extractors.tdn_training import Joint

@@ -16,7 +16,7 @@ from luigi.configuration import get_config
 from typer.testing import CliRunner, Result
 
 import tasks
-from extractors.skeleton import Skeleton
+from extractors.skeleton.config import Skeleton
 from pipeline.store import Store
 from tasks.command import app
 

@@ -13,7 +13,7 @@ from recipes import write_skeleton
 from safetensors.numpy import load, load_file
 
 import tasks
-from extractors.skeleton import Skeleton
+from extractors.skeleton.config import Skeleton
 from pipeline.store import Store
 from tasks.evaluation import REPORT
 

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractors.base import Clip
-from extractors.skeleton import Augmentation, Skeleton
-from extractors.skeleton_augment import UNCHANGED, Perturbation, generator, rotation
-from extractors.skeleton_blocks import (
+from extractors.skeleton.augmentation import UNCHANGED, Augmentation, Perturbation, generator, rotation
+from extractors.skeleton.blocks import (
     angles,
     features,
     offsets,
@@ -16,7 +15,8 @@ from extractors.skeleton_blocks import (
     relative_positions,
     velocity_histograms,
 )
-from extractors.skeleton_file import (
+from extractors.skeleton.config import Skeleton
+from extractors.skeleton.file import (
     BONES,
     HIP_CENTRE,
     OUTWARDS,
@@ -28,7 +28,7 @@ from extractors.skeleton_file import (
     read,
     repaired,
 )
-from extractors.skeleton_path import along_path
+from extractors.skeleton.path import along_path
 from pipeline.errors import InputError, UnusableVideo
 
 SIZES = {"position": 60, "angle": 136, "offset": 54, "velocity": 162, "pairwise": 171}
@@ -125,7 +125,7 @@ def test_a_range_that_the_file_does_not_hold_is_unusable(clip, frames):
 
 def test_a_file_far_too_large_is_not_read_whole(clip, monkeypatch):
     content = text(walk(3))
-    monkeypatch.setattr("extractors.skeleton_file.LARGEST_BYTES", len(content))
+    monkeypatch.setattr("extractors.skeleton.file.LARGEST_BYTES", len(content))
     assert len(read(clip(content).path)) == 3
     with pytest.raises(UnusableVideo, match="smaller"):
         read(clip(content + "\n").path)

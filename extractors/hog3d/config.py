@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from extractors.base import Clip, Extraction, Extractor, Row
 from extractors.fitted_pca import FittedProjection, sample
+from extractors.hog3d.grid import Descriptor, Grid
 from pipeline.reducer import PCA
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from extractors.hog3d.dense import Dense
     from extractors.hog3d.projection import Projections
-
-from extractors.hog3d.grid import Descriptor, Grid
 
 _BLOCK_FRAMES = 32
 

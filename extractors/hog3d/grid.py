@@ -1,14 +1,11 @@
 """Boxes of HOG3D: what is computed in one, and where they lie."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from pipeline.config import Config
-
-if TYPE_CHECKING:
-    pass
 
 
 class Descriptor(Config):

@@ -7,7 +7,7 @@ distances in the last block instead of 60 relative coordinates. How a block of s
 
 import numpy as np
 
-from extractors.skeleton_file import BONES, FEET, HIP_CENTRE, JOINTS
+from extractors.skeleton.file import BONES, FEET, HIP_CENTRE, JOINTS
 
 DIRECTED = BONES[~np.isin(BONES, FEET).any(axis=1)]  # 17 bones
 MOVING = np.setdiff1d(np.arange(JOINTS), FEET)  # 18 joints

@@ -4,30 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from extractors.base import Clip, Extraction, Extractor, Row
-from pipeline.config import Config
+from extractors.skeleton.augmentation import Augmentation
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-class Augmentation(Config):
-    """Copies of each sequence, perturbed within these bounds; y is the vertical axis, coordinates are metres."""
-
-    copies: PositiveInt = 8
-    speed_factor: float = Field(1.25, ge=1, description="copies are up to so many times faster or slower")
-    yaw_degrees: NonNegativeFloat = Field(20, description="turn to either side about the vertical axis")
-    pitch_degrees: NonNegativeFloat = Field(9, description="tilt up or down about the horizontal axis")
-    axis_scale: float = Field(0.15, ge=0, lt=1, description="stretch or shrink of each axis, as a share")
-    joint_offset_metres: NonNegativeFloat = Field(
-        0.02, description="deviation of each joint's constant shift, per axis"
-    )
-    time_warp: float = Field(
-        0.0, ge=0, le=0.5, description="parts of a copy are faster or slower by up to twice this share"
-    )
-    seed: NonNegativeInt = 0
 
 
 class Skeleton(Extractor):
@@ -68,7 +51,7 @@ class Skeleton(Extractor):
         return 1 + (self.augment.copies if self.augment else 0)
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
-        from extractors.skeleton_file import read
+        from extractors.skeleton.file import read
 
         def extract(source: Clip | Sequence[Row]) -> Iterator[Row]:
             if not isinstance(source, Clip):
@@ -82,9 +65,9 @@ class Skeleton(Extractor):
     def _row(self, joints: "np.ndarray", copy: int) -> Row:
         import numpy as np
 
-        from extractors.skeleton_augment import UNCHANGED, Perturbation, generator
-        from extractors.skeleton_blocks import features
-        from extractors.skeleton_file import bone_length, equal_bones, interpolated, normalised
+        from extractors.skeleton.augmentation import UNCHANGED, Perturbation, generator
+        from extractors.skeleton.blocks import features
+        from extractors.skeleton.file import bone_length, equal_bones, interpolated, normalised
 
         frames, perturbation = len(joints), UNCHANGED
         if self.augment and copy:
@@ -93,7 +76,7 @@ class Skeleton(Extractor):
         count = self.sampled_frames or max(1, round(frames / perturbation.speed))
         times = perturbation.warped(np.linspace(0, frames - 1, count))
         if self.spacing == "path":
-            from extractors.skeleton_path import along_path
+            from extractors.skeleton.path import along_path
 
             times = along_path(joints, times)
         joints = interpolated(joints, times)

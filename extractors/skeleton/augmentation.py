@@ -4,11 +4,30 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from extractors.skeleton_file import HIP_CENTRE, JOINTS
+from extractors.skeleton.file import HIP_CENTRE, JOINTS
+from pipeline.config import Config
 
 if TYPE_CHECKING:
-    from extractors.skeleton import Augmentation
+    import numpy as np
+
+
+class Augmentation(Config):
+    """Copies of each sequence, perturbed within these bounds; y is the vertical axis, coordinates are metres."""
+
+    copies: PositiveInt = 8
+    speed_factor: float = Field(1.25, ge=1, description="copies are up to so many times faster or slower")
+    yaw_degrees: NonNegativeFloat = Field(20, description="turn to either side about the vertical axis")
+    pitch_degrees: NonNegativeFloat = Field(9, description="tilt up or down about the horizontal axis")
+    axis_scale: float = Field(0.15, ge=0, lt=1, description="stretch or shrink of each axis, as a share")
+    joint_offset_metres: NonNegativeFloat = Field(
+        0.02, description="deviation of each joint's constant shift, per axis"
+    )
+    time_warp: float = Field(
+        0.0, ge=0, le=0.5, description="parts of a copy are faster or slower by up to twice this share"
+    )
+    seed: NonNegativeInt = 0
 
 
 class Perturbation(NamedTuple):

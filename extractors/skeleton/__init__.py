@@ -1,0 +1,1 @@
+"""Features of skeleton sequences: positions, angles, offsets, velocities and distances of joints."""
