@@ -21,7 +21,7 @@ from extractors.base import Clip, Extractor
 from extractors.c3d.config import C3D
 from extractors.c3d.network import C3DNetwork, ClipDescriber
 from extractors.networks.describer import Describer
-from extractors.snippet_extractor import Backbone
+from extractors.snippets.config import Backbone
 from extractors.tsn import TSN
 from pipeline.keys import Keys
 from pipeline.shard import fill

@@ -17,7 +17,7 @@ import pipeline.video
 from extractors.base import Clip, Extraction, Extractor
 from extractors.frames import Frames
 from extractors.idt import Trajectories
-from extractors.snippet_extractor import Backbone
+from extractors.snippets.config import Backbone
 from extractors.tsn import TSN
 from extractors.tvl1 import TVL1
 from pipeline.video import Block, decode

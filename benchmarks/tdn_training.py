@@ -20,9 +20,8 @@ from tsn_training import CLASSES, SIZES, Batches, bare, in_memory, stored
 
 from extractors.base import Labelled
 from extractors.networks.tdn import TDNNetwork
+from extractors.snippets.finetune import finetune
 from extractors.tdn_training import FittedTDN
-from extractors.training_snippets import TrainingSnippets
-from extractors.tsn_training import finetune
 from pipeline.fit import seeded
 
 PHASES = ("phase 1", "phase 2")
@@ -39,7 +38,7 @@ def started(config: FittedTDN, phase: str) -> TDNNetwork:
 def ours(config: FittedTDN, phase: str, material: Labelled, folder: Path, device: str) -> None:
     """What ``FittedTDN`` does in a phase."""
     checkpoint = folder / "checkpoint.pt"
-    examples = TrainingSnippets(material, config)
+    examples = config.examples(material)
     finetune(started(config, phase), examples, config.fit, seed=0, device=device, checkpoint=checkpoint)
     checkpoint.unlink()
 
@@ -71,7 +70,7 @@ def main() -> None:
     config = configuration(given)
     with tempfile.TemporaryDirectory() as name:
         material = stored(Path(name), chosen(given.clips), given.short_side, "rgb")
-        batches = in_memory(TrainingSnippets(material, config), given.batch, given.device) * given.epochs
+        batches = in_memory(config.examples(material), given.batch, given.device) * given.epochs
         count = len(material.videos) * given.segments * given.epochs
         sizes = f"{count} snippets of {given.crop}x{given.crop}, batches of {given.batch} videos"
         for phase in PHASES:

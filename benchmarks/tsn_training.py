@@ -22,8 +22,10 @@ from extractors.base import Clip, Labelled, Row
 from extractors.frames import Frames
 from extractors.networks.tsn import TSNNetwork
 from extractors.pictures import Spool, picture
-from extractors.training_snippets import TrainingSnippets
-from extractors.tsn_training import Finetuning, FittedTSN, Modality
+from extractors.snippets.finetuning import Finetuning
+from extractors.snippets.modality import Modality
+from extractors.snippets.training_data import TrainingSnippets
+from extractors.tsn_training import FittedTSN
 from pipeline.fit import seeded
 from pipeline.optimisers import groups
 from pipeline.store import Store
@@ -118,7 +120,7 @@ def stored(folder: Path, paths: list[Path], short_side: int, modality: Modality)
 
 def compare(table: Table, config: FittedTSN, material: Labelled, checkpoint: Path, given: argparse.Namespace) -> None:
     """One line."""
-    examples = TrainingSnippets(material, config)
+    examples = config.examples(material)
     batches = in_memory(examples, given.batch, given.device) * given.epochs
 
     def train() -> None:

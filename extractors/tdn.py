@@ -9,15 +9,15 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from extractors.base import Clip, Extraction, Row
-from extractors.snippet_extractor import Backbone, SnippetExtractor
+from extractors.snippets.config import Backbone, SnippetExtractor
+from extractors.snippets.finetuning import Finetuning
 from extractors.tdn_training import LAYERS, FittedTDN, Joint
 from extractors.tsn import TSN
-from extractors.tsn_training import Finetuning
 from pipeline.config import unknown
 
 if TYPE_CHECKING:
     from extractors.networks.tdn_describer import TDNDescriber
-    from extractors.picture_sources import Pictures
+    from extractors.snippets.sources import Pictures
 
 _BATCH = 50  # pictures that are computed at once, about
 
@@ -155,7 +155,7 @@ def over_frames(
     source: what the extractor reads of the video; file: the video. (segment, side, side, channel) uint8 as the network
     takes them, and (segment, side, side, 3) RGB.
     """
-    from extractors.picture_sources import of_video
+    from extractors.snippets.sources import of_video
 
     centred = config.model_copy(update={"crops": 1})
     seen = next(centred.sources(source))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from extractors.base import Labelled
-from extractors.tsn_training import Finetuning, FittedTSN, finetune, on_cpu
+from extractors.snippets.finetune import finetune, on_cpu
+from extractors.snippets.finetuning import Finetuning
+from extractors.tsn_training import FittedTSN
 from pipeline.config import Config
 
 if TYPE_CHECKING:
@@ -80,12 +82,11 @@ class FittedTDN(FittedTSN):
 
         The checkpoint of phase 1 lies beside that of phase 2, and is the caller's to delete, too.
         """
-        from extractors.training_snippets import TrainingSnippets
         from extractors.weights import load
         from pipeline.fit import seeded
         from pipeline.network_file import load_state
 
-        examples = TrainingSnippets(material, self)
+        examples = self.examples(material)
         with seeded(self.seed):
             network = self.build(material.classes)
         network.start_from(load(Path(self.weights)), load_state(material.start) if material.start else None)

@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import PositiveInt, model_validator
 
 from extractors.base import Clip, Extraction, Row
-from extractors.snippet_extractor import SnippetExtractor
+from extractors.snippets.config import SnippetExtractor
 from extractors.tsn_training import FittedTSN
 
 if TYPE_CHECKING:
     from extractors.networks.describer import Describer
-    from extractors.picture_sources import Pictures
+    from extractors.snippets.sources import Pictures
 
 _BATCH = 50  # crops that are computed at once: five snippets of ten
 

@@ -19,11 +19,11 @@ from extractors.hog3d.grid import Descriptor, Grid
 from extractors.idt import IDT, Trajectories
 from extractors.skeleton.augmentation import Augmentation
 from extractors.skeleton.config import Skeleton
-from extractors.snippet_extractor import Backbone
+from extractors.snippets.config import Backbone
+from extractors.snippets.finetuning import Finetuning
 from extractors.tdn import TDN, TDNBackbone
 from extractors.tdn_training import Joint
 from extractors.tsn import TSN
-from extractors.tsn_training import Finetuning
 from extractors.tvl1 import TVL1
 from pipeline.fit import seeded
 from pipeline.hyperparameters import Fit

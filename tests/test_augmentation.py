@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractors.augmentation import PLACES, Crop, colour_jittered, drawn_crop, mirrored
+from extractors.snippets.augmentation import PLACES, Crop, colour_jittered, drawn_crop, mirrored
 
 SCALES = (1, 0.875, 0.75, 0.66)
 

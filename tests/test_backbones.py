@@ -13,7 +13,7 @@ from extractors.backbones.normalisation import Normalise
 from extractors.backbones.registry import BACKBONES
 from extractors.backbones.resnet50 import ResNet50
 from extractors.backbones.squeezenet import SqueezeNet
-from extractors.snippets import SNIPPETS
+from extractors.snippets.modality import SNIPPETS
 from extractors.weights import across_modalities, adapt
 from pipeline.errors import InputError
 

@@ -14,9 +14,9 @@ from test_tsn_training import CLIPS, FLOWS, SIDE, material, row, same
 import pipeline.fit
 from extractors.backbones.registry import BACKBONES
 from extractors.base import Labelled
+from extractors.snippets.finetuning import Finetuning
+from extractors.snippets.training_data import TrainingSnippets
 from extractors.tdn_training import FittedTDN, Joint
-from extractors.training_snippets import TrainingSnippets
-from extractors.tsn_training import Finetuning
 from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.fit import Curves, fit, seeded
@@ -178,7 +178,7 @@ def test_two_processes_train_like_one(held: bool, weights: Path, tmp_path: Path)
             network = fitted.build(2).start_from(load(weights))
         network.hold_images(held)
         checkpoint = tmp_path / f"{processes}.pt"
-        examples = TrainingSnippets(CLIPS, fitted)
+        examples = fitted.examples(CLIPS)
         fit(network, examples, fitted.fit, seed=0, device="cpu", checkpoint=checkpoint, processes=processes)
         states.append(network.state_dict())
     for key, weight in states[0].items():

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 
-import extractors.picture_sources
+import extractors.snippets.sources
 import pipeline.video
 from extractors.backbones.squeezenet import SqueezeNet
 from extractors.backbones.torchvision_models import models
@@ -175,7 +175,7 @@ def test_a_video_too_long_to_hold_is_decoded_twice_to_the_same_row(
     held = extract(clip, weights["squeezenet1_0"], snippets=4, crops=1)
     decode, calls = pipeline.video.decode, []
     monkeypatch.setattr(pipeline.video, "decode", lambda path, **fields: calls.append(path) or decode(path, **fields))
-    monkeypatch.setattr(extractors.picture_sources, "_HELD_BYTES", 2 * 7 * 256 * 256 * 3)
+    monkeypatch.setattr(extractors.snippets.sources, "_HELD_BYTES", 2 * 7 * 256 * 256 * 3)
     twice = extract(clip, weights["squeezenet1_0"], snippets=4, crops=1)
     assert calls == [clip.path] * 2
     for name, array in held.arrays.items():

@@ -17,9 +17,9 @@ from extractors.backbones.squeezenet import SqueezeNet
 from extractors.base import Clip, Row
 from extractors.frames import Frames, scaled
 from extractors.networks.describer import Describer
-from extractors.picture_sources import consecutive
+from extractors.snippets.finetuning import Finetuning
+from extractors.snippets.sources import consecutive
 from extractors.tsn import TSN
-from extractors.tsn_training import Finetuning
 from extractors.tvl1 import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo

@@ -14,9 +14,10 @@ import pipeline.fit
 from extractors.backbones.registry import BACKBONES
 from extractors.base import Labelled, Row
 from extractors.networks.tsn import TSNNetwork
-from extractors.snippets import SNIPPETS
-from extractors.training_snippets import TrainingSnippets
-from extractors.tsn_training import Finetuning, FittedTSN, Modality
+from extractors.snippets.finetuning import Finetuning
+from extractors.snippets.modality import SNIPPETS, Modality
+from extractors.snippets.training_data import TrainingSnippets
+from extractors.tsn_training import FittedTSN
 from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.fit import Curves, seeded
@@ -68,7 +69,7 @@ def draw(examples: TrainingSnippets, seed: int, index: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("modality", ["rgb", "flow", "rgb_diff"])
 def test_snippets_stay_in_their_segments_and_in_the_clip(modality: Modality) -> None:
     fitted, span = config(Path("none"), modality, segments=4), SNIPPETS[modality].pictures
-    examples = TrainingSnippets(material([numbered(43, flow=modality == "flow")], [0]), fitted)
+    examples = fitted.examples(material([numbered(43, flow=modality == "flow")], [0]))
     places = 43 - span + 1
     first = set()
     for seed in range(300):
@@ -86,7 +87,7 @@ def test_all_pictures_of_an_example_are_cropped_and_mirrored_alike() -> None:
     rng = np.random.default_rng(0)
     flow = rng.integers(0, 256, (60, 80)).astype(np.uint8)
     arrays = {"x": np.stack([flow] * 20), "y": np.stack([flow] * 20), "start_frames": np.arange(20)}
-    examples = TrainingSnippets(material([Row(arrays)], [0]), config(Path("none"), "flow"))
+    examples = config(Path("none"), "flow").examples(material([Row(arrays)], [0]))
     turned = 0
     for seed in range(20):
         snippets = draw(examples, seed)
@@ -96,29 +97,29 @@ def test_all_pictures_of_an_example_are_cropped_and_mirrored_alike() -> None:
         assert (x == y).all() or (x == 255 - y).all()
         turned += bool((x != y).any())
     assert 3 < turned < 17
-    unmirrored = TrainingSnippets(material([Row(arrays)], [0]), config(Path("none"), "flow", mirror=False))
+    unmirrored = config(Path("none"), "flow", mirror=False).examples(material([Row(arrays)], [0]))
     for seed in range(20):
         snippets = draw(unmirrored, seed)
         np.testing.assert_array_equal(snippets[..., ::2], snippets[..., 1::2])
 
 
 def test_an_example_depends_on_its_generator_alone() -> None:
-    examples = TrainingSnippets(material([row(0, 30), row(1, 9)], [0, 1]), config(Path("none"), colour_jitter=0.4))
+    examples = config(Path("none"), colour_jitter=0.4).examples(material([row(0, 30), row(1, 9)], [0, 1]))
     first = draw(examples, 3)
     draw(examples, 4, 1)
     np.testing.assert_array_equal(draw(examples, 3), first)
     assert (draw(examples, 5) != first).any()
-    plain = draw(TrainingSnippets(material([row(0, 30)], [0]), config(Path("none"))), 3)
+    plain = draw(config(Path("none")).examples(material([row(0, 30)], [0])), 3)
     assert (plain != first).any()
 
 
 def test_videos_shorter_than_a_snippet_give_no_example(weights: Path) -> None:
     rows = [row(0, count, flow=True) for count in (4, 5, 1, 30)]
-    examples = TrainingSnippets(material(rows, [0, 1, 2, 3]), config(weights, "flow"))
+    examples = config(weights, "flow").examples(material(rows, [0, 1, 2, 3]))
     assert len(examples) == len(examples.lengths) == 2
     assert [examples.draw(index, np.random.default_rng(0))[1] for index in range(2)] == [1, 3]
     with pytest.raises(InputError, match="none of the 2 training videos holds a snippet; 5 pictures are needed"):
-        TrainingSnippets(material(rows[:1] * 2, [0, 0]), config(weights, "flow"))
+        config(weights, "flow").examples(material(rows[:1] * 2, [0, 0]))
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

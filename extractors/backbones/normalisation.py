@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from extractors.tsn_training import Modality
+from extractors.snippets.modality import Modality
 
 
 class Normalisation(NamedTuple):

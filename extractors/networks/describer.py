@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from extractors.backbones.normalisation import Normalise
 from extractors.backbones.registry import BACKBONES
 from extractors.deterministic import repeatable
-from extractors.snippets import SNIPPETS
-from extractors.tsn_training import Modality
+from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.weights import adapt, load
 from pipeline.network_file import load_state
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from extractors.backbones.stages import InParts, Part
 from extractors.networks.tsn import TSNNetwork
+from extractors.snippets.modality import Modality
 from extractors.tdn_training import LAYERS
-from extractors.tsn_training import Modality
 from pipeline.losses import loss
 
 

@@ -13,8 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from extractors.backbones.normalisation import Normalise
 from extractors.backbones.registry import BACKBONES
-from extractors.snippets import SNIPPETS
-from extractors.tsn_training import Modality
+from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.weights import across_modalities, adapt
 from pipeline.losses import loss
 

@@ -1,16 +1,13 @@
 """Augmented copies of a skeleton sequence, drawn from its own content."""
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from extractors.skeleton.file import HIP_CENTRE, JOINTS
 from pipeline.config import Config
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class Augmentation(Config):

@@ -1,8 +1,8 @@
 """What a temporal segment network looks at once: pictures that follow each other."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from extractors.tsn_training import Modality
+Modality = Literal["rgb", "flow", "rgb_diff"]
 
 
 class Snippet(NamedTuple):

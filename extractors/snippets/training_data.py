@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from extractors.augmentation import Crop, colour_jittered, drawn_crop, mirrored
 from extractors.base import Labelled
 from extractors.pictures import pictures
-from extractors.snippets import SNIPPETS
-from extractors.tsn_training import FittedTSN
+from extractors.snippets.augmentation import Crop, colour_jittered, drawn_crop, mirrored
+from extractors.snippets.finetuning import Finetuning
+from extractors.snippets.modality import SNIPPETS, Modality
 from pipeline.batches import Item
 from pipeline.clips import segment_random
 from pipeline.errors import InputError
@@ -19,9 +19,9 @@ class TrainingSnippets:
     gives no example; extraction lists it as a failure. Raises InputError where no other is left.
     """
 
-    def __init__(self, material: Labelled, config: FittedTSN) -> None:
-        self.material, self.config = material, config
-        self.snippet, self.names = SNIPPETS[config.modality], ("x", "y") if config.modality == "flow" else ("frames",)
+    def __init__(self, material: Labelled, *, modality: Modality, crop: int, fit: Finetuning) -> None:
+        self.material, self.flow, self.crop, self.fit = material, modality == "flow", crop, fit
+        self.snippet, self.names = SNIPPETS[modality], ("x", "y") if self.flow else ("frames",)
         counts = [len(material.partial(index)["start_frames"][:]) for index in range(len(material.labels))]
         self.places = [(index, count) for index, count in enumerate(counts) if count >= self.snippet.pictures]
         if not self.places:
@@ -30,13 +30,13 @@ class TrainingSnippets:
 
     @property
     def lengths(self) -> list[int]:
-        return [self.config.fit.segments] * len(self)
+        return [self.fit.segments] * len(self)
 
     def __len__(self) -> int:
         return len(self.places)
 
     def draw(self, index: int, rng: np.random.Generator) -> Item:
-        fit, flow, span = self.config.fit, self.config.modality == "flow", self.snippet.pictures
+        fit, span = self.fit, self.snippet.pictures
         row, count = self.places[index]
         arrays = self.material.partial(row)
         starts = segment_random(count, fit.segments, rng, span=span).tolist()
@@ -45,15 +45,15 @@ class TrainingSnippets:
         crop = drawn_crop(height, width, scales=fit.jitter_scales, corners=fit.corner_crop, rng=rng)
         cropped = np.stack([self._cropped(crop, snippet) for snippet in read])
         if fit.mirror and rng.random() < 0.5:
-            cropped = mirrored(cropped, flow=flow)
+            cropped = mirrored(cropped, flow=self.flow)
         if fit.colour_jitter:
             cropped = colour_jittered(cropped, fit.colour_jitter, rng)
         # (segment, picture, height, width, channel) -> (segment, height, width, picture · channel)
-        side = self.config.crop
+        side = self.crop
         return np.moveaxis(cropped, 1, 3).reshape(fit.segments, side, side, -1), self.material.labels[row]
 
     def _cropped(self, crop: Crop, snippet: list[list[np.ndarray]]) -> np.ndarray:
         """(picture, height, width, channel) of a snippet's pictures under each name."""
-        side = self.config.crop
+        side = self.crop
         named = [np.stack([crop(picture, side) for picture in pictures]) for pictures in snippet]
         return named[0] if named[0].ndim == 4 else np.stack(named, axis=-1)

@@ -7,8 +7,8 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from extractors.base import Clip, Extractor, FittedNetwork, Row
 from extractors.frames import Frames, one_size
-from extractors.snippets import SNIPPETS
-from extractors.tsn_training import Finetuning, Modality
+from extractors.snippets.finetuning import Finetuning
+from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.tvl1 import TVL1
 from pipeline.config import Config, File
 from pipeline.errors import UnusableVideo
@@ -16,7 +16,7 @@ from pipeline.errors import UnusableVideo
 if TYPE_CHECKING:
     import numpy as np
 
-    from extractors.picture_sources import Pictures
+    from extractors.snippets.sources import Pictures
 
 
 class Backbone(Config):
@@ -117,7 +117,7 @@ class SnippetExtractor(Extractor):
 
     def sources(self, source: Clip | Sequence[Row]) -> "Iterator[Pictures]":
         """Of a clip, or of each of its rows of flow. Raises UnusableVideo where there are too few for a snippet."""
-        from extractors.picture_sources import of_flow, of_video
+        from extractors.snippets.sources import of_flow, of_video
 
         if isinstance(source, Clip) == (self.flow is not None):
             wanted = "rows of tvl1, not a file" if self.flow else "a video file, not rows"

@@ -1,0 +1,1 @@
+"""What temporal segment networks and temporal difference networks share: snippets and fine-tuning on them."""
