@@ -19,9 +19,9 @@ from table import clips as chosen
 from tsn_training import CLASSES, SIZES, Batches, bare, in_memory, stored
 
 from extractors.base import Labelled
-from extractors.networks.tdn import TDNNetwork
 from extractors.snippets.finetune import finetune
-from extractors.tdn_training import FittedTDN
+from extractors.tdn.network import TDNNetwork
+from extractors.tdn.training import FittedTDN
 from pipeline.fit import seeded
 
 PHASES = ("phase 1", "phase 2")

@@ -9,7 +9,7 @@ from extractors.harris3d.config import Harris3D
 from extractors.hog3d.config import HOG3D, HOG3DRows
 from extractors.idt import IDT, Trajectories
 from extractors.skeleton.config import Skeleton
-from extractors.tdn import TDN
+from extractors.tdn.config import TDN
 from extractors.tsn import TSN
 from extractors.tvl1 import TVL1
 

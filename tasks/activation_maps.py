@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import softmax
 
 from extractors.base import Clip, Row
-from extractors.tdn import TDN, over_frames
+from extractors.tdn.config import TDN, over_frames
 from pipeline.activation_maps import Activations, most_improved, pictures
 from pipeline.errors import DamagedStore, InputError
 from pipeline.store import Store
@@ -17,7 +17,7 @@ from tasks.index import fold, library
 from tasks.rows import labels
 
 if TYPE_CHECKING:
-    from extractors.networks.tdn_describer import TDNDescriber
+    from extractors.tdn.inference import TDNDescriber
     from tasks.evaluation import Evaluate
 
 
@@ -33,14 +33,14 @@ def activations(evaluation: "Evaluate") -> dict[str, tuple[Activations, ...]]:
 
 
 def _of_stage(evaluation: "Evaluate", stage: Extract, extractor: TDN) -> Iterator[Activations]:
-    from extractors.networks.tdn_describer import TDNDescriber
+    from extractors.tdn.inference import TDNDescriber
 
     dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
     indexed, store = library(dataset), Store(stage.path())
     known = labels(indexed)
     before, after = _probabilities(store, [id for id in fold(dataset, number).test if store.variants(id)])
     trained = FitExtractor(dataset=dataset, extractor=extractor, fold=number)
-    network = TDNDescriber(extractor.fitted, trained.path(), "cpu")
+    network = TDNDescriber(extractor.fitted.build, trained.path(), "cpu")
     for id in most_improved(before, after, known):
         label = known[id][0]
         row = store.read(id, arrays=["scores", "snippet_frames"]).arrays

@@ -21,8 +21,8 @@ from extractors.skeleton.augmentation import Augmentation
 from extractors.skeleton.config import Skeleton
 from extractors.snippets.config import Backbone
 from extractors.snippets.finetuning import Finetuning
-from extractors.tdn import TDN, TDNBackbone
-from extractors.tdn_training import Joint
+from extractors.tdn.config import TDN, TDNBackbone
+from extractors.tdn.training import Joint
 from extractors.tsn import TSN
 from extractors.tvl1 import TVL1
 from pipeline.fit import seeded

@@ -13,8 +13,8 @@ from test_tsn_modalities import film, flows
 from extractors import EXTRACTORS
 from extractors.base import Row
 from extractors.frames import Frames
-from extractors.networks.tdn import TDNNetwork
-from extractors.tdn import TDN
+from extractors.tdn.config import TDN
+from extractors.tdn.network import TDNNetwork
 from extractors.tvl1 import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo

@@ -8,7 +8,7 @@ import re
 import pytest
 from test_res_lstm_experiments import differences
 
-from extractors.tdn_training import LAYERS
+from extractors.tdn.layers import LAYERS
 from tasks.experiment import Experiment, load_experiment
 from tasks.recipes import bundled
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import extractors.networks.tdn
-from extractors.networks.tdn import TDNNetwork, differences
-from extractors.tdn_training import LAYERS
+import extractors.tdn.network
+from extractors.tdn.layers import LAYERS
+from extractors.tdn.network import TDNNetwork, differences
 from pipeline.fit import seeded
 
 SIDE = 64
@@ -45,7 +45,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
         taken.append(differences(maps, videos))
         return taken[-1]
 
-    monkeypatch.setattr(extractors.networks.tdn, "differences", noting)
+    monkeypatch.setattr(extractors.tdn.network, "differences", noting)
     return taken
 
 

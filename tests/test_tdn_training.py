@@ -16,7 +16,7 @@ from extractors.backbones.registry import BACKBONES
 from extractors.base import Labelled
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.training_data import TrainingSnippets
-from extractors.tdn_training import FittedTDN, Joint
+from extractors.tdn.training import FittedTDN, Joint
 from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.fit import Curves, fit, seeded

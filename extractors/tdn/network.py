@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from extractors.backbones.stages import InParts, Part
 from extractors.networks.tsn import TSNNetwork
 from extractors.snippets.modality import Modality
-from extractors.tdn_training import LAYERS
+from extractors.tdn.layers import LAYERS
 from pipeline.losses import loss
 
 

@@ -1,6 +1,5 @@
 """How a temporal difference network is trained on the training videos, in two phases."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -15,15 +14,8 @@ from pipeline.config import Config
 if TYPE_CHECKING:
     import torch
 
-    from extractors.networks.tdn import TDNNetwork
+    from extractors.tdn.network import TDNNetwork
     from pipeline.fit import Curves
-
-LAYERS: Mapping[str, tuple[str, ...]] = {
-    "resnet50": ("input", "conv1", "res2", "res3", "res4"),
-    "squeezenet1_0": ("input", "conv1", "fire4", "fire8"),
-}
-"""By the backbone's name, the places before its reductions of resolution, where differences can be joined: "conv1" is
-the first convolution, and the others are parts of the networks, called as there."""
 
 
 class Joint(Config):
@@ -65,7 +57,7 @@ class FittedTDN(FittedTSN):
 
     def build(self, classes: int) -> "TDNNetwork":
         """The network, its classifiers initialised from torch's global generator."""
-        from extractors.networks.tdn import TDNNetwork
+        from extractors.tdn.network import TDNNetwork
 
         return TDNNetwork(
             self.backbone,

@@ -11,13 +11,14 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from extractors.base import Clip, Extraction, Row
 from extractors.snippets.config import Backbone, SnippetExtractor
 from extractors.snippets.finetuning import Finetuning
-from extractors.tdn_training import LAYERS, FittedTDN, Joint
+from extractors.tdn.layers import LAYERS
+from extractors.tdn.training import FittedTDN, Joint
 from extractors.tsn import TSN
 from pipeline.config import unknown
 
 if TYPE_CHECKING:
-    from extractors.networks.tdn_describer import TDNDescriber
     from extractors.snippets.sources import Pictures
+    from extractors.tdn.inference import TDNDescriber
 
 _BATCH = 50  # pictures that are computed at once, about
 
@@ -123,12 +124,12 @@ class TDN(SnippetExtractor):
         return self.model_copy(update={"network": network})
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
-        from extractors.networks.tdn_describer import TDNDescriber
+        from extractors.tdn.inference import TDNDescriber
 
         if len(states) != 1:
             raise ValueError(f"tdn needs the file of one trained network, not of {len(states)}")
         (state,) = states.values()
-        return partial(_extract, self, TDNDescriber(self.fitted, state, device))
+        return partial(_extract, self, TDNDescriber(self.fitted.build, state, device))
 
     def starts(self, length: int) -> np.ndarray:
         """First pictures (clips, segment) int64 of the snippets of a video of ``length`` frames or flows."""

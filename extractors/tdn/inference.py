@@ -1,5 +1,6 @@
 """A temporal difference network that is only read from."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from extractors.deterministic import repeatable
-from extractors.tdn_training import FittedTDN
+from extractors.tdn.network import TDNNetwork
 from pipeline.network_file import load_state
 
 
 class TDNDescriber:
     """Clips in, pooled features of both subnetworks out, the same bits for the same batch; and their classifiers.
 
-    state: the file of what ``FittedTDN`` leads to.
+    build: the network for so many classes; state: the file of its trained weights.
     """
 
-    def __init__(self, config: FittedTDN, state: Path, device: str) -> None:
+    def __init__(self, build: Callable[[int], TDNNetwork], state: Path, device: str) -> None:
         weights = load_state(state)
-        self.network = config.build(classes=len(weights["image.head.bias"])).eval()
+        self.network = build(len(weights["image.head.bias"])).eval()
         self.network.load_state_dict(weights)
         self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = device

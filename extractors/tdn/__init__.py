@@ -1,0 +1,1 @@
+"""Temporal difference networks: one network for images and one for their differences."""
