@@ -18,7 +18,7 @@ import numpy as np
 from table import Comparison, Table, fastest, options
 
 from extractors.base import Clip
-from extractors.idt import Trajectories
+from extractors.trajectories.config import Trajectories
 from pipeline.video import read, write
 
 WIDTH, HEIGHT = 160, 120
@@ -59,7 +59,7 @@ def ours(path: Path, config: Trajectories) -> int:
 def peer(path: Path) -> None:
     """Two flows a frame."""
     frames, unknown = read(path, colour="grey").frames, np.empty(0)
-    levels = len(Trajectories().sizes(HEIGHT, WIDTH)) - 1
+    levels = len(Trajectories().layout.sizes(HEIGHT, WIDTH)) - 1
     for before, after in pairwise(frames):
         for _ in range(2):
             cv2.calcOpticalFlowFarneback(

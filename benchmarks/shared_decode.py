@@ -16,8 +16,8 @@ from table import Comparison, clips, fastest, options, shared
 import pipeline.video
 from extractors.base import Clip, Extraction, Extractor
 from extractors.frames import Frames
-from extractors.idt import Trajectories
 from extractors.snippets.config import Backbone
+from extractors.trajectories.config import Trajectories
 from extractors.tsn import TSN
 from extractors.tvl1 import TVL1
 from pipeline.video import Block, decode

@@ -7,9 +7,10 @@ from extractors.convnet3d.person_boxes import PersonBoxes
 from extractors.frames import Frames
 from extractors.harris3d.config import Harris3D
 from extractors.hog3d.config import HOG3D, HOG3DRows
-from extractors.idt import IDT, Trajectories
 from extractors.skeleton.config import Skeleton
 from extractors.tdn.config import TDN
+from extractors.trajectories.config import Trajectories
+from extractors.trajectories.fisher_config import IDT
 from extractors.tsn import TSN
 from extractors.tvl1 import TVL1
 

@@ -16,13 +16,14 @@ from extractors.frames import Frames
 from extractors.harris3d.config import Harris3D
 from extractors.hog3d.config import HOG3D, HOG3DRows
 from extractors.hog3d.grid import Descriptor, Grid
-from extractors.idt import IDT, Trajectories
 from extractors.skeleton.augmentation import Augmentation
 from extractors.skeleton.config import Skeleton
 from extractors.snippets.config import Backbone
 from extractors.snippets.finetuning import Finetuning
 from extractors.tdn.config import TDN, TDNBackbone
 from extractors.tdn.training import Joint
+from extractors.trajectories.config import Trajectories
+from extractors.trajectories.fisher_config import IDT
 from extractors.tsn import TSN
 from extractors.tvl1 import TVL1
 from pipeline.fit import seeded
@@ -153,7 +154,7 @@ def _vocabulary(folder: Path) -> Path:
 
     state = {}
     with seeded(0):
-        for number, width in enumerate(SPARSE.widths):
+        for number, width in enumerate(SPARSE.layout.widths):
             mixture = {"weights": full((4,), 0.25), "means": nn.init.normal_(zeros(4, 3)) / 4, "variances": ones(4, 3)}
             state |= {f"{number}.{name}": part.double() for name, part in mixture.items()}
             state |= {f"{number}.mean": zeros(width).double()}

@@ -10,10 +10,10 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from extractors.base import Labelled, Row
-from extractors.idt import FisherVocabulary
-from extractors.networks import gaussians
-from extractors.networks.fisher import FisherVectors, fisher_vector
-from extractors.networks.gaussians import Mixture, fit_mixture
+from extractors.trajectories import gmm
+from extractors.trajectories.fisher import FisherVectors, fisher_vector
+from extractors.trajectories.fisher_config import FisherVocabulary
+from extractors.trajectories.gmm import Mixture, fit_mixture
 from pipeline.errors import InputError
 
 WEIGHTS = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
@@ -69,7 +69,7 @@ def test_neither_order_nor_blocks_nor_repetition_matter(monkeypatch: pytest.Monk
     vector = fisher_vector(samples, MIXTURE)
     torch.testing.assert_close(fisher_vector(samples.flip(0), MIXTURE), vector)
     torch.testing.assert_close(fisher_vector(samples.repeat(3, 1), MIXTURE), vector)
-    monkeypatch.setattr(gaussians, "BLOCK", 7)
+    monkeypatch.setattr(gmm, "BLOCK", 7)
     torch.testing.assert_close(fisher_vector(samples, MIXTURE), vector)
 
 
@@ -93,10 +93,10 @@ def as_scikit_learn(mixture: Mixture, **parameters: object) -> GaussianMixture:
 def test_steps_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the same beginning, after the same number of iterations."""
     samples = drawn(3000)
-    monkeypatch.setattr(gaussians, "ITERATIONS", 0)
+    monkeypatch.setattr(gmm, "ITERATIONS", 0)
     beginning = fit_mixture(samples, 3, 0, "test")
-    monkeypatch.setattr(gaussians, "ITERATIONS", 5)
-    monkeypatch.setattr(gaussians, "TOLERANCE", -np.inf)
+    monkeypatch.setattr(gmm, "ITERATIONS", 5)
+    monkeypatch.setattr(gmm, "TOLERANCE", -np.inf)
     fitted = fit_mixture(samples, 3, 0, "test")
     machine = as_scikit_learn(beginning, max_iter=5, tol=0).fit(samples.numpy())
     np.testing.assert_allclose(fitted.weights, machine.weights_, rtol=1e-8)
@@ -115,7 +115,7 @@ def test_a_fit_finds_the_mixture_that_samples_were_drawn_from() -> None:
 
 
 def test_many_threads_find_the_same_bits_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaussians, "ITERATIONS", 0)
+    monkeypatch.setattr(gmm, "ITERATIONS", 0)
     samples = drawn(20_000).float()
     with threadpool_limits(8):
         first, *others = (fit_mixture(samples, 64, 0, "test") for _ in range(5))

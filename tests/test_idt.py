@@ -10,9 +10,9 @@ from footage import write
 from numpy.typing import NDArray
 
 from extractors.base import Clip, Row
-from extractors.idt import Trajectories
-from extractors.networks.farneback import SCALE_STEP, expansions, flows
-from extractors.networks.trajectory_descriptors import describe, integrals
+from extractors.trajectories.config import Trajectories
+from extractors.trajectories.descriptors import describe, integrals
+from extractors.trajectories.farneback import SCALE_STEP, expansions, flows
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
 
@@ -89,7 +89,7 @@ def test_trajectories_move_as_the_scene_does(clip: Path, x: float, y: float) -> 
 def test_descriptors_are_as_promised(clip: Path) -> None:
     arrays = extracted(clip, filmed(texture(0), panned(20, 1.5, 0)), camera_motion=False)
     features = arrays["features"].astype(np.float64)
-    assert features.shape[1] == 426 == sum(Trajectories().widths)
+    assert features.shape[1] == 426 == sum(Trajectories().layout.widths)
     assert (np.diff(arrays["start_frames"]) >= 0).all()
     assert (arrays["end_frames"] - arrays["start_frames"] == 15).all()
     assert {15, 19} <= set(arrays["end_frames"].tolist()) <= set(range(15, 20))
@@ -185,17 +185,17 @@ def test_cells_must_divide_what_they_divide() -> None:
 
 
 def test_there_are_scales_down_to_that_of_a_patch() -> None:
-    assert Trajectories().sizes(120, 160) == [(120, 160), (85, 113), (60, 80), (42, 57)]
-    assert Trajectories().sizes(64, 64)[-1] == (32, 32)
-    assert len(Trajectories().sizes(1080, 1920)) == 8
-    assert Trajectories().sizes(31, 500) == []
+    assert Trajectories().layout.sizes(120, 160) == [(120, 160), (85, 113), (60, 80), (42, 57)]
+    assert Trajectories().layout.sizes(64, 64)[-1] == (32, 32)
+    assert len(Trajectories().layout.sizes(1080, 1920)) == 8
+    assert Trajectories().layout.sizes(31, 500) == []
 
 
 def test_flow_at_each_scale_is_that_of_opencv_from_the_same_beginning() -> None:
     """At one scale, and at a finer one that begins with the coarser's."""
     scene = texture(5)
     frames = filmed(scene, np.array([[60, 60], [62.5, 58.8]]))
-    sizes = Trajectories(scales=2).sizes(HEIGHT, WIDTH)
+    sizes = Trajectories(scales=2).layout.sizes(HEIGHT, WIDTH)
     fine, coarse = flows(*(expansions(frame, sizes) for frame in frames))
     (alone,) = flows(*(expansions(frame, sizes[:1]) for frame in frames))
     handed_on = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR) * SCALE_STEP
@@ -261,7 +261,7 @@ def test_the_authors_program_finds_the_same(frames: int, shared: Path) -> None:
     assert found.mean() >= 0.98
     assert np.median(distances) < 1e-4
     np.testing.assert_allclose(row.arrays["places"][pairs[found], 2:5], theirs[found, 3:6], atol=0.2)
-    ends = np.cumsum(Trajectories().widths)[:-1]
+    ends = np.cumsum(Trajectories().layout.widths)[:-1]
     ours, wanted = row.arrays["features"][pairs[found]].astype(np.float64), theirs[found, 10:]
     for one, other in zip(np.split(ours, ends, axis=1), np.split(wanted, ends, axis=1), strict=True):
         cosines = (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)

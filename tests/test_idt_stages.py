@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 import tasks
 from extractors.base import Labelled
-from extractors.idt import IDT
+from extractors.trajectories.fisher_config import IDT
 from pipeline.network_file import load_state
 from pipeline.scores import Scores
 from pipeline.store import Store

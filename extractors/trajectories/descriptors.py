@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.idt import BINS
+from extractors.trajectories.layout import BINS
 from pipeline.compiled import compiled
 
 Array = NDArray[np.float32]

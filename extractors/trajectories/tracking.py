@@ -5,18 +5,16 @@ Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013), se
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.networks.camera_motion import CameraMotion
-from extractors.networks.farneback import SCALE_STEP, expansions, flows
-from extractors.networks.trajectory_descriptors import describe, integrals, split
-
-if TYPE_CHECKING:
-    from extractors.idt import Trajectories
+from extractors.trajectories.camera_motion import CameraMotion
+from extractors.trajectories.descriptors import describe, integrals, split
+from extractors.trajectories.farneback import SCALE_STEP, expansions, flows
+from extractors.trajectories.layout import Layout
 
 Grey = NDArray[np.uint8]
 Array = NDArray[np.float32]
@@ -52,13 +50,13 @@ class View(NamedTuple):
     polynomials: list[Array]
 
 
-def trajectories(frames: Iterable[Grey], config: "Trajectories") -> Iterator[Found]:
+def trajectories(frames: Iterable[Grey], layout: Layout, *, camera_motion: bool) -> Iterator[Found]:
     """Of a clip's grey frames (height, width), all of one size, frame by frame and scale by scale."""
     remaining = iter(frames)
     first = next(remaining)
-    sizes = config.sizes(*first.shape)
-    tracks = [Tracks(config, SCALE_STEP**step) for step in range(len(sizes))]
-    before, camera = _view(first, sizes), CameraMotion(first) if config.camera_motion else None
+    sizes = layout.sizes(*first.shape)
+    tracks = [Tracks(layout, SCALE_STEP**step) for step in range(len(sizes))]
+    before, camera = _view(first, sizes), CameraMotion(first) if camera_motion else None
     for track, level in zip(tracks, before.levels, strict=True):
         track.begin(level)
     for number, frame in enumerate(remaining, 1):
@@ -82,19 +80,19 @@ def _view(frame: Grey, sizes: list[tuple[int, int]]) -> View:
 class Tracks:
     """Trajectories of one scale, in its own pixels, that have not yet ended."""
 
-    def __init__(self, config: "Trajectories", scale: float) -> None:
-        self.config, self.scale = config, scale
+    def __init__(self, layout: Layout, scale: float) -> None:
+        self.layout, self.scale = layout, scale
         record = [
-            ("points", np.float32, (config.length_frames + 1, 2)),  # x, y
-            ("steps", np.float32, (config.length_frames, 2)),  # without the camera's motion
-            ("sums", np.float32, (config.cells_t, config.patch_dims)),
+            ("points", np.float32, (layout.length_frames + 1, 2)),  # x, y
+            ("steps", np.float32, (layout.length_frames, 2)),  # without the camera's motion
+            ("sums", np.float32, (layout.cells_t, layout.patch_dims)),
             ("age", np.int64),
         ]
         self.alive = np.empty(0, record)
 
     def begin(self, grey: Grey) -> None:
         """Points on a grid, where there is structure and no trajectory within a stride's square."""
-        stride = self.config.stride_px
+        stride = self.layout.stride_px
         rows, columns = (size // stride for size in grey.shape)
         eigenvalues = cv2.cornerMinEigenVal(grey, 3, ksize=3)
         middles = [np.arange(cells) * stride + stride // 2 for cells in (rows, columns)]
@@ -121,10 +119,10 @@ class Tracks:
         numbers, ages = np.arange(len(self.alive)), self.alive["age"]
         self.alive["steps"][numbers, ages] = step
         self.alive["points"][numbers, ages + 1] = there
-        parts = ages // (self.config.length_frames // self.config.cells_t)
-        describe(self.alive["sums"], parts, here, integrals(grey, own), self.config.patch_px, self.config.cells_xy)
+        parts = ages // (self.layout.length_frames // self.layout.cells_t)
+        describe(self.alive["sums"], parts, here, integrals(grey, own), self.layout.patch_px, self.layout.cells_xy)
         self.alive["age"] += 1
-        complete = self.alive["age"] == self.config.length_frames
+        complete = self.alive["age"] == self.layout.length_frames
         ended, self.alive = self.alive[complete], self.alive[~complete]
         return self._judged(ended, number)
 
@@ -143,8 +141,8 @@ class Tracks:
         kept &= (longest <= JUMP_PX) | (longest <= JUMP_SHARE * lengths)
         kept &= moved.max(axis=1) > LEAST_MOTION_PX
         shapes = (steps / np.maximum(moved.sum(axis=1), LEAST_MOTION_PX)[:, None, None])[kept]
-        means = ended["sums"][kept] / np.float32(self.config.length_frames // self.config.cells_t)
-        parts = [shapes, *split(means, self.config.cells_xy)]
+        means = ended["sums"][kept] / np.float32(self.layout.length_frames // self.layout.cells_t)
+        parts = [shapes, *split(means, self.layout.cells_xy)]
         features = np.concatenate([part.reshape(len(part), np.prod(part.shape[1:])) for part in parts], axis=1)
         scales = np.full(len(points), self.scale, np.float32)
         places = np.column_stack([points.mean(axis=1), deviations, lengths, scales])[kept]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extractors.networks.gaussians import Mixture
+from extractors.trajectories.gmm import Mixture
 
 
 def fisher_vector(samples: Tensor, mixture: Mixture) -> Tensor:
