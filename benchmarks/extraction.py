@@ -20,9 +20,9 @@ from table import Comparison, Table, clips, fastest, options, shared
 from extractors.base import Clip, Extractor
 from extractors.c3d.config import C3D
 from extractors.c3d.network import C3DNetwork, ClipDescriber
-from extractors.networks.describer import Describer
 from extractors.snippets.config import Backbone
-from extractors.tsn import TSN
+from extractors.tsn.config import TSN
+from extractors.tsn.inference import Describer
 from pipeline.keys import Keys
 from pipeline.shard import fill
 from pipeline.store import Journal

@@ -18,7 +18,7 @@ from extractors.base import Clip, Extraction, Extractor
 from extractors.frames import Frames
 from extractors.snippets.config import Backbone
 from extractors.trajectories.config import Trajectories
-from extractors.tsn import TSN
+from extractors.tsn.config import TSN
 from extractors.tvl1 import TVL1
 from pipeline.video import Block, decode
 

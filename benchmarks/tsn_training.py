@@ -20,12 +20,12 @@ from table import Comparison, Table, clips, fastest, options, shared
 
 from extractors.base import Clip, Labelled, Row
 from extractors.frames import Frames
-from extractors.networks.tsn import TSNNetwork
 from extractors.pictures import Spool, picture
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.modality import Modality
 from extractors.snippets.training_data import TrainingSnippets
-from extractors.tsn_training import FittedTSN
+from extractors.tsn.network import TSNNetwork
+from extractors.tsn.training import FittedTSN
 from pipeline.fit import seeded
 from pipeline.optimisers import groups
 from pipeline.store import Store

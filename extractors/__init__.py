@@ -11,7 +11,7 @@ from extractors.skeleton.config import Skeleton
 from extractors.tdn.config import TDN
 from extractors.trajectories.config import Trajectories
 from extractors.trajectories.fisher_config import IDT
-from extractors.tsn import TSN
+from extractors.tsn.config import TSN
 from extractors.tvl1 import TVL1
 
 EXTRACTORS: dict[str, type[Extractor]] = {

@@ -18,7 +18,7 @@ from extractors.backbones.squeezenet import SqueezeNet
 from extractors.backbones.torchvision_models import models
 from extractors.base import Clip, Row
 from extractors.frames import scaled
-from extractors.tsn import TSN
+from extractors.tsn.config import TSN
 from extractors.weights import adapt, load
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
@@ -243,7 +243,7 @@ def test_rows_are_not_a_video(weights: dict[str, Path]) -> None:
 
 
 def test_the_configuration_loads_no_heavy_library() -> None:
-    code = "import sys, extractors.tsn; print({'torch', 'cv2', 'av', 'h5py'} & sys.modules.keys())"
+    code = "import sys, extractors.tsn.config; print({'torch', 'cv2', 'av', 'h5py'} & sys.modules.keys())"
     root = Path(__file__).parent.parent
     assert subprocess.check_output([sys.executable, "-c", code], cwd=root, text=True).strip() == "set()"
 

@@ -16,10 +16,10 @@ from extractors.backbones.registry import BACKBONES
 from extractors.backbones.squeezenet import SqueezeNet
 from extractors.base import Clip, Row
 from extractors.frames import Frames, scaled
-from extractors.networks.describer import Describer
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.sources import consecutive
-from extractors.tsn import TSN
+from extractors.tsn.config import TSN
+from extractors.tsn.inference import Describer
 from extractors.tvl1 import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo

@@ -13,11 +13,11 @@ from torch import nn
 import pipeline.fit
 from extractors.backbones.registry import BACKBONES
 from extractors.base import Labelled, Row
-from extractors.networks.tsn import TSNNetwork
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.snippets.training_data import TrainingSnippets
-from extractors.tsn_training import FittedTSN
+from extractors.tsn.network import TSNNetwork
+from extractors.tsn.training import FittedTSN
 from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.fit import Curves, seeded

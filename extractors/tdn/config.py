@@ -13,7 +13,7 @@ from extractors.snippets.config import Backbone, SnippetExtractor
 from extractors.snippets.finetuning import Finetuning
 from extractors.tdn.layers import LAYERS
 from extractors.tdn.training import FittedTDN, Joint
-from extractors.tsn import TSN
+from extractors.tsn.config import TSN
 from pipeline.config import unknown
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from extractors.backbones.stages import InParts, Part
-from extractors.networks.tsn import TSNNetwork
 from extractors.snippets.modality import Modality
 from extractors.tdn.layers import LAYERS
+from extractors.tsn.network import TSNNetwork
 from pipeline.losses import loss
 
 

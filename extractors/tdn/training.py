@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from extractors.base import Labelled
 from extractors.snippets.finetune import finetune, on_cpu
 from extractors.snippets.finetuning import Finetuning
-from extractors.tsn_training import FittedTSN
+from extractors.tsn.training import FittedTSN
 from pipeline.config import Config
 
 if TYPE_CHECKING:

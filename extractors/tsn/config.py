@@ -10,11 +10,11 @@ from pydantic import PositiveInt, model_validator
 
 from extractors.base import Clip, Extraction, Row
 from extractors.snippets.config import SnippetExtractor
-from extractors.tsn_training import FittedTSN
+from extractors.tsn.training import FittedTSN
 
 if TYPE_CHECKING:
-    from extractors.networks.describer import Describer
     from extractors.snippets.sources import Pictures
+    from extractors.tsn.inference import Describer
 
 _BATCH = 50  # crops that are computed at once: five snippets of ten
 
@@ -73,7 +73,7 @@ class TSN(SnippetExtractor):
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """``network.weights`` must be the path of a file. Raises InputError where they are another network's."""
-        from extractors.networks.describer import Describer
+        from extractors.tsn.inference import Describer
 
         if len(states) != (self.fitted is not None):
             raise ValueError(f"tsn needs the file of one trained network where it is fine-tuned, not of {len(states)}")

@@ -39,7 +39,7 @@ class FittedTSN(FittedNetwork):
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
         """``weights`` must be the path of a file. Raises InputError where they are another network's."""
-        from extractors.networks.tsn import TSNNetwork
+        from extractors.tsn.network import TSNNetwork
         from extractors.weights import load
         from pipeline.fit import seeded
 
