@@ -19,7 +19,7 @@ from extractors.frames import Frames
 from extractors.snippets.config import Backbone
 from extractors.trajectories.config import Trajectories
 from extractors.tsn.config import TSN
-from extractors.tvl1 import TVL1
+from extractors.tvl1.config import TVL1
 from pipeline.video import Block, decode
 
 WEIGHTS = "squeezenet1_0-imagenet.safetensors"

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from table import Comparison, Table, clips, fastest, options
 
-from extractors.networks.tvl1 import CPUFlow
-from extractors.tvl1 import TVL1
+from extractors.tvl1.config import TVL1
+from extractors.tvl1.cpu import CPUFlow
 from pipeline.video import read
 
 SIZES = (320, 240), (160, 120)
@@ -51,12 +51,12 @@ def main() -> None:
     shared = given.threads, given.rounds
     for size in SIZES:
         pairs, words = np.stack([pair(path, size) for path in clips(given.clips)]), f"{size[0]}x{size[1]}"
-        compare(table, f"TV-L1 {words}; cv2.optflow.DualTVL1OpticalFlow", pairs, 1, *shared, CPUFlow(TVL1()))
+        compare(table, f"TV-L1 {words}; cv2.optflow.DualTVL1OpticalFlow", pairs, 1, *shared, CPUFlow(TVL1().parameters))
         if torch.cuda.is_available():
-            from extractors.networks.tvl1_cuda import CUDAFlow
+            from extractors.tvl1.cuda import CUDAFlow
 
             name = f"TV-L1 {words} on CUDA; cv2.optflow on the CPU"
-            compare(table, name, pairs, 32, *shared, CUDAFlow(TVL1(), "cuda"))
+            compare(table, name, pairs, 32, *shared, CUDAFlow(TVL1().parameters, "cuda"))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from extractors.tdn.config import TDN
 from extractors.trajectories.config import Trajectories
 from extractors.trajectories.fisher_config import IDT
 from extractors.tsn.config import TSN
-from extractors.tvl1 import TVL1
+from extractors.tvl1.config import TVL1
 
 EXTRACTORS: dict[str, type[Extractor]] = {
     extractor.model_fields["name"].default: extractor

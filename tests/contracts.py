@@ -25,7 +25,7 @@ from extractors.tdn.training import Joint
 from extractors.trajectories.config import Trajectories
 from extractors.trajectories.fisher_config import IDT
 from extractors.tsn.config import TSN
-from extractors.tvl1 import TVL1
+from extractors.tvl1.config import TVL1
 from pipeline.fit import seeded
 from pipeline.hyperparameters import Fit
 

@@ -6,7 +6,7 @@ Slow. Both backends are tested against it. All arrays are float32 (height, width
 import cv2
 import numpy as np
 
-from extractors.tvl1 import TVL1
+from extractors.tvl1.config import TVL1
 
 CUBIC = {"opencv-cpu": -0.75, "opencv-cuda": -0.5}
 """The free parameter of the bicubic kernel: Keys (1981), who takes -1/2."""

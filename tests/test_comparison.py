@@ -10,7 +10,7 @@ from luigi.configuration import get_config
 from typer.testing import CliRunner, Result
 
 from extractors.pictures import Spool
-from extractors.tvl1 import quantised
+from extractors.tvl1.config import quantised
 from pipeline.comparison import dequantised, difference, with_flow
 from pipeline.keys import Keys
 from pipeline.row import Failure, Row

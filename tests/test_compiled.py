@@ -47,7 +47,7 @@ COMPUTED = {
 from extractors.networks.tvl1 import CPUFlow
 from extractors.tvl1 import TVL1
 pairs = np.stack([first, second])[None]
-found = [CPUFlow(TVL1(epsilon=0.02, semantics=name))(pairs) for name in ("opencv-cpu", "opencv-cuda")]
+found = [CPUFlow(TVL1(epsilon=0.02, semantics=name).parameters)(pairs) for name in ("opencv-cpu", "opencv-cuda")]
 """,
     "idt": f"""
 {SCENE}

@@ -15,7 +15,7 @@ from extractors.base import Row
 from extractors.frames import Frames
 from extractors.tdn.config import TDN
 from extractors.tdn.network import TDNNetwork
-from extractors.tvl1 import TVL1
+from extractors.tvl1.config import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.fit import seeded

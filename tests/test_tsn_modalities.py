@@ -20,7 +20,7 @@ from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.sources import consecutive
 from extractors.tsn.config import TSN
 from extractors.tsn.inference import Describer
-from extractors.tvl1 import TVL1
+from extractors.tvl1.config import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.fit import seeded

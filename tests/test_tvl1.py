@@ -13,9 +13,10 @@ from contracts import GOLDEN, MEMBERS, VIDEO, same
 from plain_tvl1 import flow as plain_flow
 
 from extractors.base import Clip, Row
-from extractors.networks.tvl1 import CPUFlow, shapes
 from extractors.pictures import picture
-from extractors.tvl1 import TVL1, pixels, quantised
+from extractors.tvl1.config import TVL1, pixels, quantised
+from extractors.tvl1.cpu import CPUFlow
+from extractors.tvl1.pyramid import shapes
 from pipeline.errors import UnusableVideo
 from pipeline.video import read
 
@@ -44,7 +45,7 @@ def around_the_centre(angle: float, zoom: float) -> Any:
 
 
 def compute(pairs: np.ndarray, **fields: Any) -> np.ndarray:
-    return CPUFlow(TVL1(**fields))(pairs)
+    return CPUFlow(TVL1(**fields).parameters)(pairs)
 
 
 def distances(flow: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -100,7 +101,7 @@ def test_a_mirrored_pair_has_the_mirrored_flow() -> None:
 def test_any_size_is_as_in_the_plain_transcription(size: tuple[int, int], semantics: str) -> None:
     pair, _ = moved(texture(*size), [[1, 0, 0.75], [0, 1, 0.5]])
     config = TVL1(semantics=semantics, warps=2)
-    found = CPUFlow(config)(pair[None])[0]
+    found = CPUFlow(config.parameters)(pair[None])[0]
     assert found.shape == (2, *size)
     assert distances(found, plain_flow(config, *pair)).mean() < 0.01
 
@@ -122,7 +123,7 @@ def test_every_parameter_is_as_in_the_plain_transcription(semantics: str) -> Non
     ):
         config = TVL1(**base | fields)
         expected = plain_flow(config, *pair)
-        assert distances(CPUFlow(config)(pair[None])[0], expected).mean() < 1e-3, fields
+        assert distances(CPUFlow(config.parameters)(pair[None])[0], expected).mean() < 1e-3, fields
         assert distances(expected, default).mean() > 0.01, fields
 
 
@@ -133,10 +134,10 @@ def test_extreme_parameters_give_numbers() -> None:
 
 
 def test_the_pyramid_stops_above_16_pixels() -> None:
-    assert shapes(TVL1(), 240, 320) == [(240, 320), (192, 256), (154, 205), (123, 164), (98, 131)]
-    assert shapes(TVL1(), 20, 100) == [(20, 100), (16, 80)]
-    assert shapes(TVL1(), 10, 100) == [(10, 100)]
-    assert shapes(TVL1(scales=2), 240, 320) == [(240, 320), (192, 256)]
+    assert shapes(TVL1().parameters, 240, 320) == [(240, 320), (192, 256), (154, 205), (123, 164), (98, 131)]
+    assert shapes(TVL1().parameters, 20, 100) == [(20, 100), (16, 80)]
+    assert shapes(TVL1().parameters, 10, 100) == [(10, 100)]
+    assert shapes(TVL1(scales=2).parameters, 240, 320) == [(240, 320), (192, 256)]
 
 
 def opencv(pair: np.ndarray) -> np.ndarray:
@@ -165,7 +166,7 @@ def test_real_pairs_are_as_opencv_has_them(size: tuple[int, int], count: int, sh
 def test_a_real_pair_is_as_in_the_plain_transcription(semantics: str, most: float) -> None:
     config = TVL1(semantics=semantics)
     pair = real_pairs(VIDEO, None)
-    apart = distances(CPUFlow(config)(pair[None])[0], plain_flow(config, *pair))
+    apart = distances(CPUFlow(config.parameters)(pair[None])[0], plain_flow(config, *pair))
     assert apart.mean() <= most
     assert np.percentile(apart, 95) <= 2 * most
 
@@ -206,7 +207,7 @@ def test_a_row_holds_the_flow_of_its_frames_as_integers(
     if size:
         way = cv2.INTER_LINEAR if size[0] > frames.shape[2] else cv2.INTER_AREA
         frames = np.stack([cv2.resize(frame, size, interpolation=way) for frame in frames])
-    flows = CPUFlow(config)(np.stack([frames[:-1], frames[1:]], axis=1))
+    flows = CPUFlow(config.parameters)(np.stack([frames[:-1], frames[1:]], axis=1))
     for component, name in enumerate("xy"):
         for index, flow in enumerate(flows[:, component]):
             levels = (flow.clip(-0.5, 0.5).astype(np.float64) + 0.5) * 255
@@ -217,7 +218,7 @@ def test_a_row_holds_the_flow_of_its_frames_as_integers(
     assert row.attributes["clipped_share"] == pytest.approx((np.abs(flows) > 0.5).mean())
     assert row.attributes["clipped_share"] > 0
     monkeypatch.setattr(cv2, "getNumThreads", lambda: 3)
-    monkeypatch.setattr("extractors.networks.tvl1._BATCH_PIXELS", 2 * frames[0].size)
+    monkeypatch.setattr("extractors.tvl1.cpu._BATCH_PIXELS", 2 * frames[0].size)
     assert same([row], [rows(config, VIDEO, (0, 6))])
 
 
@@ -271,7 +272,7 @@ def test_short_clips(frames: int, tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extractors.networks.tvl1._BATCH_PIXELS", 2**17)
+    monkeypatch.setattr("extractors.tvl1.cpu._BATCH_PIXELS", 2**17)
     noise = np.random.default_rng(0).integers(0, 256, (2, 240, 320), np.uint8)
     paths = [footage.write(tmp_path / f"{frames}.avi", noise[np.arange(frames) % 2]) for frames in (30, 120)]
     config = TVL1(size_px=(160, 120), encoding="raw", scales=1, warps=1, epsilon=1)

@@ -15,10 +15,10 @@ import plain_tvl1
 import pytest
 import torch
 
-from extractors.networks import tvl1_cuda
-from extractors.networks.tvl1 import CPUFlow
-from extractors.networks.tvl1_cuda import CUDAFlow
-from extractors.tvl1 import TVL1
+from extractors.tvl1 import cuda as tvl1_cuda
+from extractors.tvl1.config import TVL1
+from extractors.tvl1.cpu import CPUFlow
+from extractors.tvl1.cuda import CUDAFlow
 from pipeline.errors import InputError
 
 Flow = Callable[..., np.ndarray]
@@ -54,7 +54,7 @@ def _interpret(blocks: tuple[int, int]) -> None:
 
 def _flow(config: TVL1, pairs: np.ndarray, batch_bytes: int) -> np.ndarray:
     tvl1_cuda.BATCH_BYTES = batch_bytes
-    return CUDAFlow(config, "cpu")(pairs)
+    return CUDAFlow(config.parameters, "cpu")(pairs)
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +129,9 @@ def test_the_kernel_compiles(semantics: str, tmp_path: Path, monkeypatch: pytest
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from extractors.networks.tvl1_kernels import refine
+    from extractors.tvl1.cuda_kernels import refine
 
-    given = tvl1_cuda.constants(TVL1.model_validate({"semantics": semantics}))
+    given = tvl1_cuda.constants(TVL1.model_validate({"semantics": semantics}).parameters)
     constants = {name: given.pop(name) for name in list(given) if name.isupper()}
     types = ["*fp32"] * 3 + ["i32"] * 3 + ["fp32"] * 4 + ["constexpr"] * len(constants)
     source = ASTSource(refine, dict(zip(refine.arg_names, types, strict=True)), constants)
@@ -141,7 +141,7 @@ def test_the_kernel_compiles(semantics: str, tmp_path: Path, monkeypatch: pytest
 
 def test_memory_is_bounded() -> None:
     flow = CUDAFlow.__new__(CUDAFlow)
-    flow.config = TVL1()
+    flow.parameters = TVL1().parameters
     pairs = flow.pairs_at_once(240, 320)
     assert pairs > 132  # or some multiprocessors of an H200 would have nothing to do
     assert flow.pairs_at_once(480, 640) == pytest.approx(pairs / 4, abs=1)
@@ -150,9 +150,9 @@ def test_memory_is_bounded() -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
-    monkeypatch.delitem(sys.modules, "extractors.networks.tvl1_kernels", raising=False)
+    monkeypatch.delitem(sys.modules, "extractors.tvl1.cuda_kernels", raising=False)
     with pytest.raises(InputError, match="Triton"):
-        CUDAFlow(TVL1(), "cuda")
+        CUDAFlow(TVL1().parameters, "cuda")
 
 
 @pytest.mark.gpu
@@ -162,10 +162,10 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_gpu_agrees_with_the_cpu(height: int, width: int, semantics: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = TVL1.model_validate({"semantics": semantics})
     pairs = np.stack([moving(height, width, step / 4, step / -8) for step in range(8)])
-    flows = CUDAFlow(config, "cuda")(pairs)
-    ends = np.hypot(*(flows - CPUFlow(config)(pairs)).swapaxes(0, 1))
+    flows = CUDAFlow(config.parameters, "cuda")(pairs)
+    ends = np.hypot(*(flows - CPUFlow(config.parameters)(pairs)).swapaxes(0, 1))
     assert ends.mean() < 0.01  # a pair may end an iteration sooner
     assert (ends < 0.1).mean() > 0.99
     assert not flows[0].any()
     monkeypatch.setattr(tvl1_cuda, "BATCH_BYTES", 3 * 100 * height * width)
-    assert np.array_equal(CUDAFlow(config, "cuda")(pairs[::-1])[::-1], flows)
+    assert np.array_equal(CUDAFlow(config.parameters, "cuda")(pairs[::-1])[::-1], flows)

@@ -9,7 +9,7 @@ from extractors.base import Clip, Extractor, FittedNetwork, Row
 from extractors.frames import Frames, one_size
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.modality import SNIPPETS, Modality
-from extractors.tvl1 import TVL1
+from extractors.tvl1.config import TVL1
 from pipeline.config import Config, File
 from pipeline.errors import UnusableVideo
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -13,6 +13,9 @@ from extractors.base import Clip, Extraction, Extractor, Row
 from extractors.frames import scaled
 from extractors.pictures import Buffer, Encoding, Spool
 from pipeline.errors import UnusableVideo
+
+if TYPE_CHECKING:
+    from extractors.tvl1.pyramid import Parameters
 
 
 class Backend(Protocol):
@@ -69,15 +72,22 @@ class TVL1(Extractor):
     encoding: Encoding = "jpeg"
     quality: int = Field(95, ge=1, le=100, description="of JPEG")
 
+    @property
+    def parameters(self) -> "Parameters":
+        """The numbers of the algorithm among the fields."""
+        from extractors.tvl1.pyramid import Parameters
+
+        return Parameters(**self.model_dump(include=set(Parameters._fields)))
+
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """Both devices compute the same up to rounding."""
         if device == "cpu":
-            from extractors.networks.tvl1 import CPUFlow
+            from extractors.tvl1.cpu import CPUFlow
 
-            return partial(_extract, self, CPUFlow(self))
-        from extractors.networks.tvl1_cuda import CUDAFlow
+            return partial(_extract, self, CPUFlow(self.parameters))
+        from extractors.tvl1.cuda import CUDAFlow
 
-        return partial(_extract, self, CUDAFlow(self, device))
+        return partial(_extract, self, CUDAFlow(self.parameters, device))
 
 
 def quantised(flow: np.ndarray, bound_px: float) -> np.ndarray:

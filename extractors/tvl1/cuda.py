@@ -4,7 +4,7 @@
 pairs of a batch. The host launches some hundred operations a batch and waits for nothing but the result.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractors.networks.tvl1 import READINGS, shapes
+from extractors.tvl1.pyramid import Parameters, shapes
 from pipeline.errors import InputError
-
-if TYPE_CHECKING:
-    from extractors.tvl1 import TVL1
 
 BATCH_BYTES = 2 << 30
 """Of device memory that the pairs of a batch may take."""
@@ -35,12 +32,12 @@ class CUDAFlow:
     What is in a batch changes no bit. ``device`` is "cpu" only under TRITON_INTERPRET=1.
     """
 
-    def __init__(self, config: "TVL1", device: str) -> None:
+    def __init__(self, parameters: Parameters, device: str) -> None:
         try:
-            from extractors.networks.tvl1_kernels import refine
+            from extractors.tvl1.cuda_kernels import refine
         except ModuleNotFoundError as error:
             raise InputError("tvl1 on a GPU needs Triton, which torch brings on Linux; use device cpu here") from error
-        self.config, self.device, self._refine = config, torch.device(device), refine
+        self.parameters, self.device, self._refine = parameters, torch.device(device), refine
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
         flows = torch.empty(pairs.shape, dtype=torch.float32, pin_memory=self.device.type == "cuda")
@@ -56,13 +53,13 @@ class CUDAFlow:
 
         Some 100 bytes a pixel are taken by the default pyramid, 8 MB a pair of 320×240 images: 270 pairs.
         """
-        pyramids = 2 * sum(height * width for height, width in shapes(self.config, height, width))
+        pyramids = 2 * sum(height * width for height, width in shapes(self.parameters, height, width))
         return max(1, BATCH_BYTES // (4 * (pyramids + _FINEST_FIELDS * height * width)))
 
     def _flow(self, pairs: Tensor) -> Tensor:
         pyramid = [pairs.float()]
-        step = self.config.scale_step
-        for shape in shapes(self.config, *pairs.shape[2:])[1:]:
+        step = self.parameters.scale_step
+        for shape in shapes(self.parameters, *pairs.shape[2:])[1:]:
             pyramid.append(self._resized(pyramid[-1], shape, (1 / step, 1 / step)))
         flow = self._improved(torch.zeros_like(pyramid[-1]), pyramid.pop())
         while pyramid:
@@ -73,7 +70,7 @@ class CUDAFlow:
 
     def _improved(self, flow: Tensor, images: Tensor) -> Tensor:
         """The flow after all warps of one scale. All (pairs, 2, height, width)."""
-        config = self.config
+        parameters = self.parameters
         pairs, _, height, width = images.shape
         u = _planes(flow)
         self._refine[pairs,](
@@ -83,18 +80,18 @@ class CUDAFlow:
             u.shape[2],
             height,
             width,
-            config.theta,
-            config.attachment * config.theta,
-            config.tau / config.theta,
-            config.epsilon**2 * height * width,
-            **constants(config),
+            parameters.theta,
+            parameters.attachment * parameters.theta,
+            parameters.tau / parameters.theta,
+            parameters.epsilon**2 * height * width,
+            **constants(parameters),
         )
         improved: Tensor = u[:, :, : height * width].unflatten(2, (height, width))
         return improved
 
     def _resized(self, images: Tensor, shape: tuple[int, int], ratios: tuple[float, float]) -> Tensor:
         """Bilinear. ratios: old pixels a new one, down and across."""
-        first = READINGS[self.config.semantics].first
+        first = self.parameters.reading.first
         for axis in (-1, -2):
             last = images.shape[axis] - 1
             place = torch.arange(shape[axis], dtype=torch.float64, device=images.device)
@@ -106,11 +103,11 @@ class CUDAFlow:
         return images
 
 
-def constants(config: "TVL1") -> dict[str, Any]:
+def constants(parameters: Parameters) -> dict[str, Any]:
     """What a compiled kernel is made for."""
-    reading = READINGS[config.semantics]
+    reading = parameters.reading
     return {
-        "WARPS": config.warps,
+        "WARPS": parameters.warps,
         "CUBIC": reading.cubic,
         "REPLICATE": reading.border == cv2.BORDER_REPLICATE,
         "MEDIAN": reading.median > 0,

@@ -3,44 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
-from extractors.networks.tvl1_loops import BLOCK, MARGIN, descend, linearise, resize
+from extractors.tvl1.cpu_loops import BLOCK, MARGIN, descend, linearise, resize
+from extractors.tvl1.pyramid import Parameters, Shape, shapes
 
-if TYPE_CHECKING:
-    from extractors.tvl1 import TVL1
-
-_LEAST_PX = 16
 _BAND_PIXELS = 8192  # that go through an iteration together: what they need stays in the cache
 _BATCH_PIXELS = 2**22
-
-Shape = tuple[int, int]
-
-
-class Reading(NamedTuple):
-    """What the paper leaves open.
-
-    first: where in a pixel its value stands when an image is resized, 0.5 for the middle; cubic: the parameter of
-    bicubic interpolation; border: OpenCV's name of what lies outside; median: the filter's side, 0 for none; filters
-    and iterations: at most so many a warp, and so many after each filter; sparse: not every change is looked at.
-    """
-
-    first: float
-    cubic: float
-    border: int
-    median: int
-    filters: int
-    iterations: int
-    sparse: bool
-
-
-READINGS = {
-    "opencv-cpu": Reading(0.5, -0.75, cv2.BORDER_CONSTANT, median=5, filters=10, iterations=30, sparse=False),
-    "opencv-cuda": Reading(0.0, -0.5, cv2.BORDER_REPLICATE, median=0, filters=1, iterations=300, sparse=True),
-}
 
 
 class CPUFlow:
@@ -50,15 +21,15 @@ class CPUFlow:
     else is in the batch.
     """
 
-    def __init__(self, config: "TVL1") -> None:
-        self.config = config
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
         flows = np.empty(pairs.shape, np.float32)
         threads = min(len(pairs), max(1, cv2.getNumThreads()))
         idle: SimpleQueue[list[_Scale]] = SimpleQueue()
         for _ in range(threads):
-            idle.put(_pyramid(self.config, *pairs.shape[2:]))
+            idle.put(_pyramid(self.parameters, *pairs.shape[2:]))
 
         def solve(pair: np.ndarray, flow: np.ndarray) -> None:
             pyramid = idle.get()
@@ -76,21 +47,10 @@ class CPUFlow:
         return max(1, _BATCH_PIXELS // (height * width))
 
 
-def shapes(config: "TVL1", height: int, width: int) -> list[Shape]:
-    """Height and width of the pyramid's images, the finest first."""
-    found = [(height, width)]
-    while len(found) < config.scales:
-        height, width = round(height * config.scale_step), round(width * config.scale_step)
-        if min(height, width) < _LEAST_PX:
-            break
-        found.append((height, width))
-    return found
-
-
-def _pyramid(config: "TVL1", height: int, width: int) -> "list[_Scale]":
-    found = shapes(config, height, width)
+def _pyramid(parameters: Parameters, height: int, width: int) -> "list[_Scale]":
+    found = shapes(parameters, height, width)
     neighbours = zip(found, [found[0], *found[:-1]], [*found[1:], found[-1]], strict=True)
-    return [_Scale(config, *triple) for triple in neighbours]
+    return [_Scale(parameters, *triple) for triple in neighbours]
 
 
 def _solved(pyramid: "list[_Scale]", pair: np.ndarray) -> np.ndarray:
@@ -112,8 +72,8 @@ class _Scale:
     height, width)`` is the part of u that is no border.
     """
 
-    def __init__(self, config: "TVL1", shape: Shape, finer: Shape, coarser: Shape) -> None:
-        self.config, self.reading, self.shape = config, READINGS[config.semantics], shape
+    def __init__(self, parameters: Parameters, shape: Shape, finer: Shape, coarser: Shape) -> None:
+        self.parameters, self.reading, self.shape = parameters, parameters.reading, shape
         height, width = shape
         row = width + 1
         self.images = np.empty((2, height, width), np.float32)
@@ -124,7 +84,7 @@ class _Scale:
         self.steps = np.empty(min(height, max(1, _BAND_PIXELS // row)) * row, np.float32)
         self.weights = np.empty(12 * BLOCK, np.float32)
         self.flow = self.u[:, : height * row].reshape(2, height, row)[:, :, :width]
-        step, first = config.scale_step, self.reading.first
+        step, first = parameters.scale_step, self.reading.first
         self.in_finer = [_places(size, old, 1 / step, first) for size, old in zip(shape, finer, strict=True)]
         self.in_coarser = [_places(size, old, old / size, first) for size, old in zip(shape, coarser, strict=True)]
 
@@ -136,16 +96,18 @@ class _Scale:
     def enlarge(self, coarser: "_Scale") -> None:
         """Take over the flow of the next coarser scale."""
         for small, component in zip(coarser.flow, self.flow, strict=True):
-            resize(small, component, *self.in_coarser, np.float32(1 / self.config.scale_step))
+            resize(small, component, *self.in_coarser, np.float32(1 / self.parameters.scale_step))
 
     def solve(self) -> None:
         """Improve ``flow``, warp after warp. The dual fields begin at 0 and outlive the warps."""
-        config, reading = self.config, self.reading
+        parameters, reading = self.parameters, self.reading
         self._prepare()
         self.p[:] = 0
-        constants = np.array([config.theta, config.attachment * config.theta, config.tau / config.theta], np.float32)
-        ends = (reading.iterations, config.epsilon**2 * self.flow[0].size, reading.sparse)
-        for _ in range(config.warps):
+        constants = np.array(
+            [parameters.theta, parameters.attachment * parameters.theta, parameters.tau / parameters.theta], np.float32
+        )
+        ends = (reading.iterations, parameters.epsilon**2 * self.flow[0].size, reading.sparse)
+        for _ in range(parameters.warps):
             linearise(self.images[0], self.planes, self.u, self.data, self.weights, np.float32(reading.cubic))
             for _ in range(reading.filters):
                 self._filter()
