@@ -23,7 +23,7 @@ from extractors.c3d.network import C3DNetwork, ClipDescriber
 from extractors.snippets.config import Backbone
 from extractors.tsn.config import TSN
 from extractors.tsn.inference import Describer
-from pipeline.keys import Keys
+from pipeline.rows import Keys
 from pipeline.shard import fill
 from pipeline.store import Journal
 from pipeline.video import decode

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from table import Comparison, Table, fastest, options
 
-from pipeline.keys import Keys
-from pipeline.row import Row
+from pipeline.rows import Keys, Row
 from pipeline.store import Journal, Store, seal, write_index
 
 SHARD = 64

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 from pydantic import NonNegativeInt
 
 from pipeline.config import Config
-from pipeline.row import Partial, Row
+from pipeline.rows import Partial, Row
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.errors import UnusableVideo
-from pipeline.row import Partial
+from pipeline.rows import Partial
 
 Encoding = Literal["jpeg", "png", "raw"]
 Buffer = bytes | memoryview

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from pipeline import scores
 from pipeline.errors import InputError
-from pipeline.row import Failure, Row
+from pipeline.rows import Failure, Row
 from pipeline.store import attributes_of, failure_of, items_of
 
 Shape = tuple[int, ...]

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline import metrics
 from pipeline.errors import InputError
 from pipeline.metrics import Summary
-from pipeline.row import Failure
+from pipeline.rows import Failure
 from pipeline.scores import Scores
 from pipeline.traces import Clip
 from pipeline.weighting import Choice

@@ -9,8 +9,7 @@ from tqdm import tqdm
 
 from pipeline.attempts import forget_the_killed
 from pipeline.errors import UnusableVideo
-from pipeline.keys import Keys
-from pipeline.row import Failure, Row
+from pipeline.rows import Failure, Keys, Row
 from pipeline.store import Journal, holders, seal
 
 Compute = Callable[[Any], Iterable[Row]]

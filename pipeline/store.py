@@ -25,9 +25,8 @@ import numpy as np
 from pipeline.atomic import set_aside, whole
 from pipeline.attempts import NOTE, attempt
 from pipeline.errors import DamagedStore, InputError, UnusableVideo
-from pipeline.keys import Keys
 from pipeline.late_errors import LateErrors
-from pipeline.row import Failure, Partial, Row
+from pipeline.rows import Failure, Keys, Partial, Row
 
 CHUNK_BYTES = 1 << 20
 RESERVED_NAME = re.compile(r"variant-\d+|reason")

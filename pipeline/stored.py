@@ -11,7 +11,7 @@ from tqdm import tqdm
 from pipeline.clips import resample
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.join import Join, join
-from pipeline.row import Partial, Row
+from pipeline.rows import Partial, Row
 from pipeline.store import Store
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from pipeline.config import parse
 from pipeline.errors import DamagedStore, InputError, lacks_space
-from pipeline.row import Failure
+from pipeline.rows import Failure
 from tasks import settings
 
 T = TypeVar("T")

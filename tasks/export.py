@@ -11,7 +11,7 @@ from tqdm import tqdm
 from pipeline import inspection
 from pipeline.atomic import whole, write_text
 from pipeline.errors import InputError
-from pipeline.row import Row
+from pipeline.rows import Row
 from tasks.index import Library
 from tasks.shelves import rows_file
 

@@ -13,7 +13,7 @@ from pipeline.atomic import link
 from pipeline.attempts import notes
 from pipeline.config import one_of
 from pipeline.fingerprint import fingerprint, short_digest
-from pipeline.keys import Keys
+from pipeline.rows import Keys
 from tasks import settings
 from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
 from tasks.index import AnyDataset, fold, folds, library

@@ -5,7 +5,7 @@ from typing import Any
 
 from data.base import Dataset
 from extractors.frames import Frames
-from pipeline.row import Failure
+from pipeline.rows import Failure
 from tasks import settings
 from tasks.base import ConfigParameter, Root
 from tasks.features import Extract, extract

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline import inspection
 from pipeline.errors import InputError
-from pipeline.row import Failure, Row
+from pipeline.rows import Failure, Row
 from pipeline.scores import Scores
 from tasks.features import Extract
 from tasks.graph import upstream_first

@@ -12,7 +12,7 @@ from pipeline.network_file import load_curves
 from pipeline.reducer import load_reducer
 from pipeline.results import Explained, Result, Run
 from pipeline.results import Stream as ReportedStream
-from pipeline.row import Failure
+from pipeline.rows import Failure
 from pipeline.scores import Scores
 from pipeline.scores import provenance as scores_provenance
 from pipeline.store import Store, provenance

@@ -5,7 +5,7 @@ from functools import cache
 
 from pipeline.errors import InputError
 from pipeline.fingerprint import row_key, short_digest
-from pipeline.keys import Keys
+from pipeline.rows import Keys
 from tasks.index import Library
 
 

@@ -12,8 +12,7 @@ from typer.testing import CliRunner, Result
 from extractors.pictures import Spool
 from extractors.tvl1.config import quantised
 from pipeline.comparison import dequantised, difference, with_flow
-from pipeline.keys import Keys
-from pipeline.row import Failure, Row
+from pipeline.rows import Failure, Keys, Row
 from pipeline.store import Journal, seal, write_index
 from tasks.command import app
 from tasks.export import export

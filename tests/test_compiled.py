@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numba.core.caching import IndexDataCacheFile
 
-from pipeline.compiled import _tell
+from pipeline.numba_loops import _tell
 
 ROOT = Path(__file__).parent.parent
 LOOPS = """

@@ -20,7 +20,7 @@ from extractors.frames import Frames, numbered, scaled
 from extractors.pictures import picture
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.keys import Keys
+from pipeline.rows import Keys
 from pipeline.store import Journal, Store
 from pipeline.stored import StoredRows
 from pipeline.video import Block, read

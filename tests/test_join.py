@@ -11,8 +11,7 @@ from pipeline.clips import resample
 from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.join import Join, join
-from pipeline.keys import Keys
-from pipeline.row import Failure, Row
+from pipeline.rows import Failure, Keys, Row
 from pipeline.store import Journal, Store, seal
 from pipeline.stored import Source, StoredRows, sequences, usable
 from tasks.experiment import AnyStream, JoinedStream, Stream

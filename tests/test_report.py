@@ -22,7 +22,7 @@ from pipeline.feature_maps import FirstMaps, pictures
 from pipeline.fit import Curves
 from pipeline.report import write
 from pipeline.results import Explained, Result, Run, Stream, rows
-from pipeline.row import Failure
+from pipeline.rows import Failure
 from pipeline.scores import Fusion, Scores, fuse
 from pipeline.tables import markdown_table, text_table
 from pipeline.traces import Clip, Trace

@@ -21,7 +21,7 @@ from pipeline.fit import Curves
 from pipeline.metrics import Summary
 from pipeline.report import write
 from pipeline.results import Explained, Result, Run, Stream
-from pipeline.row import Failure
+from pipeline.rows import Failure
 from pipeline.scores import Fusion, Scores, fuse
 from pipeline.side_by_side import Compared, Figure, page
 from pipeline.traces import Clip, Trace

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DamagedStore, InputError, UnusableVideo
-from pipeline.keys import Keys
-from pipeline.row import Failure, Row
+from pipeline.rows import Failure, Keys, Row
 from pipeline.store import Journal, Store, holders, provenance, seal, verify, write_index
 
 

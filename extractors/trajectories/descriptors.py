@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.trajectories.layout import BINS
-from pipeline.compiled import compiled
+from pipeline.numba_loops import compiled
 
 Array = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ over many rows at once.
 
 import numpy as np
 
-from pipeline.compiled import compiled, inlined
+from pipeline.numba_loops import compiled, inlined
 
 BLOCK = 32
 """Pixels of a row that are warped together."""

@@ -6,7 +6,7 @@ One thread: a step's work is less than what threads cost.
 import numpy as np
 from torch import Tensor
 
-from pipeline.compiled import compiled, inlined
+from pipeline.numba_loops import compiled, inlined
 from sequence_models.networks.gemm import packed
 from sequence_models.networks.pointwise import Trail
 

@@ -7,6 +7,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a video's rows are known by: its id, the digest of its file, one key a variant."""
+
+    id: str
+    source_digest: str
+    variants: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The key by which the video as a whole is journaled."""
+        return self.variants[0]
+
+
 class Partial(Protocol):
     """An array of which any part is read on its own: in memory, or in a store."""
 
