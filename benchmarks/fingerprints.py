@@ -12,7 +12,7 @@ from scheduling import RECIPE, make_files
 from table import Comparison, options
 
 import tasks
-from pipeline.content import Digests
+from pipeline.files.digests import Digests
 from tasks.index import library
 
 

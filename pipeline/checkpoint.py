@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.atomic import whole
+from pipeline.files.atomic import whole
 from pipeline.hyperparameters import Fit
 
 _FORMAT = 2

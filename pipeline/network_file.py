@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
-from pipeline import tensor_file
+from pipeline.files import tensors as tensor_file
 from pipeline.fit import Curves
 
 

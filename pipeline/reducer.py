@@ -252,7 +252,7 @@ def save_reducer(path: Path, state: Mapping[str, np.ndarray], provenance: Mappin
     """Write what ``fit_pca`` returned atomically, as safetensors."""
     from safetensors.numpy import save
 
-    from pipeline import tensor_file
+    from pipeline.files import tensors as tensor_file
 
     tensor_file.write(path, partial(save, dict(state)), {"provenance": json.dumps(provenance, sort_keys=True)})
 
@@ -261,7 +261,7 @@ def load_reducer(path: Path) -> dict[str, np.ndarray]:
     """Read what ``save_reducer`` wrote. Raises DamagedStore, having set the file aside, where it was altered."""
     from safetensors.numpy import load
 
-    from pipeline import tensor_file
+    from pipeline.files import tensors as tensor_file
 
     content, _ = tensor_file.read(path)
     return dict(load(content))

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline import classes, drawings, examples, metrics, pages, tables, timelines
-from pipeline.atomic import write_text
 from pipeline.classes import ClassFigure
+from pipeline.files.atomic import write_text
 from pipeline.results import Result, Row, groups, rows
 
 LONGEST_BRANCH = 100

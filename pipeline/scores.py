@@ -12,9 +12,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from pipeline.atomic import set_aside, whole
 from pipeline.config import Config
 from pipeline.errors import InputError
+from pipeline.files.atomic import set_aside, whole
 
 Kind = Literal["logits", "probabilities"]
 MOST_TRIED = 2000

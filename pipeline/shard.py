@@ -7,8 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.attempts import forget_the_killed
 from pipeline.errors import UnusableVideo
+from pipeline.files.crash_notes import forget_the_killed
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store import Journal, holders, seal
 

@@ -22,10 +22,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.atomic import set_aside, whole
-from pipeline.attempts import NOTE, attempt
 from pipeline.errors import DamagedStore, InputError, UnusableVideo
-from pipeline.late_errors import LateErrors
+from pipeline.files.atomic import set_aside, whole
+from pipeline.files.crash_notes import NOTE, attempt
+from pipeline.files.deferred_errors import LateErrors
 from pipeline.rows import Failure, Keys, Partial, Row
 
 CHUNK_BYTES = 1 << 20

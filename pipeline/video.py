@@ -29,9 +29,9 @@ from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from pipeline.atomic import whole
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.late_errors import LateErrors
+from pipeline.files.atomic import whole
+from pipeline.files.deferred_errors import LateErrors
 
 Image = NDArray[np.uint8]
 Colour = Literal["rgb", "grey"]

@@ -8,9 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline import inspection
-from pipeline.comparison import Arrays, Difference, Rows, compare
+from pipeline.compare.differences import Arrays, Difference, Rows, compare
+from pipeline.compare.sources import NpyFolder, PlainFile, Stored
 from pipeline.errors import InputError
-from pipeline.row_files import NpyFolder, PlainFile, Stored
 from tasks.lines import table
 from tasks.shelves import as_shelf, rows_file
 

@@ -11,8 +11,8 @@ import luigi
 from data.base import Dataset
 from data.validation import Validation
 from extractors.convnet3d.config import ConvNet3D
-from pipeline.atomic import write_text
 from pipeline.errors import InputError
+from pipeline.files.atomic import write_text
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.scores import Fusion
 from tasks import settings

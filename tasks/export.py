@@ -9,8 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline import inspection
-from pipeline.atomic import whole, write_text
 from pipeline.errors import InputError
+from pipeline.files.atomic import whole, write_text
 from pipeline.rows import Row
 from tasks.index import Library
 from tasks.shelves import rows_file

@@ -9,9 +9,9 @@ import luigi
 from data.base import Dataset
 from extractors import EXTRACTORS
 from extractors.base import Clip, Extractor, FittedNetwork, Labelled
-from pipeline.atomic import link
-from pipeline.attempts import notes
 from pipeline.config import one_of
+from pipeline.files.atomic import link
+from pipeline.files.crash_notes import notes
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.rows import Keys
 from tasks import settings

@@ -11,9 +11,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.atomic import is_in_use
 from pipeline.errors import InputError
-from pipeline.lock import everything
+from pipeline.files.atomic import is_in_use
+from pipeline.files.lock import everything
 from tasks import settings
 from tasks.base import Stage
 from tasks.evaluation import Evaluate

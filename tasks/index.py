@@ -14,10 +14,10 @@ import luigi
 from data import DATASETS
 from data.base import Dataset, Fold, Listing, Video
 from data.validation import Validation
-from pipeline.atomic import set_aside, write_text
 from pipeline.config import one_of
-from pipeline.content import Digests
 from pipeline.errors import InputError
+from pipeline.files.atomic import set_aside, write_text
+from pipeline.files.digests import Digests
 from tasks import settings
 from tasks.base import ConfigParameter, Root
 

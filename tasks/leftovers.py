@@ -2,8 +2,8 @@
 
 import luigi
 
-from pipeline.atomic import sweep
 from pipeline.errors import InputError
+from pipeline.files.atomic import sweep
 from tasks import settings
 from tasks.base import Root, clear_checkpoints
 

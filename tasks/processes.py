@@ -64,7 +64,7 @@ def _died(task: luigi.Task, message: str) -> None:
 
 
 def _terminate(_: int, frame: FrameType | None) -> None:
-    if frame is not None and frame.f_globals.get("__name__") == "pipeline.late_errors":
+    if frame is not None and frame.f_globals.get("__name__") == "pipeline.files.deferred_errors":
         # HDF5 and libav, which call it, cannot bear an exception: a moment later.
         later = threading.Timer(0.01, _thread.interrupt_main, (signal.SIGTERM,))
         later.daemon = True

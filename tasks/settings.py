@@ -12,9 +12,9 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import add_config_path, get_config
 
 from data.base import Dataset
-from pipeline import lock
 from pipeline.config import unknown
 from pipeline.errors import InputError
+from pipeline.files import lock
 
 PROJECT = Path(__file__).parent.parent / "luigi.cfg"
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline import inspection, tensor_file
-from pipeline.atomic import set_aside
+from pipeline import inspection
 from pipeline.errors import DamagedStore, InputError
+from pipeline.files import tensors as tensor_file
+from pipeline.files.atomic import set_aside
 from pipeline.scores import Scores
 from pipeline.store import verify as verify_rows
 from tasks.shelves import INDEX, OUTPUTS, SHARD, under

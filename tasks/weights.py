@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from extractors.weights import locate
-from pipeline.content import Digests
+from pipeline.files.digests import Digests
 from tasks import settings
 
 

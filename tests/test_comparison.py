@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from extractors.pictures import Spool
 from extractors.tvl1.config import quantised
-from pipeline.comparison import dequantised, difference, with_flow
+from pipeline.compare.differences import dequantised, difference, with_flow
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store import Journal, seal, write_index
 from tasks.command import app
@@ -106,7 +106,7 @@ def test_cosine_of_vectors_of_length_zero() -> None:
 def test_long_arrays_are_measured_piece_by_piece_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = np.random.default_rng(0).normal(size=(2, 50, 2, 4, 3))
     whole = measured(a, b, "flow")
-    monkeypatch.setattr("pipeline.comparison.NUMBERS_AT_ONCE", 100)
+    monkeypatch.setattr("pipeline.compare.differences.NUMBERS_AT_ONCE", 100)
     assert measured(a, b, "flow") == whole
 
 

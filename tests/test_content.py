@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import content
-from pipeline.atomic import whole, write_text
-from pipeline.content import Digests
 from pipeline.errors import InputError
+from pipeline.files import digests as content
+from pipeline.files.atomic import whole, write_text
+from pipeline.files.digests import Digests
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from luigi.configuration import get_config
 
 from data import DATASETS
 from data.base import Dataset, Fold, Listing, Video
-from pipeline.content import Digests, Entry
+from pipeline.files.digests import Digests, Entry
 from tasks.evaluation import Evaluate
 from tasks.index import Library, foreseen
 from tasks.recipes import bundled

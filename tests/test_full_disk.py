@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_killed import Runs, same
 
-from pipeline.late_errors import LateErrors
+from pipeline.files.deferred_errors import LateErrors
 from pipeline.store import Store, verify
 from pipeline.video import write
 

@@ -19,7 +19,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from data.stick_figures.dataset import ACTIONS
-from pipeline.atomic import sweep, whole
+from pipeline.files.atomic import sweep, whole
 from pipeline.store import Store, provenance
 from tasks import processes
 
@@ -283,7 +283,7 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(
         monkeypatch.setattr("socket.gethostname", lambda: host)
     living = [tmp_path / "shards" / name for name in ("mine.h5", "theirs.h5")]
     script = renamed + (
-        "import sys, time; from pathlib import Path; from pipeline.atomic import whole\n"
+        "import sys, time; from pathlib import Path; from pipeline.files.atomic import whole\n"
         "with whole(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('half'); print(temporary, flush=True); time.sleep(600)"
     )

@@ -15,8 +15,8 @@ from recipes import SKELETONS
 import tasks
 from pipeline import activation_maps, feature_maps, thumbnails
 from pipeline.activation_maps import Activations
-from pipeline.atomic import write_text
 from pipeline.feature_maps import FirstMaps
+from pipeline.files.atomic import write_text
 from pipeline.fit import Curves
 from pipeline.metrics import Summary
 from pipeline.report import write

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mutations import SKELETON, VIDEO, Mutation, mutated
 
-from pipeline.attempts import notes
+from pipeline.files.crash_notes import notes
 from pipeline.store import Store
 
 ROOT = Path(__file__).parent.parent

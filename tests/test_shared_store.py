@@ -11,7 +11,7 @@ import pytest
 from recipes import SMALL
 from test_killed import Runs, same
 
-from pipeline.lock import alone
+from pipeline.files.lock import alone
 
 RECIPE = f"""
 title = "shared"

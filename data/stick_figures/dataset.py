@@ -11,8 +11,8 @@ from data.base import Listing, Video, by_id
 from data.protocols import BySubject
 from data.stick_figures.body import Array, Person, in_picture
 from data.stick_figures.motion import ACTIONS, FPS, Performance, perform
-from pipeline.atomic import write_text
 from pipeline.errors import InputError
+from pipeline.files.atomic import write_text
 from pipeline.fingerprint import short_digest
 
 Scenario = Literal["d1", "d2", "d3", "d4"]

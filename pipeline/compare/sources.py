@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import inspection
-from pipeline.comparison import Arrays, Rows
+from pipeline.compare.differences import Arrays, Rows
 from pipeline.errors import InputError
 
 BARE = "features"

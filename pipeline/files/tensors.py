@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from pipeline.atomic import set_aside, whole
+from pipeline.files.atomic import set_aside, whole
 
 DIGEST = "blake2b"
 """The metadata's entry: of the header, this entry left out, and of the tensors' bytes."""

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Self
 
 from tqdm import tqdm
 
-from pipeline.atomic import write_text
 from pipeline.errors import InputError
+from pipeline.files.atomic import write_text
 
 
 class Entry(NamedTuple):

@@ -1,0 +1,1 @@
+"""Files that are written whole, locked, digested and noticed when they are damaged."""
