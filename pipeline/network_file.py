@@ -9,23 +9,23 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
-from pipeline.files import tensors as tensor_file
+from pipeline.files import tensors
 from pipeline.fit import Curves
 
 
 def save_network(path: Path, state: Mapping[str, Tensor], curves: Curves, provenance: Mapping[str, Any]) -> None:
     """Write a state dict atomically."""
     metadata = {"provenance": json.dumps(provenance, sort_keys=True), "curves": curves.to_json()}
-    tensor_file.write(path, partial(save, {name: tensor.contiguous() for name, tensor in state.items()}), metadata)
+    tensors.write(path, partial(save, {name: tensor.contiguous() for name, tensor in state.items()}), metadata)
 
 
 def load_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     """The state dict. Raises DamagedStore, having set the file aside, where it is not as it was written."""
-    content, _ = tensor_file.read(path)
+    content, _ = tensors.read(path)
     return {name: tensor.to(device) for name, tensor in load(content).items()}
 
 
 def load_curves(path: Path) -> Curves:
     """How the training went. Raises DamagedStore as ``load_state`` does."""
-    _, metadata = tensor_file.read(path)
+    _, metadata = tensors.read(path)
     return Curves.from_json(metadata["curves"])

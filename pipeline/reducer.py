@@ -252,16 +252,16 @@ def save_reducer(path: Path, state: Mapping[str, np.ndarray], provenance: Mappin
     """Write what ``fit_pca`` returned atomically, as safetensors."""
     from safetensors.numpy import save
 
-    from pipeline.files import tensors as tensor_file
+    from pipeline.files import tensors
 
-    tensor_file.write(path, partial(save, dict(state)), {"provenance": json.dumps(provenance, sort_keys=True)})
+    tensors.write(path, partial(save, dict(state)), {"provenance": json.dumps(provenance, sort_keys=True)})
 
 
 def load_reducer(path: Path) -> dict[str, np.ndarray]:
     """Read what ``save_reducer`` wrote. Raises DamagedStore, having set the file aside, where it was altered."""
     from safetensors.numpy import load
 
-    from pipeline.files import tensors as tensor_file
+    from pipeline.files import tensors
 
-    content, _ = tensor_file.read(path)
+    content, _ = tensors.read(path)
     return dict(load(content))

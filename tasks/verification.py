@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from pipeline import inspection
 from pipeline.errors import DamagedStore, InputError
-from pipeline.files import tensors as tensor_file
+from pipeline.files import tensors
 from pipeline.files.atomic import set_aside
 from pipeline.scores import Scores
 from pipeline.store import verify as verify_rows
@@ -64,7 +64,7 @@ def _figures(file: Path) -> None:
 
 _CHECKS: dict[str, Callable[[Path], Any]] = {
     ".h5": _rows,
-    ".safetensors": tensor_file.read,
+    ".safetensors": tensors.read,
     ".npz": Scores.load,
     ".json": _figures,
 }

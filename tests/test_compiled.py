@@ -19,7 +19,7 @@ from pipeline.numba_loops import _tell
 ROOT = Path(__file__).parent.parent
 LOOPS = """
 import numpy as np
-from pipeline.compiled import compiled, inlined
+from pipeline.numba_loops import compiled, inlined
 
 @inlined
 def horner(values, points):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.files import digests as content
+from pipeline.files import digests
 from pipeline.files.atomic import whole, write_text
 from pipeline.files.digests import Digests
 
@@ -24,7 +24,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     digest = hashlib.file_digest
     monkeypatch.setattr(
-        content.hashlib, "file_digest", lambda file, kind: (seen.append(Path(file.name).name), digest(file, kind))[1]
+        digests.hashlib, "file_digest", lambda file, kind: (seen.append(Path(file.name).name), digest(file, kind))[1]
     )
     return seen
 
