@@ -11,7 +11,7 @@ from sklearn.decomposition import IncrementalPCA
 from table import Comparison, fastest, options
 from threadpoolctl import threadpool_limits
 
-from pipeline.reducer import PCA, fit_pca
+from pipeline.pca.config import PCA
 
 
 def samples(rows: int, dim: int, batch: int) -> list[np.ndarray]:
@@ -44,7 +44,7 @@ def main() -> None:
     fitted: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def ours() -> None:
-        state = fit_pca(batches, PCA(dims=given.dims))
+        state = PCA(dims=given.dims).fit(batches)
         fitted["ours"] = state["mean"], state["components"]
 
     def theirs() -> None:

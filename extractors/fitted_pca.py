@@ -9,7 +9,7 @@ from pydantic import PositiveInt
 
 from extractors.base import FittedNetwork, Labelled
 from pipeline.errors import InputError
-from pipeline.reducer import PCA, fit_pca
+from pipeline.pca.config import PCA
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ class FittedProjection(FittedNetwork):
 
         from pipeline.fit import Curves
 
-        state = fit_pca(self._samples(material), self.pca)
+        state = self.pca.fit(self._samples(material))
         return {name: torch.from_numpy(array) for name, array in state.items()}, Curves()
 
     def _samples(self, material: Labelled) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, SerializeAsAny, mod
 from pipeline.config import Config, one_of, parse
 from pipeline.errors import InputError
 from pipeline.join import Join
-from pipeline.reducer import PCA
+from pipeline.pca.config import PCA
 from pipeline.results import Metric
 from pipeline.scores import Fusion
 from sequence_models import MODELS

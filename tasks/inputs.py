@@ -10,7 +10,7 @@ import luigi
 
 from data.base import Dataset
 from pipeline.fingerprint import fingerprint
-from pipeline.reducer import PCA
+from pipeline.pca.config import PCA
 from tasks import settings
 from tasks.base import ConfigParameter, Stage, origin
 from tasks.experiment import Input
@@ -67,7 +67,7 @@ class Reading:
 
     def source(self, videos: Sequence[str], variants: int | None) -> "Source":
         """The sequences of some videos, reduced."""
-        from pipeline.reducer import load_reducer, project
+        from pipeline.pca.project import load_reducer, project
         from pipeline.stored import Source, StoredRows
 
         rows = StoredRows(self.store(), videos, variants=variants)
@@ -112,11 +112,11 @@ class FitReducer(Stage):
     def compute(self) -> None:
         from tqdm import tqdm
 
-        from pipeline.reducer import fit_pca, save_reducer
+        from pipeline.pca.project import save_reducer
         from pipeline.stored import StoredRows
 
         rows, array = StoredRows(self.reading.store(), fold(self.dataset, self.fold).train), self.reading.array
-        state = fit_pca((row.arrays[array] for row in tqdm(rows, desc="pca", unit="row", disable=None)), self.reducer)
+        state = self.reducer.fit(row.arrays[array] for row in tqdm(rows, desc="pca", unit="row", disable=None))
         save_reducer(self.path(), state, self.origin())
 
     def _components(self) -> tuple[dict[str, Any], dict[str, str]]:

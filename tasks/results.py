@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from data.base import Dataset
 from pipeline import examples
 from pipeline.network_file import load_curves
-from pipeline.reducer import load_reducer
+from pipeline.pca.project import load_reducer
 from pipeline.results import Explained, Result, Run
 from pipeline.results import Stream as ReportedStream
 from pipeline.rows import Failure

@@ -16,7 +16,7 @@ from extractors.hog3d.config import HOG3D, HOG3DRows
 from extractors.hog3d.grid import Grid
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.fit import Curves
-from pipeline.reducer import PCA
+from pipeline.pca.config import PCA
 
 CLIPS = [Clip(VIDEO, (start, start + 30)) for start in range(0, 60, 6)]
 FOLDS = {"a": CLIPS[:6], "b": CLIPS[4:]}

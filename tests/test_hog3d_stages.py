@@ -11,7 +11,7 @@ from luigi.configuration import get_config
 
 import tasks
 from data.protocols import drawn
-from pipeline.reducer import load_reducer, project
+from pipeline.pca.project import load_reducer, project
 from pipeline.store import Store
 from tasks.features import Extract, extract
 from tasks.index import fold
@@ -126,11 +126,11 @@ def test_kept_raw_rows_are_computed_once_and_lead_to_the_same_features(run: Run,
 
 def test_projections_see_training_videos_only(run: Run) -> None:
     """A PCA of a trial, fitted anew to the sampled rows of its training videos, is the one that was fitted."""
-    from pipeline.reducer import PCA, fit_pca
+    from pipeline.pca.config import PCA
 
     evaluation = run(2, 6)
     for trial, fitted in enumerate(stage(evaluation, 0).fitting().values()):
         samples = Store(fitted.material.path())
         train = fold(evaluation.recipe.dataset, trial).train
-        again = fit_pca((samples.read(video).arrays["features"] for video in train), PCA(dims=6))
+        again = PCA(dims=6).fit(samples.read(video).arrays["features"] for video in train)
         np.testing.assert_allclose(load_reducer(fitted.path())["components"], again["components"], atol=1e-6)

@@ -18,7 +18,7 @@ from extractors.convnet3d.network import ConvNet, first_maps
 from pipeline import drawings, feature_maps, thumbnails, timelines
 from pipeline.clips import resample
 from pipeline.fit import Curves
-from pipeline.reducer import load_reducer
+from pipeline.pca.project import load_reducer
 from pipeline.scores import Scores
 from pipeline.side_by_side import Compared, together
 from pipeline.store import Store

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA as ExactPCA
 
-from pipeline import reducer
 from pipeline.config import parse
 from pipeline.errors import InputError
-from pipeline.reducer import PCA, fit_pca, load_reducer, project, save_reducer
+from pipeline.pca import fit as pca_fit
+from pipeline.pca.config import PCA
+from pipeline.pca.project import PROJECTED_ROWS, load_reducer, project, save_reducer
 
 
 def samples(count: int, dim: int, seed: int = 0) -> np.ndarray:
@@ -26,9 +27,9 @@ def samples(count: int, dim: int, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(params=["exact", "leading"])
 def regime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(reducer, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(pca_fit, "BLOCK_ROWS", 64)
     if request.param == "leading":
-        monkeypatch.setattr(reducer, "COVARIANCE_DIMS", 8)
+        monkeypatch.setattr(pca_fit, "COVARIANCE_DIMS", 8)
     return str(request.param)
 
 
@@ -37,7 +38,7 @@ def regime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 def test_agrees_with_sklearn(whiten: bool) -> None:
     data = samples(500, 20)
     data = data[data[:, 0].argsort()]  # so that the mean moves from block to block
-    ours = fit_pca(np.array_split(data, 7), PCA(dims=10, whiten=whiten))
+    ours = PCA(dims=10, whiten=whiten).fit(np.array_split(data, 7))
     theirs = ExactPCA(n_components=10, whiten=whiten, svd_solver="full").fit(data)
     np.testing.assert_allclose(ours["mean"], theirs.mean_, rtol=1e-12)
     np.testing.assert_allclose(ours["variances"], theirs.explained_variance_, rtol=1e-9)
@@ -48,11 +49,11 @@ def test_agrees_with_sklearn(whiten: bool) -> None:
 
 
 def test_agrees_with_sklearn_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reducer, "COVARIANCE_DIMS", 8)
-    monkeypatch.setattr(reducer, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(pca_fit, "COVARIANCE_DIMS", 8)
+    monkeypatch.setattr(pca_fit, "BLOCK_ROWS", 64)
     data = samples(500, 20).astype(np.float32)
     data = data[data[:, 0].argsort()]
-    ours, theirs = fit_pca([data], PCA(dims=10)), ExactPCA(n_components=10, svd_solver="full").fit(data.astype(float))
+    ours, theirs = PCA(dims=10).fit([data]), ExactPCA(n_components=10, svd_solver="full").fit(data.astype(float))
     np.testing.assert_allclose(ours["variances"], theirs.explained_variance_, rtol=1e-5)
     assert ours["energy"] == pytest.approx(theirs.explained_variance_ratio_.sum(), rel=1e-6)
     np.testing.assert_allclose(np.abs(ours["components"] @ theirs.components_.T), np.eye(10), atol=1e-4)
@@ -77,9 +78,9 @@ def held(data: np.ndarray, components: np.ndarray) -> float:
 def test_beyond_the_covariance_the_energy_is_nearly_the_most_there_is(
     decay: str, precision: str, margin: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reducer, "BLOCK_ROWS", 256)
+    monkeypatch.setattr(pca_fit, "BLOCK_ROWS", 256)
     data = wide(decay, precision)
-    state = fit_pca(np.array_split(data, 60), PCA(dims=30))
+    state = PCA(dims=30).fit(np.array_split(data, 60))
     centred = data.astype(np.float64) - data.mean(axis=0, dtype=np.float64)
     variances, vectors = np.linalg.eigh(centred @ centred.T)
     optimum = variances[-30:].sum() / variances.sum()
@@ -100,9 +101,9 @@ def test_leading_directions_of_many_more_dimensions_than_it_keeps(monkeypatch: p
     generator = np.random.default_rng(1)
     decay = 0.8 ** np.arange(120)
     data = (generator.normal(size=(600, 120)) * decay).astype(np.float32)
-    exact = fit_pca([data], PCA(dims=8))
-    monkeypatch.setattr(reducer, "COVARIANCE_DIMS", 8)
-    leading = fit_pca(np.array_split(data, 40), PCA(dims=8))
+    exact = PCA(dims=8).fit([data])
+    monkeypatch.setattr(pca_fit, "COVARIANCE_DIMS", 8)
+    leading = PCA(dims=8).fit(np.array_split(data, 40))
     np.testing.assert_allclose(leading["variances"], exact["variances"], rtol=1e-3)
     np.testing.assert_allclose(np.abs(np.sum(leading["components"] * exact["components"], axis=1)), 1, atol=1e-3)
     assert leading["energy"] == pytest.approx(float(exact["energy"]), rel=1e-3)
@@ -114,16 +115,16 @@ def test_leading_directions_of_many_more_dimensions_than_it_keeps(monkeypatch: p
 def test_division_into_batches_does_not_change_a_bit(covariance_dims: int, cuts: list[int]) -> None:
     data = samples(60, 6).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reducer, "COVARIANCE_DIMS", covariance_dims)
-        patch.setattr(reducer, "BLOCK_ROWS", 16)
-        whole = fit_pca([data], PCA(dims=4))
-        divided = fit_pca(np.split(data, sorted(cuts)), PCA(dims=4))
+        patch.setattr(pca_fit, "COVARIANCE_DIMS", covariance_dims)
+        patch.setattr(pca_fit, "BLOCK_ROWS", 16)
+        whole = PCA(dims=4).fit([data])
+        divided = PCA(dims=4).fit(np.split(data, sorted(cuts)))
     assert all(np.array_equal(divided[name], array) for name, array in whole.items())
 
 
 @pytest.mark.usefixtures("regime")
 def test_components_are_orthonormal_fall_in_variance_and_have_a_sign() -> None:
-    state = fit_pca([samples(300, 20)], PCA(dims=9))
+    state = PCA(dims=9).fit([samples(300, 20)])
     assert state["components"].dtype == np.float32
     np.testing.assert_allclose(state["components"] @ state["components"].T, np.eye(9), atol=5e-7)
     assert np.all(np.diff(state["variances"]) < 0)
@@ -134,13 +135,13 @@ def test_components_are_orthonormal_fall_in_variance_and_have_a_sign() -> None:
 @pytest.mark.usefixtures("regime")
 def test_same_samples_give_the_same_bits() -> None:
     batches = np.array_split(samples(100, 20).astype(np.float32), 3)
-    first, second = fit_pca(batches, PCA(dims=5)), fit_pca(iter(batches), PCA(dims=5))
+    first, second = PCA(dims=5).fit(batches), PCA(dims=5).fit(iter(batches))
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def test_whitened_projection_has_unit_covariance() -> None:
     data = samples(400, 12)
-    projected = project(fit_pca([data], PCA(dims=5, whiten=True)), data)
+    projected = project(PCA(dims=5, whiten=True).fit([data]), data)
     assert projected.dtype == np.float32
     np.testing.assert_allclose(np.cov(projected.T), np.eye(5), atol=1e-4)
 
@@ -148,14 +149,14 @@ def test_whitened_projection_has_unit_covariance() -> None:
 def test_far_from_the_origin_nothing_cancels() -> None:
     data = samples(300, 5) + 1e7
     expected = ExactPCA(n_components=3, svd_solver="full").fit(data).explained_variance_
-    np.testing.assert_allclose(fit_pca(np.array_split(data, 9), PCA(dims=3))["variances"], expected, rtol=1e-7)
+    np.testing.assert_allclose(PCA(dims=3).fit(np.array_split(data, 9))["variances"], expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("energy", [0.3, 0.9, 0.999, 1.0])
 def test_energy_keeps_the_fewest_components_that_hold_it(energy: float) -> None:
     data = samples(200, 10)
     shares = np.cumsum(ExactPCA(svd_solver="full").fit(data).explained_variance_ratio_)
-    state = fit_pca([data], PCA(energy=energy))
+    state = PCA(energy=energy).fit([data])
     kept = len(state["variances"])
     assert shares[kept - 1] >= energy - 1e-12
     assert kept == 1 or shares[kept - 2] < energy
@@ -164,7 +165,7 @@ def test_energy_keeps_the_fewest_components_that_hold_it(energy: float) -> None:
 
 def test_all_energy_of_samples_in_a_plane_are_two_components() -> None:
     plane = np.random.default_rng(0).normal(size=(50, 2)) @ np.random.default_rng(1).normal(size=(2, 9))
-    state = fit_pca([plane], PCA(energy=1.0))
+    state = PCA(energy=1.0).fit([plane])
     assert state["components"].shape == (2, 9)
     assert state["energy"] == pytest.approx(1.0)
 
@@ -193,42 +194,42 @@ def test_energy_is_a_share(energy: float) -> None:
 )
 def test_samples_that_cannot_span_the_dimensions(batches: list[np.ndarray], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        fit_pca(batches, PCA(dims=5))
+        PCA(dims=5).fit(batches)
 
 
 def test_samples_of_single_precision_in_too_few_directions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reducer, "COVARIANCE_DIMS", 8)
-    monkeypatch.setattr(reducer, "BLOCK_ROWS", 32)
+    monkeypatch.setattr(pca_fit, "COVARIANCE_DIMS", 8)
+    monkeypatch.setattr(pca_fit, "BLOCK_ROWS", 32)
     space = np.random.default_rng(0).normal(size=(300, 3)) @ np.random.default_rng(1).normal(size=(3, 500))
     with pytest.raises(InputError, match="vary in 3"):
-        fit_pca(np.array_split(space.astype(np.float32), 7), PCA(dims=5))
-    assert fit_pca([space.astype(np.float32)], PCA(dims=3))["energy"] == pytest.approx(1, abs=1e-6)
+        PCA(dims=5).fit(np.array_split(space.astype(np.float32), 7))
+    assert PCA(dims=3).fit([space.astype(np.float32)])["energy"] == pytest.approx(1, abs=1e-6)
 
 
 def test_too_many_dims_are_said_before_anything_is_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reducer, "COVARIANCE_DIMS", 8)
-    monkeypatch.setattr(reducer, "_falling", lambda _: pytest.fail("decomposed"))
+    monkeypatch.setattr(pca_fit, "COVARIANCE_DIMS", 8)
+    monkeypatch.setattr(pca_fit, "_falling", lambda _: pytest.fail("decomposed"))
     with pytest.raises(InputError, match="30 samples vary in 29 at most; give fewer dims, or more samples"):
-        fit_pca([samples(30, 90)], PCA(dims=30))
+        PCA(dims=30).fit([samples(30, 90)])
     with pytest.raises(InputError, match="PCA to 1000000 dimensions: the samples have 90; give fewer dims"):
-        fit_pca([samples(30, 90)], PCA(dims=1_000_000))
+        PCA(dims=1_000_000).fit([samples(30, 90)])
 
 
 def test_samples_of_different_dimensions() -> None:
     with pytest.raises(InputError, match="samples with 9 dimensions, and of others with 1"):
-        fit_pca([samples(30, 9), np.ones((3, 1))], PCA(dims=3))
+        PCA(dims=3).fit([samples(30, 9), np.ones((3, 1))])
 
 
 def test_wide_features_need_dims(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reducer, "COVARIANCE_DIMS", 8)
+    monkeypatch.setattr(pca_fit, "COVARIANCE_DIMS", 8)
     with pytest.raises(InputError, match="give dims"):
-        fit_pca([samples(30, 9)], PCA(energy=0.5))
+        PCA(energy=0.5).fit([samples(30, 9)])
 
 
 @pytest.mark.usefixtures("regime")
 def test_a_saved_state_projects_to_the_same_bits(tmp_path: Path) -> None:
     data = samples(100, 20)
-    state = fit_pca([data], PCA(dims=5))
+    state = PCA(dims=5).fit([data])
     save_reducer(tmp_path / "pca.safetensors", state, {"fitted": "here"})
     loaded = load_reducer(tmp_path / "pca.safetensors")
     assert loaded.keys() == state.keys()
@@ -260,13 +261,13 @@ def peak_of(work: Callable[[], object]) -> int:
 def test_memory_is_that_of_a_block_and_the_directions_whatever_the_number_of_samples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reducer, "BLOCK_ROWS", 128)
+    monkeypatch.setattr(pca_fit, "BLOCK_ROWS", 128)
     generator = np.random.default_rng(0)
     dim, dims, rank = 40000, 20, 40
     batch = generator.normal(size=(24, dim)).astype(np.float16)
     bound = (128 + 1 + rank + dims) * dim * 4
-    peaks = [peak_of(partial(fit_pca, [batch] * count, PCA(dims=dims))) for count in (6, 40)]
-    columns = reducer.COLUMNS * (128 + rank) * 8
+    peaks = [peak_of(partial(PCA(dims=dims).fit, [batch] * count)) for count in (6, 40)]
+    columns = pca_fit.COLUMNS * (128 + rank) * 8
     assert max(peaks) < bound + columns + 10 * dim * 8
     assert peaks[1] < 1.01 * peaks[0]
 
@@ -274,7 +275,7 @@ def test_memory_is_that_of_a_block_and_the_directions_whatever_the_number_of_sam
 def test_memory_of_projecting_is_that_of_some_rows() -> None:
     features = np.zeros((3000, 2000), np.float16)
     state = {"mean": np.zeros(2000), "components": np.zeros((10, 2000), np.float32)}
-    assert peak_of(lambda: project(state, features)) < 1.1 * (2 * reducer.PROJECTED_ROWS * 2000 * 4 + 3000 * 10 * 4)
+    assert peak_of(lambda: project(state, features)) < 1.1 * (2 * PROJECTED_ROWS * 2000 * 4 + 3000 * 10 * 4)
 
 
 @pytest.mark.slow
@@ -290,7 +291,7 @@ def test_hog3d_on_kth_in_size() -> None:
             latent = each.standard_normal((32, 450), np.float32)
             yield (latent @ directions + 0.5 * each.standard_normal((32, 56000), np.float32)).astype(np.float16)
 
-    state = fit_pca(batches(), PCA(dims=450))
+    state = PCA(dims=450).fit(batches())
     components = state["components"]
     np.testing.assert_allclose(components @ components.T, np.eye(450), atol=1e-6)
     basis = np.linalg.qr(directions.T)[0]

@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from extractors.base import Clip, Extraction, Extractor, Row
 from extractors.fitted_pca import FittedProjection, sample
 from extractors.hog3d.grid import Descriptor, Grid
-from pipeline.reducer import PCA
+from pipeline.pca.config import PCA
 
 if TYPE_CHECKING:
     from torch import Tensor

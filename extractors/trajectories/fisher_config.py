@@ -39,12 +39,13 @@ class FisherVocabulary(FittedNetwork):
 
         from extractors.trajectories.gmm import fit_mixture
         from pipeline.fit import Curves
-        from pipeline.reducer import PCA, fit_pca, project
+        from pipeline.pca.config import PCA
+        from pipeline.pca.project import project
 
         state: dict[str, torch.Tensor] = {}
         features = self._samples(material)
         for number, part in enumerate(np.split(features, np.cumsum(self.widths)[:-1], axis=1)):
-            reducer = fit_pca([part.astype(np.float32)], PCA(dims=max(1, part.shape[1] // 2)))
+            reducer = PCA(dims=max(1, part.shape[1] // 2)).fit([part.astype(np.float32)])
             projected = torch.from_numpy(project(reducer, part.astype(np.float32))).to(device)
             mixture = fit_mixture(
                 projected, self.gaussians, self.seed, f"descriptor {number + 1} of {len(self.widths)}"

@@ -1,43 +1,23 @@
-"""Principal component analysis, fitted in one pass over features that need not fit in memory."""
+"""Fits principal components to rows, in one pass and bounded memory."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
 
-from pipeline.config import Config
 from pipeline.errors import InputError
 
 COVARIANCE_DIMS = 8192
 """Up to here the scatter matrix is held whole, 8192² doubles being 537 MB (4096²: 134 MB), and the fit is exact."""
 BLOCK_ROWS = 1024
 """So many samples are gathered before they are taken in together: one decomposition each, whatever the batches."""
-PROJECTED_ROWS = 256
 COLUMNS = 4096
 """Dimensions in hand at a time; single-precision products over so many are summed in double precision."""
 
 
-class PCA(Config):
-    """Features projected on their principal components: so many, or as many as hold a share of the variance."""
-
-    version: ClassVar[int] = 2
-
-    dims: PositiveInt | None = None
-    energy: float | None = Field(None, gt=0, le=1, description="share of the variance that the components hold")
-    whiten: bool = Field(False, description="scale each projection to variance 1 over the fitted samples")
-
-    @model_validator(mode="after")
-    def _one_criterion(self) -> Self:
-        if (self.dims is None) == (self.energy is None):
-            raise ValueError("give either dims or energy")
-        return self
-
-
-def fit_pca(batches: Iterable[np.ndarray], config: PCA) -> dict[str, np.ndarray]:
+def fit_pca(
+    batches: Iterable[np.ndarray], *, dims: int | None, energy: float | None, whiten: bool
+) -> dict[str, np.ndarray]:
     """Fit to all samples of ``batches``, each (samples, dim), in one pass; how they are divided does not matter.
 
     Up to ``COVARIANCE_DIMS`` dimensions the fit is exact, from the covariance summed in float64 (updates of Chan,
@@ -55,26 +35,13 @@ def fit_pca(batches: Iterable[np.ndarray], config: PCA) -> dict[str, np.ndarray]
     """
     moments: Moments | None = None
     for batch in batches:
-        moments = moments or _moments(batch, config)
+        moments = moments or _moments(batch, dims)
         moments.add(batch)
     if moments is None or moments.samples < 2:
         raise InputError("PCA needs at least 2 samples")
-    if config.dims and config.dims >= moments.samples:  # before a long decomposition finds out
-        raise _too_few(config.dims, moments.samples, moments.samples - 1)
-    return _state(moments, config)
-
-
-def project(state: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray:
-    """(samples, dim) -> (samples, dims) float32, ``PROJECTED_ROWS`` at a time in the features' precision or float32."""
-    components = state["components"]
-    precision = np.result_type(features, components)
-    mean = state["mean"].astype(precision)
-    projected = np.empty((len(features), len(components)), np.float32)
-    for start in range(0, len(features), PROJECTED_ROWS):
-        rows = slice(start, start + PROJECTED_ROWS)
-        # centred before it is projected: the projections of both may be large beside their difference
-        projected[rows] = np.subtract(features[rows], mean, dtype=precision) @ components.T
-    return projected
+    if dims and dims >= moments.samples:  # before a long decomposition finds out
+        raise _too_few(dims, moments.samples, moments.samples - 1)
+    return _state(moments, dims, energy, whiten)
 
 
 class Moments:
@@ -210,15 +177,15 @@ def _falling(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values[::-1], vectors.T[::-1]
 
 
-def _moments(batch: np.ndarray, config: PCA) -> Moments:
+def _moments(batch: np.ndarray, dims: int | None) -> Moments:
     dim = batch.shape[1]
     if dim <= COVARIANCE_DIMS:
         return Scatter(dim)
-    if config.dims is None:
+    if dims is None:
         raise InputError(f"PCA by energy reaches to {COVARIANCE_DIMS} dimensions, not {dim}; give dims")
-    if config.dims > dim:
-        raise InputError(f"PCA to {config.dims} dimensions: the samples have {dim}; give fewer dims")
-    return Leading(dim, 2 * config.dims, np.result_type(batch, np.float32))
+    if dims > dim:
+        raise InputError(f"PCA to {dims} dimensions: the samples have {dim}; give fewer dims")
+    return Leading(dim, 2 * dims, np.result_type(batch, np.float32))
 
 
 def _too_few(dims: int, samples: int, rank: int) -> InputError:
@@ -227,41 +194,22 @@ def _too_few(dims: int, samples: int, rank: int) -> InputError:
     )
 
 
-def _state(moments: Moments, config: PCA) -> dict[str, np.ndarray]:
+def _state(moments: Moments, dims: int | None, energy: float | None, whiten: bool) -> dict[str, np.ndarray]:
     extents, directions = moments.principal()
     rounding = max(np.finfo(np.float64).eps, np.finfo(directions.dtype).eps ** 2)
     noise = extents[0] * len(moments.mean) * rounding
     rank = min(int(np.count_nonzero(extents > noise)), moments.samples - 1)
     shares = np.cumsum(extents) / max(moments.total, np.finfo(np.float64).tiny)
     # rounding may miss a share of 1: then all directions along which the samples vary are kept
-    dims = config.dims or min(int(np.searchsorted(shares, config.energy or 1)) + 1, rank)
+    dims = dims or min(int(np.searchsorted(shares, energy or 1)) + 1, rank)
     if not 0 < dims <= rank:
         raise _too_few(dims, moments.samples, rank)
     variances, components = extents[:dims] / (moments.samples - 1), directions[:dims].astype(np.float32, order="C")
     scales = np.sign(np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1))
-    components *= scales / np.sqrt(variances)[:, None] if config.whiten else scales
+    components *= scales / np.sqrt(variances)[:, None] if whiten else scales
     return {
         "mean": moments.first + moments.mean,
         "components": components,
         "variances": variances.copy(),
         "energy": np.asarray(min(shares[dims - 1], 1.0)),
     }
-
-
-def save_reducer(path: Path, state: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:
-    """Write what ``fit_pca`` returned atomically, as safetensors."""
-    from safetensors.numpy import save
-
-    from pipeline.files import tensors
-
-    tensors.write(path, partial(save, dict(state)), {"provenance": json.dumps(provenance, sort_keys=True)})
-
-
-def load_reducer(path: Path) -> dict[str, np.ndarray]:
-    """Read what ``save_reducer`` wrote. Raises DamagedStore, having set the file aside, where it was altered."""
-    from safetensors.numpy import load
-
-    from pipeline.files import tensors
-
-    content, _ = tensors.read(path)
-    return dict(load(content))
