@@ -10,15 +10,15 @@ import numpy as np
 from pipeline import metrics
 from pipeline.errors import InputError
 from pipeline.metrics import Summary
+from pipeline.report.traces import Clip
 from pipeline.rows import Failure
 from pipeline.scores import Scores
-from pipeline.traces import Clip
 from pipeline.weighting import Choice
 
 if TYPE_CHECKING:
-    from pipeline.activation_maps import Activations
-    from pipeline.feature_maps import FirstMaps
     from pipeline.fit import Curves
+    from pipeline.report.activation_maps import Activations
+    from pipeline.report.feature_maps import FirstMaps
 
 Metric = Literal["accuracy", "mean_class_accuracy", "mAP"]
 FUSION = "fusion"

@@ -9,8 +9,8 @@ from scipy.special import softmax
 
 from extractors.base import Clip, Row
 from extractors.tdn.config import TDN, over_frames
-from pipeline.activation_maps import Activations, most_improved, pictures
 from pipeline.errors import DamagedStore, InputError
+from pipeline.report.activation_maps import Activations, most_improved, pictures
 from pipeline.store import Store
 from tasks.features import Extract, FitExtractor, extract
 from tasks.index import fold, library

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Streams = tuple[AnyStream, ...]
 REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv", "classes.csv", "folds.json")
-"""The files of a report."""
+"""The files of a experiment_page."""
 
 
 class Fuse(Stage):
@@ -123,7 +123,7 @@ class Evaluate(Root):
         return fingerprint("Evaluate", json.loads(self.recipe.canonical()), inputs)
 
     def folder(self) -> Path:
-        """The folder of the report."""
+        """The folder of the experiment_page."""
         return settings.store() / self.recipe.dataset.store_name / f"evaluate-{self.fingerprint}"
 
     def output(self) -> luigi.LocalTarget:
@@ -161,13 +161,13 @@ class Evaluate(Root):
         yield self.stages()
 
     def report(self) -> "Result":
-        """Write the files of the report, and return what they tell."""
-        from pipeline import report
+        """Write the files of the experiment_page, and return what they tell."""
+        from pipeline.report import experiment_page
         from tasks.results import gather
 
         with settings.alone(self.folder()):
             result = gather(self)
-            report.write(result, self.folder())
+            experiment_page.write(result, self.folder())
         return result
 
     def stages(self) -> list[Stage]:
@@ -234,7 +234,7 @@ class EvaluateAll(Root):
 
     def page(self) -> str:
         """The common page."""
-        from pipeline.side_by_side import page
+        from pipeline.report.comparison_page import page
         from tasks.side_by_side import gathered
 
         return page(gathered(self.evaluations, self._path("html")))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.base import Dataset
-from pipeline import examples
 from pipeline.network_file import load_curves
 from pipeline.pca.project import load_reducer
+from pipeline.report import example_videos
 from pipeline.results import Explained, Result, Run
 from pipeline.results import Stream as ReportedStream
 from pipeline.rows import Failure
@@ -57,7 +57,7 @@ def gather(evaluation: "Evaluate") -> Result:
         },
     )
     # A file that could not be used, or that nothing used, may harm whoever opens it.
-    shown = [example.video for example in examples.choose(result) if not example.failed]
+    shown = [example.video for example in example_videos.choose(result) if not example.failed]
     return replace(result, pictures=pictures(recipe.dataset, shown, modality(recipe.streams)))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.fit import Curves
 from pipeline.metrics import Summary
-from pipeline.side_by_side import Compared, Figure
+from pipeline.report.comparison_page import Compared, Figure
 from pipeline.sweeps import flat
 from tasks.results import curves
 from tasks.traces import clips

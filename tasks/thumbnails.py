@@ -6,9 +6,9 @@ from functools import partial
 from data.base import Dataset, Video
 from extractors.base import Extractor
 from extractors.frames import Frames
-from pipeline import thumbnails
 from pipeline.errors import InputError
-from pipeline.thumbnails import CARD, Sampling
+from pipeline.report import thumbnails
+from pipeline.report.thumbnails import CARD, Sampling
 from tasks.experiment import AnyStream
 from tasks.features import extract
 from tasks.index import library

@@ -6,7 +6,7 @@ import re
 import cv2
 import numpy as np
 
-from pipeline.activation_maps import SHOWN, most_improved, pictures
+from pipeline.report.activation_maps import SHOWN, most_improved, pictures
 
 
 def decoded(picture: str) -> np.ndarray:

@@ -15,14 +15,14 @@ from luigi.configuration import get_config
 
 import tasks
 from extractors.convnet3d.network import ConvNet, first_maps
-from pipeline import drawings, feature_maps, thumbnails, timelines
 from pipeline.clips import resample
 from pipeline.fit import Curves
 from pipeline.pca.project import load_reducer
+from pipeline.report import feature_maps, plots, thumbnails, timelines
+from pipeline.report.comparison_page import Compared, together
+from pipeline.report.traces import SHOWN, Clip, Trace, choose
 from pipeline.scores import Scores
-from pipeline.side_by_side import Compared, together
 from pipeline.store import Store
-from pipeline.traces import SHOWN, Clip, Trace, choose
 from tasks.results import gather
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -61,10 +61,10 @@ def clip(fps: float | None = 25.0) -> Clip:
 
 
 def test_probabilities_are_drawn_where_they_are() -> None:
-    drawn = lines(drawings.probabilities("name", clip(), ["absent", "LSTM", "dRNN & <more>"]))
+    drawn = lines(plots.probabilities("name", clip(), ["absent", "LSTM", "dRNN & <more>"]))
     assert drawn.keys() == {"LSTM", "dRNN & <more>"}
     values = clip().traces
-    width, (left, right) = 72 * 5.6, drawings.TIMELINE
+    width, (left, right) = 72 * 5.6, plots.TIMELINE
     for name, points in drawn.items():
         across = width * (left + (right - left) * values[name].frames / 90)
         np.testing.assert_allclose(points[:, 0], across, atol=1e-3)
@@ -76,10 +76,10 @@ def test_probabilities_are_drawn_where_they_are() -> None:
 
 
 def test_motion_is_that_of_velocity_and_acceleration() -> None:
-    drawn = lines(drawings.motion("name", clip(), "dRNN & <more>"))
+    drawn = lines(plots.motion("name", clip(), "dRNN & <more>"))
     norms = clip().traces["dRNN & <more>"].norms
     assert norms is not None
-    both = np.concatenate([drawn[name][:, 1] for name in drawings.MOTION])
+    both = np.concatenate([drawn[name][:, 1] for name in plots.MOTION])
     given = np.concatenate([norms[:, 1], norms[:, 2]])
     slope, offset = np.polyfit(given, both, 1)
     assert slope > 0
@@ -88,10 +88,10 @@ def test_motion_is_that_of_velocity_and_acceleration() -> None:
 
 @pytest.mark.parametrize(("fps", "axis"), [(25.0, "frame of the clip, 25 a second"), (None, "frame of the clip")])
 def test_axes_say_what_they_show(fps: float | None, axis: str) -> None:
-    assert {axis, "probability [%]", "0", "100"} <= texts(drawings.probabilities("name", clip(fps), ["LSTM"]))
-    assert {axis, "norm (no unit)"} <= texts(drawings.motion("name", clip(fps), "dRNN & <more>"))
+    assert {axis, "probability [%]", "0", "100"} <= texts(plots.probabilities("name", clip(fps), ["LSTM"]))
+    assert {axis, "norm (no unit)"} <= texts(plots.motion("name", clip(fps), "dRNN & <more>"))
     curves = {"LSTM": [Curves((2.0, 1.0))]}
-    assert {"epoch", "training loss"} <= texts(drawings.losses("name", curves, list(curves)))
+    assert {"epoch", "training loss"} <= texts(plots.losses("name", curves, list(curves)))
 
 
 def test_losses_are_the_means_over_runs() -> None:
@@ -99,7 +99,7 @@ def test_losses_are_the_means_over_runs() -> None:
         "one": [Curves((4.0, 2.0, 1.0)), Curves((2.0, 1.0, 0.5, 0.2))],  # the second went on for longer
         "other": [Curves((1.0, 3.0, 5.0, 7.0))],
     }
-    drawn = lines(drawings.losses("name", curves, ["another", "one", "other"]))
+    drawn = lines(plots.losses("name", curves, ["another", "one", "other"]))
     both = np.concatenate([drawn["one"][:, 1], drawn["other"][:, 1]])
     given = np.array([3.0, 1.5, 0.75, 1.0, 3.0, 5.0, 7.0])
     slope, offset = np.polyfit(given, both, 1)
@@ -109,11 +109,11 @@ def test_losses_are_the_means_over_runs() -> None:
 
 def test_no_two_lines_look_alike() -> None:
     names = [str(number) for number in range(30)]
-    styles = drawings.styles(names)
+    styles = plots.styles(names)
     assert len(set(styles.values())) == 30
     first = list(styles.values())[:5]
     assert len({style.colour for style in first}) == len({style.dashes for style in first}) == 5
-    assert drawings.styles(names[:7]) == {name: styles[name] for name in names[:7]}
+    assert plots.styles(names[:7]) == {name: styles[name] for name in names[:7]}
 
 
 def test_drawings_of_one_page_share_no_identifier_and_repeat() -> None:

@@ -17,15 +17,15 @@ import pytest
 from pipeline import metrics
 from pipeline.classes import best_stream, in_groups
 from pipeline.errors import InputError
-from pipeline.examples import KINDS, choose
-from pipeline.feature_maps import FirstMaps, pictures
 from pipeline.fit import Curves
-from pipeline.report import write
+from pipeline.report.example_videos import KINDS, choose
+from pipeline.report.experiment_page import write
+from pipeline.report.feature_maps import FirstMaps, pictures
+from pipeline.report.traces import Clip, Trace
 from pipeline.results import Explained, Result, Run, Stream, rows
 from pipeline.rows import Failure
 from pipeline.scores import Fusion, Scores, fuse
 from pipeline.tables import markdown_table, text_table
-from pipeline.traces import Clip, Trace
 from pipeline.weighting import Choice
 
 HOSTILE = '<script>alert("x")</script>&amp;$_{2'

@@ -13,18 +13,18 @@ from luigi.configuration import get_config
 from recipes import SKELETONS
 
 import tasks
-from pipeline import activation_maps, feature_maps, thumbnails
-from pipeline.activation_maps import Activations
-from pipeline.feature_maps import FirstMaps
 from pipeline.files.atomic import write_text
 from pipeline.fit import Curves
 from pipeline.metrics import Summary
-from pipeline.report import write
+from pipeline.report import activation_maps, feature_maps, thumbnails
+from pipeline.report.activation_maps import Activations
+from pipeline.report.comparison_page import Compared, Figure, page
+from pipeline.report.experiment_page import write
+from pipeline.report.feature_maps import FirstMaps
+from pipeline.report.traces import Clip, Trace
 from pipeline.results import Explained, Result, Run, Stream
 from pipeline.rows import Failure
 from pipeline.scores import Fusion, Scores, fuse
-from pipeline.side_by_side import Compared, Figure, page
-from pipeline.traces import Clip, Trace
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOST = "class 1/video 0 of a rather long name that has_no_place_to_be_broken_but_in_the_middle_of_it"

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from pipeline.metrics import Summary
-from pipeline.side_by_side import Compared, Figure, page
+from pipeline.report.comparison_page import Compared, Figure, page
 from pipeline.sweeps import flat, sweeps
 
 

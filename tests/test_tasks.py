@@ -17,8 +17,9 @@ from recipes import SKELETONS, SMALL
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import tasks
-from pipeline import thumbnails, video
+from pipeline import video
 from pipeline.errors import InputError
+from pipeline.report import thumbnails
 from pipeline.store import Store
 from tasks import settings
 from tasks.experiment import load_experiment

@@ -14,8 +14,9 @@ from luigi.configuration import get_config
 
 import tasks
 from data.folder import Folder
-from pipeline import thumbnails, video
+from pipeline import video
 from pipeline.errors import UnusableVideo
+from pipeline.report import thumbnails
 from tasks.index import Index
 from tasks.thumbnails import pictures
 

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import classes, drawings, examples, metrics, pages, tables, timelines
+from pipeline import classes, metrics, tables
 from pipeline.classes import ClassFigure
 from pipeline.files.atomic import write_text
+from pipeline.report import example_videos, html, plots, timelines
 from pipeline.results import Result, Row, groups, rows
 
 LONGEST_BRANCH = 100
@@ -46,7 +47,7 @@ def _page(result: Result, table: Sequence[Row]) -> str:
     last = table[-1]
     networks = [stream.name for stream in result.streams]
     known = classes.figures(result, table)
-    return pages.render(
+    return html.render(
         "report.html.j2",
         result=result,
         rows=table,
@@ -61,7 +62,7 @@ def _page(result: Result, table: Sequence[Row]) -> str:
         gains=_best_first((each for each in known if not math.isnan(each.gain)), lambda figure: figure.gain),
         order=classes.in_groups(result),
         mistakes=_mistakes(last, result.classes),
-        examples=examples.choose(result),
+        examples=example_videos.choose(result),
         curves=_curves(result),
         together=_together(result),
         timelines=timelines.drawn(result.clips, networks),
@@ -77,7 +78,7 @@ def _curves(result: Result) -> dict[str, list[str]]:
     """Drawings by the name of the stream, for those that were trained."""
     names = [run.name for run in result.runs]
     return {
-        stream.name: drawings.training_curves(f"curves-{place}", names, [run.curves[place] for run in result.runs])
+        stream.name: plots.training_curves(f"curves-{place}", names, [run.curves[place] for run in result.runs])
         for place, stream in enumerate(result.streams)
         if any(run.curves[place] for run in result.runs)
     }
@@ -90,7 +91,7 @@ def _together(result: Result) -> str:
         for place, stream in enumerate(result.streams)
     }
     trained = {name: runs for name, runs in curves.items() if runs}
-    return drawings.losses("losses", trained, list(curves)) if len(trained) > 1 else ""
+    return plots.losses("losses", trained, list(curves)) if len(trained) > 1 else ""
 
 
 def _scale(result: Result, table: Sequence[Row]) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.thumbnails import image
+from pipeline.report.thumbnails import image
 
 ENLARGED = 4
 """A pixel of the network's input is so many of the picture."""

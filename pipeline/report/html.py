@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import drawings, tables
+from pipeline import tables
+from pipeline.report import plots
 
 
 def render(template: str, **given: Any) -> str:
@@ -24,8 +25,8 @@ def render(template: str, **given: Any) -> str:
         "percent": tables.shown,
         "signed": tables.signed,
         "picture": Markup,
-        "styles": drawings.styles,
+        "styles": plots.styles,
     }
     environment.tests["nested"] = lambda value: isinstance(value, Mapping | list | tuple)
-    environment.globals |= {"axis": drawings.TIMELINE, "motion": drawings.MOTION}
+    environment.globals |= {"axis": plots.TIMELINE, "motion": plots.MOTION}
     return environment.get_template(template).render(**given)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.thumbnails import image
+from pipeline.report.thumbnails import image
 
 SHOWN = 4
 _OPACITY = 0.5

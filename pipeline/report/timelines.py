@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pipeline import drawings
-from pipeline.traces import Clip
+from pipeline.report import plots
+from pipeline.report.traces import Clip
 
 
 class Timeline(NamedTuple):
@@ -22,8 +22,6 @@ def drawn(clips: Sequence[Clip], networks: Sequence[str]) -> list[Timeline]:
 
 def _drawn(name: str, clip: Clip, networks: Sequence[str]) -> Timeline:
     moving = [network for network in networks if network in clip.traces and clip.traces[network].norms is not None]
-    motions = {
-        network: drawings.motion(f"{name}-motion-{place}", clip, network) for place, network in enumerate(moving)
-    }
-    probabilities = drawings.probabilities(f"{name}-probabilities", clip, networks) if clip.traces else ""
+    motions = {network: plots.motion(f"{name}-motion-{place}", clip, network) for place, network in enumerate(moving)}
+    probabilities = plots.probabilities(f"{name}-probabilities", clip, networks) if clip.traces else ""
     return Timeline(clip, motions, probabilities)

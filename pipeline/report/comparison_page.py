@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline import drawings, pages, tables, timelines
+from pipeline import tables
 from pipeline.metrics import Summary
+from pipeline.report import html, plots, timelines
+from pipeline.report.traces import Clip
 from pipeline.sweeps import Sweep, sweeps
-from pipeline.traces import Clip
 
 if TYPE_CHECKING:
     from pipeline.fit import Curves
@@ -64,18 +65,18 @@ def page(experiments: Sequence[Compared]) -> str:
     clips = list(together(experiments))
     curves = {name: runs for each in experiments for name, runs in each.curves.items()}
     networks = list(dict.fromkeys([*curves, *(name for clip in clips for name in clip.traces)]))
-    return pages.render(
+    return html.render(
         "side_by_side.html.j2",
         experiments=experiments,
         titles=tables.TITLES,
         sweeps=[
-            (sweep, drawings.sweep(f"sweep-{place}", sweep), _reported(sweep))
+            (sweep, plots.sweep(f"sweep-{place}", sweep), _reported(sweep))
             for place, sweep in enumerate(swept(experiments))
         ],
         gains=list(gains(experiments)),
         networks=networks,
         curves=curves,
-        losses=drawings.losses("losses", curves, networks) if curves else "",
+        losses=plots.losses("losses", curves, networks) if curves else "",
         timelines=timelines.drawn(clips, networks),
     )
 
