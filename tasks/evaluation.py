@@ -24,7 +24,7 @@ from tasks.rows import labels
 from tasks.training import Predict
 
 if TYPE_CHECKING:
-    from pipeline.results import Result
+    from pipeline.results.result import Result
 
 Streams = tuple[AnyStream, ...]
 REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv", "classes.csv", "folds.json")
@@ -218,7 +218,7 @@ class EvaluateAll(Root):
         return luigi.LocalTarget(str(self._path("html")))
 
     def run(self) -> Iterator[Any]:
-        from pipeline.tables import markdown_table
+        from pipeline.results.tables import markdown_table
 
         compared = yield from self.whole(self.needed, self.page)
         rows = [("experiment", "table", "metric", "measured [%]", "reported [%]")]

@@ -9,7 +9,7 @@ from pipeline.config import Config, one_of, parse
 from pipeline.errors import InputError
 from pipeline.join import Join
 from pipeline.pca.config import PCA
-from pipeline.results import Metric
+from pipeline.results.result import Metric
 from pipeline.scores import Fusion
 from sequence_models import MODELS
 from sequence_models.base import Model

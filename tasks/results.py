@@ -10,8 +10,8 @@ from data.base import Dataset
 from pipeline.network_file import load_curves
 from pipeline.pca.project import load_reducer
 from pipeline.report import example_videos
-from pipeline.results import Explained, Result, Run
-from pipeline.results import Stream as ReportedStream
+from pipeline.results.result import Explained, Result, Run
+from pipeline.results.result import Stream as ReportedStream
 from pipeline.rows import Failure
 from pipeline.scores import Scores
 from pipeline.scores import provenance as scores_provenance

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.fit import Curves
 from pipeline.metrics import Summary
-from pipeline.report.comparison_page import Compared, Figure
-from pipeline.sweeps import flat
+from pipeline.report.comparison_page import Compared
+from pipeline.results.experiment_figure import Figure
+from pipeline.results.sweeps import flat
 from tasks.results import curves
 from tasks.traces import clips
 

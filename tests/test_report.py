@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 
 from pipeline import metrics
-from pipeline.classes import best_stream, in_groups
 from pipeline.errors import InputError
 from pipeline.fit import Curves
 from pipeline.report.example_videos import KINDS, choose
 from pipeline.report.experiment_page import write
 from pipeline.report.feature_maps import FirstMaps, pictures
 from pipeline.report.traces import Clip, Trace
-from pipeline.results import Explained, Result, Run, Stream, rows
+from pipeline.results.per_class import best_stream, in_groups
+from pipeline.results.result import Explained, Result, Run, Stream, rows
+from pipeline.results.tables import markdown_table, text_table
 from pipeline.rows import Failure
 from pipeline.scores import Fusion, Scores, fuse
-from pipeline.tables import markdown_table, text_table
 from pipeline.weighting import Choice
 
 HOSTILE = '<script>alert("x")</script>&amp;$_{2'

@@ -18,11 +18,12 @@ from pipeline.fit import Curves
 from pipeline.metrics import Summary
 from pipeline.report import activation_maps, feature_maps, thumbnails
 from pipeline.report.activation_maps import Activations
-from pipeline.report.comparison_page import Compared, Figure, page
+from pipeline.report.comparison_page import Compared, page
 from pipeline.report.experiment_page import write
 from pipeline.report.feature_maps import FirstMaps
 from pipeline.report.traces import Clip, Trace
-from pipeline.results import Explained, Result, Run, Stream
+from pipeline.results.experiment_figure import Figure
+from pipeline.results.result import Explained, Result, Run, Stream
 from pipeline.rows import Failure
 from pipeline.scores import Fusion, Scores, fuse
 

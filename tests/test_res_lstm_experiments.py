@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sweeps import flat
+from pipeline.results.sweeps import flat
 from tasks.experiment import Experiment, JoinedStream, load_experiment
 from tasks.recipes import bundled
 

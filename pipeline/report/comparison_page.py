@@ -4,24 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline import tables
-from pipeline.metrics import Summary
 from pipeline.report import html, plots, timelines
 from pipeline.report.traces import Clip
-from pipeline.sweeps import Sweep, sweeps
+from pipeline.results import tables
+from pipeline.results.experiment_figure import Figure
+from pipeline.results.sweeps import Sweep, sweeps
 
 if TYPE_CHECKING:
     from pipeline.fit import Curves
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """What came out of a stream, or of the fusion, in percent."""
-
-    name: str
-    metric: str
-    measured: Summary
-    reported: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.results import FUSION, Result
+from pipeline.results.result import FUSION, Result
 from pipeline.scores import Scores
 
 SHOWN = 12

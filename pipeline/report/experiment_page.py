@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import classes, metrics, tables
-from pipeline.classes import ClassFigure
+from pipeline import metrics
 from pipeline.files.atomic import write_text
 from pipeline.report import example_videos, html, plots, timelines
-from pipeline.results import Result, Row, groups, rows
+from pipeline.results import per_class, tables
+from pipeline.results.per_class import ClassFigure
+from pipeline.results.result import Result, Row, groups, rows
 
 LONGEST_BRANCH = 100
 """More entries of one node of the provenance are left to metrics.json."""
@@ -46,7 +47,7 @@ def write(result: Result, folder: Path) -> None:
 def _page(result: Result, table: Sequence[Row]) -> str:
     last = table[-1]
     networks = [stream.name for stream in result.streams]
-    known = classes.figures(result, table)
+    known = per_class.figures(result, table)
     return html.render(
         "report.html.j2",
         result=result,
@@ -58,9 +59,9 @@ def _page(result: Result, table: Sequence[Row]) -> str:
         by_fold=_by_fold(result, table),
         groups=list(groups(result, last)),
         class_figures=_best_first(known, lambda figure: figure.share),
-        best=classes.best_stream(result, table),
+        best=per_class.best_stream(result, table),
         gains=_best_first((each for each in known if not math.isnan(each.gain)), lambda figure: figure.gain),
-        order=classes.in_groups(result),
+        order=per_class.in_groups(result),
         mistakes=_mistakes(last, result.classes),
         examples=example_videos.choose(result),
         curves=_curves(result),

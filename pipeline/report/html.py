@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import tables
 from pipeline.report import plots
+from pipeline.results import tables
 
 
 def render(template: str, **given: Any) -> str:

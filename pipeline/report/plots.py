@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pipeline.fit import Curves
-    from pipeline.report.comparison_page import Figure as Outcome
     from pipeline.report.traces import Clip
-    from pipeline.sweeps import Sweep
+    from pipeline.results.experiment_figure import Figure as Outcome
+    from pipeline.results.sweeps import Sweep
 
 _COLOURS = {
     "#010203": "currentColor",

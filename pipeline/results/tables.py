@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pipeline import classes
 from pipeline.metrics import Summary
-from pipeline.results import FUSION, Result, Row, Run, groups, rows
+from pipeline.results import per_class
+from pipeline.results.result import FUSION, Result, Row, Run, groups, rows
 from pipeline.scores import Scores
 from pipeline.weighting import Choice
 
@@ -140,11 +140,11 @@ def class_figures(result: Result, table: Sequence[Row]) -> str:
     """
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    best = classes.best_stream(result, table)
+    best = per_class.best_stream(result, table)
     gain = [] if best is None else [f"gain over {best.name}"]
     lines.writerow(["group", "class", "test videos", *(row.name for row in table), *gain])
-    known = classes.figures(result, table)
-    for group in classes.in_groups(result):
+    known = per_class.figures(result, table)
+    for group in per_class.in_groups(result):
         for figure in (known[place] for place in group.places if known):
             shares = [*figure.streams, figure.share, *([figure.gain] if gain else [])]
             cells = ["" if math.isnan(share) else f"{100 * share:.4f}" for share in shares]

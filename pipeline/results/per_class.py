@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.results import Result, Row
+from pipeline.results.result import Result, Row
 
 OTHERS = "other classes"
 

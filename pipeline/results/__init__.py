@@ -1,0 +1,1 @@
+"""Figures of an experiment: per run, per class, per hyperparameter, as tables."""

@@ -1,0 +1,15 @@
+"""One figure of an experiment beside the one that its paper reports."""
+
+from dataclasses import dataclass
+
+from pipeline.metrics import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What came out of a stream, or of the fusion, in percent."""
+
+    name: str
+    metric: str
+    measured: Summary
+    reported: float | None
