@@ -14,7 +14,7 @@ from extractors.convnet3d.config import ConvNet3D
 from pipeline.errors import InputError
 from pipeline.files.atomic import write_text
 from pipeline.fingerprint import fingerprint, short_digest
-from pipeline.scores import Fusion
+from pipeline.scoring.fusion_config import Fusion
 from tasks import settings
 from tasks.base import ConfigParameter, Root, Stage, origin
 from tasks.experiment import DEFAULT, AnyStream, Experiment, load_experiment
@@ -73,8 +73,9 @@ class Fuse(Stage):
         return settings.store() / self.dataset.store_name / f"fused-{self.fingerprint}" / "scores.npz"
 
     def compute(self) -> None:
-        from pipeline.scores import Scores, fuse
-        from pipeline.weighting import choose
+        from pipeline.scoring.late_fusion import fuse
+        from pipeline.scoring.scores import Scores
+        from pipeline.scoring.weight_search import choose
 
         scores, validated = (
             [Scores.load(stage.path()) for stage in stages] for stages in (self.predictions(), self.validations())

@@ -10,7 +10,7 @@ from pipeline.errors import InputError
 from pipeline.join import Join
 from pipeline.pca.config import PCA
 from pipeline.results.result import Metric
-from pipeline.scores import Fusion
+from pipeline.scoring.fusion_config import Fusion
 from sequence_models import MODELS
 from sequence_models.base import Model
 from tasks.features import AnyExtractor

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline import inspection
 from pipeline.errors import InputError
 from pipeline.rows import Failure, Row
-from pipeline.scores import Scores
+from pipeline.scoring.scores import Scores
 from tasks.features import Extract
 from tasks.graph import upstream_first
 from tasks.lines import size, table

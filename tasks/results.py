@@ -13,10 +13,10 @@ from pipeline.report import example_videos
 from pipeline.results.result import Explained, Result, Run
 from pipeline.results.result import Stream as ReportedStream
 from pipeline.rows import Failure
-from pipeline.scores import Scores
-from pipeline.scores import provenance as scores_provenance
+from pipeline.scoring.scores import Scores
+from pipeline.scoring.scores import provenance as scores_provenance
+from pipeline.scoring.weight_search import Choice
 from pipeline.store import Store, provenance
-from pipeline.weighting import Choice
 from tasks.activation_maps import activations
 from tasks.features import Extract
 from tasks.index import folds, library

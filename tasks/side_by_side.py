@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.fit import Curves
-from pipeline.metrics import Summary
 from pipeline.report.comparison_page import Compared
 from pipeline.results.experiment_figure import Figure
 from pipeline.results.sweeps import flat
+from pipeline.scoring.metrics import Summary
 from tasks.results import curves
 from tasks.traces import clips
 

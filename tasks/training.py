@@ -162,7 +162,7 @@ class Predict(StreamStage):
     def compute(self) -> None:
         import numpy as np
 
-        from pipeline.scores import Scores
+        from pipeline.scoring.scores import Scores
 
         classes, tested = library(self.dataset).listing.classes, fold(self.dataset, self.fold).test
         usable = self.usable(tested)

@@ -11,7 +11,7 @@ from pipeline import inspection
 from pipeline.errors import DamagedStore, InputError
 from pipeline.files import tensors
 from pipeline.files.atomic import set_aside
-from pipeline.scores import Scores
+from pipeline.scoring.scores import Scores
 from pipeline.store import verify as verify_rows
 from tasks.shelves import INDEX, OUTPUTS, SHARD, under
 

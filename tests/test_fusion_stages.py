@@ -14,7 +14,9 @@ from recipes import write_skeleton
 import tasks
 from data.validation import Validation
 from pipeline.errors import InputError
-from pipeline.scores import Fusion, Scores, fuse, provenance
+from pipeline.scoring.fusion_config import Fusion
+from pipeline.scoring.late_fusion import fuse
+from pipeline.scoring.scores import Scores, provenance
 from pipeline.store import Store
 from tasks.experiment import Stream, load_experiment
 from tasks.index import fold

@@ -15,7 +15,7 @@ import tasks
 from extractors.base import Labelled
 from extractors.trajectories.fisher_config import IDT
 from pipeline.network_file import load_state
-from pipeline.scores import Scores
+from pipeline.scoring.scores import Scores
 from pipeline.store import Store
 from pipeline.stored import StoredRows
 from tasks.index import fold

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from pipeline import metrics
 from pipeline.errors import InputError
+from pipeline.scoring import metrics
 
 CASES = {"seed": st.integers(0, 2**32), "videos": st.integers(1, 60), "classes": st.integers(2, 8)}
 

@@ -21,7 +21,7 @@ from pipeline.pca.project import load_reducer
 from pipeline.report import feature_maps, plots, thumbnails, timelines
 from pipeline.report.comparison_page import Compared, together
 from pipeline.report.traces import SHOWN, Clip, Trace, choose
-from pipeline.scores import Scores
+from pipeline.scoring.scores import Scores
 from pipeline.store import Store
 from tasks.results import gather
 

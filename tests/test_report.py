@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import metrics
 from pipeline.errors import InputError
 from pipeline.fit import Curves
 from pipeline.report.example_videos import KINDS, choose
@@ -25,8 +24,11 @@ from pipeline.results.per_class import best_stream, in_groups
 from pipeline.results.result import Explained, Result, Run, Stream, rows
 from pipeline.results.tables import markdown_table, text_table
 from pipeline.rows import Failure
-from pipeline.scores import Fusion, Scores, fuse
-from pipeline.weighting import Choice
+from pipeline.scoring import metrics
+from pipeline.scoring.fusion_config import Fusion
+from pipeline.scoring.late_fusion import fuse
+from pipeline.scoring.scores import Scores
+from pipeline.scoring.weight_search import Choice
 
 HOSTILE = '<script>alert("x")</script>&amp;$_{2'
 FILES = {"report.html", "metrics.json", "predictions.csv", "classes.csv", "folds.json", "table.txt"}

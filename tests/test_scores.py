@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DamagedStore, InputError
-from pipeline.scores import Fusion, Scores, align, fuse, provenance
+from pipeline.scoring.fusion_config import Fusion
+from pipeline.scoring.late_fusion import align, fuse
+from pipeline.scoring.scores import Scores, provenance
 
 CLASSES = ("walk", "run", "wave")
 

@@ -3,10 +3,10 @@
 import re
 from typing import Any
 
-from pipeline.metrics import Summary
 from pipeline.report.comparison_page import Compared, page
 from pipeline.results.experiment_figure import Figure
 from pipeline.results.sweeps import flat, sweeps
+from pipeline.scoring.metrics import Summary
 
 
 def recipe(steps: int, *, data: str = "ucf", layers: int = 2, residual: bool = True, width: int = 8) -> dict[str, Any]:

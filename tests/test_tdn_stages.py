@@ -17,7 +17,7 @@ from test_killed import Runs, same, until
 import tasks
 from pipeline.inspection import provenance
 from pipeline.network_file import load_curves, load_state
-from pipeline.scores import Scores
+from pipeline.scoring.scores import Scores
 from pipeline.store import Store
 from tasks.features import FitExtractor
 from tasks.results import gather

@@ -10,9 +10,11 @@ import pytest
 
 from pipeline.config import parse
 from pipeline.errors import InputError
-from pipeline.metrics import accuracy
-from pipeline.scores import Fusion, Scores, fuse
-from pipeline.weighting import choose, simplex
+from pipeline.scoring.fusion_config import Fusion
+from pipeline.scoring.late_fusion import fuse
+from pipeline.scoring.metrics import accuracy
+from pipeline.scoring.scores import Scores
+from pipeline.scoring.weight_search import choose, simplex
 
 CLASSES = ("x", "y", "z")
 IDS = tuple("abcdefghijkl")

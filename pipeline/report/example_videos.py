@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.results.result import FUSION, Result
-from pipeline.scores import Scores
+from pipeline.scoring.scores import Scores
 
 SHOWN = 12
 SHOWN_FAILED = 2

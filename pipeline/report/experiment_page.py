@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import metrics
 from pipeline.files.atomic import write_text
 from pipeline.report import example_videos, html, plots, timelines
 from pipeline.results import per_class, tables
 from pipeline.results.per_class import ClassFigure
 from pipeline.results.result import Result, Row, groups, rows
+from pipeline.scoring import metrics
 
 LONGEST_BRANCH = 100
 """More entries of one node of the provenance are left to metrics.json."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.metrics import Summary
+from pipeline.scoring.metrics import Summary
 
 
 @dataclass(frozen=True, slots=True)

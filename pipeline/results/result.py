@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pipeline import metrics
 from pipeline.errors import InputError
-from pipeline.metrics import Summary
 from pipeline.report.traces import Clip
 from pipeline.rows import Failure
-from pipeline.scores import Scores
-from pipeline.weighting import Choice
+from pipeline.scoring import metrics
+from pipeline.scoring.metrics import Summary
+from pipeline.scoring.scores import Scores
+from pipeline.scoring.weight_search import Choice
 
 if TYPE_CHECKING:
     from pipeline.fit import Curves

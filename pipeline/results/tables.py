@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pipeline.metrics import Summary
 from pipeline.results import per_class
 from pipeline.results.result import FUSION, Result, Row, Run, groups, rows
-from pipeline.scores import Scores
-from pipeline.weighting import Choice
+from pipeline.scoring.metrics import Summary
+from pipeline.scoring.scores import Scores
+from pipeline.scoring.weight_search import Choice
 
 TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "top5": "top 5", "mAP": "mAP"}
 

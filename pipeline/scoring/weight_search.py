@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.metrics import accuracy
-from pipeline.scores import Fusion, Scores, align, votes
+from pipeline.scoring.fusion_config import Fusion
+from pipeline.scoring.late_fusion import align, votes
+from pipeline.scoring.metrics import accuracy
+from pipeline.scoring.scores import Scores
 
 
 class Choice(NamedTuple):

@@ -1,0 +1,99 @@
+"""Scores of test videos by id: checked, saved and read."""
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.files.atomic import set_aside, whole
+
+Kind = Literal["logits", "probabilities"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """One stream's scores of the test videos.
+
+    ids: the videos that have scores; values: (id, class) float64, read-only; kind: before softmax or after it;
+    classes: their names; failed: test videos without scores, which count as wrong in every figure.
+    Raises InputError where a value is not finite, an id occurs twice, shapes differ or probabilities do not sum to 1.
+    """
+
+    ids: tuple[str, ...]
+    values: np.ndarray
+    kind: Kind
+    classes: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, np.float64)
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
+        if values.shape != (len(self.ids), len(self.classes)):
+            raise InputError(
+                f"scores have shape {values.shape}; {len(self.ids)} videos × {len(self.classes)} classes are needed"
+            )
+        if double := _doubled((*self.ids, *self.failed)):
+            raise InputError(f"video {double!r} occurs twice among the scores; every id may occur once")
+        if double := _doubled(self.classes):
+            raise InputError(f"class {double!r} occurs twice; names of classes must differ")
+        self._first_wrong(~np.isfinite(values), "scores that are not finite")
+        if self.kind == "probabilities":
+            self._first_wrong(
+                (values < 0) | (np.abs(values.sum(axis=1, keepdims=True) - 1) > 1e-4),
+                "probabilities that are negative or do not sum to 1",
+            )
+
+    def _first_wrong(self, wrong: np.ndarray, what: str) -> None:
+        if wrong.any():
+            raise InputError(f"video {self.ids[int(wrong.any(axis=1).argmax())]!r} has {what}")
+
+    def probabilities(self) -> np.ndarray:
+        """(id, class): the values themselves, or their softmax."""
+        return self.values if self.kind == "probabilities" else np.exp(_log_softmax(self.values))
+
+    def select(self, ids: Sequence[str], failed: Sequence[str] = ()) -> Self:
+        """The same scores in the order of ``ids``, each of which must have scores."""
+        place = {id: row for row, id in enumerate(self.ids)}
+        rows = np.array([place[id] for id in ids], np.intp)
+        return type(self)(tuple(ids), self.values[rows], self.kind, self.classes, tuple(failed))
+
+    def save(self, path: Path, provenance: Mapping[str, Any]) -> None:
+        """Write an .npz archive atomically; provenance: where the scores come from, JSON values."""
+        ids, classes, failed = (np.array(names, np.str_) for names in (self.ids, self.classes, self.failed))
+        names = {"ids": ids, "classes": classes, "failed": failed, "kind": np.array(self.kind)}
+        origin = np.array(json.dumps(provenance, sort_keys=True))
+        with whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, values=self.values, provenance=origin, **names)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote. Raises DamagedStore, having set the file aside, where it is not whole."""
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                ids, classes, failed = (tuple(archive[name].tolist()) for name in ("ids", "classes", "failed"))
+                return cls(ids, archive["values"], archive["kind"].item(), classes, failed)
+        except (zipfile.BadZipFile, KeyError, ValueError, EOFError, AttributeError) as error:
+            set_aside(path, error)
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """Where a file of scores comes from. Raises what ``np.load`` does where the file is damaged."""
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(json.loads(archive["provenance"].item()))
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    normalised: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return normalised
+
+
+def _doubled(names: Iterable[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
