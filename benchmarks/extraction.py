@@ -24,8 +24,8 @@ from extractors.snippets.config import Backbone
 from extractors.tsn.config import TSN
 from extractors.tsn.inference import Describer
 from pipeline.rows import Keys
-from pipeline.shard import fill
-from pipeline.store import Journal
+from pipeline.store.fill import fill
+from pipeline.store.journal import Journal
 from pipeline.video import decode
 
 WEIGHTS = "squeezenet1_0-imagenet.safetensors"

@@ -36,7 +36,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from extractors.base import Clip
-from extractors.skeleton import Skeleton
+from extractors.skeleton.config import Skeleton
 files, out = sorted(Path(sys.argv[1]).glob("*/*.txt")), Path(sys.argv[2])
 extraction = Skeleton().build("cpu")
 for number, file in enumerate(files):

@@ -14,7 +14,9 @@ import numpy as np
 from table import Comparison, Table, fastest, options
 
 from pipeline.rows import Keys, Row
-from pipeline.store import Journal, Store, seal, write_index
+from pipeline.store import Store
+from pipeline.store.journal import Journal
+from pipeline.store.seal import seal, write_index
 
 SHARD = 64
 WINDOW = 16

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import inspection
 from pipeline.compare.differences import Arrays, Difference, Rows, compare
 from pipeline.compare.sources import NpyFolder, PlainFile, Stored
 from pipeline.errors import InputError
+from pipeline.store import inspection
 from tasks.lines import table
 from tasks.shelves import as_shelf, rows_file
 

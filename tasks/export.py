@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import inspection
 from pipeline.errors import InputError
 from pipeline.files.atomic import whole, write_text
 from pipeline.rows import Row
+from pipeline.store import inspection
 from tasks.index import Library
 from tasks.shelves import rows_file
 

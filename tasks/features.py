@@ -118,8 +118,8 @@ class ExtractShard(ExtractionStage):
         return gained or [video for video, deaths in noted.items() if not deaths]
 
     def compute(self) -> None:
-        from pipeline.shard import fill
-        from pipeline.store import Journal
+        from pipeline.store.fill import fill
+        from pipeline.store.journal import Journal
 
         fill(
             self.path(),
@@ -190,7 +190,7 @@ class Extract(ExtractionStage):
         return linked and self.path().exists() and all(stage.path().exists() for stage in self.requires())
 
     def compute(self) -> None:
-        from pipeline.store import write_index
+        from pipeline.store.seal import write_index
 
         write_index(self.path(), [stage.path() for stage in self.requires()], self.origin())
         link(self.folder / "index.h5", self.path().name)

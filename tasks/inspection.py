@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import inspection
 from pipeline.errors import InputError
 from pipeline.rows import Failure, Row
 from pipeline.scoring.scores import Scores
+from pipeline.store import inspection
 from tasks.features import Extract
 from tasks.graph import upstream_first
 from tasks.lines import size, table
@@ -27,7 +27,7 @@ from tasks.shelves import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.inspection import Contents
+    from pipeline.store.inspection import Contents
     from tasks.evaluation import Evaluate
 
 NOT_PROVENANCE = ("stage", "fingerprint")

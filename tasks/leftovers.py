@@ -20,6 +20,6 @@ def _sweep(_: Root) -> None:
         clear_checkpoints(network)
     for journal in store.glob("*/*/journal-*"):
         if shards := sorted(journal.parent.glob(f"{journal.name.removeprefix('journal-')}-*.h5")):
-            from pipeline.store import Journal
+            from pipeline.store.journal import Journal
 
             Journal(journal).discard_sealed(shards)

@@ -10,7 +10,7 @@ from pipeline.errors import InputError
 from tasks import settings
 
 if TYPE_CHECKING:
-    from pipeline.inspection import Contents
+    from pipeline.store.inspection import Contents
 
 STAGE = re.compile(r"(?P<name>.+)-(?P<fingerprint>[0-9a-f]{12})")
 SHARD = re.compile(r"\d+-of-\d+-[0-9a-f]{12}\.h5")
@@ -40,7 +40,7 @@ class Shelf(NamedTuple):
 
     def contents(self) -> "Contents":
         """What the shards hold that count: those that the index links, or all sealed ones where there is none yet."""
-        from pipeline import inspection
+        from pipeline.store import inspection
 
         index = self.folder / "index.h5"
         return inspection.contents(inspection.linked(index) if index.exists() else self.shards)

@@ -7,12 +7,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline import inspection
 from pipeline.errors import DamagedStore, InputError
 from pipeline.files import tensors
 from pipeline.files.atomic import set_aside
 from pipeline.scoring.scores import Scores
-from pipeline.store import verify as verify_rows
+from pipeline.store import inspection
+from pipeline.store.seal import verify as verify_rows
 from tasks.shelves import INDEX, OUTPUTS, SHARD, under
 
 

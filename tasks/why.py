@@ -12,8 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pipeline import inspection
 from pipeline.errors import InputError
+from pipeline.store import inspection
 from tasks.base import Stage, checkpoints
 from tasks.evaluation import Evaluate, Fuse
 from tasks.features import Extract, ExtractShard

@@ -430,7 +430,7 @@ def test_gc_takes_nothing_while_a_report_is_gathered(small: Small, monkeypatch: 
 def test_gc_waits_for_nobody_and_takes_nothing_from_a_run(small: Small) -> None:
     code = f"""
 from pathlib import Path
-from pipeline.lock import alone
+from pipeline.files.lock import alone
 with alone(Path("anything"), Path("{small.store / ".lock"}")):
     print("at work", flush=True)
     input()

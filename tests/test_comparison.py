@@ -13,7 +13,8 @@ from extractors.pictures import Spool
 from extractors.tvl1.config import quantised
 from pipeline.compare.differences import dequantised, difference, with_flow
 from pipeline.rows import Failure, Keys, Row
-from pipeline.store import Journal, seal, write_index
+from pipeline.store.journal import Journal
+from pipeline.store.seal import seal, write_index
 from tasks.command import app
 from tasks.export import export
 

@@ -44,15 +44,15 @@ first, second = (np.rint(scene[20 + y : 80 + y, 20 + x : 100 + x]).astype(np.uin
 COMPUTED = {
     "tvl1": f"""
 {SCENE}
-from extractors.networks.tvl1 import CPUFlow
-from extractors.tvl1 import TVL1
+from extractors.tvl1.cpu import CPUFlow
+from extractors.tvl1.config import TVL1
 pairs = np.stack([first, second])[None]
 found = [CPUFlow(TVL1(epsilon=0.02, semantics=name).parameters)(pairs) for name in ("opencv-cpu", "opencv-cuda")]
 """,
     "idt": f"""
 {SCENE}
-from extractors.networks.farneback import expansions, flows
-from extractors.networks.trajectory_descriptors import describe, integrals
+from extractors.trajectories.farneback import expansions, flows
+from extractors.trajectories.descriptors import describe, integrals
 sizes = [(60, 80), (42, 57)]
 found = flows(expansions(first, sizes), expansions(second, sizes))
 points, parts = np.random.default_rng(1).uniform(20, 40, (50, 2)).astype(np.float32), np.arange(50) % 3

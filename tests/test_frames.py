@@ -21,7 +21,8 @@ from extractors.pictures import picture
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.rows import Keys
-from pipeline.store import Journal, Store
+from pipeline.store import Store
+from pipeline.store.journal import Journal
 from pipeline.stored import StoredRows
 from pipeline.video import Block, read
 

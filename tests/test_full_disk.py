@@ -13,7 +13,8 @@ import pytest
 from test_killed import Runs, same
 
 from pipeline.files.deferred_errors import LateErrors
-from pipeline.store import Store, verify
+from pipeline.store import Store
+from pipeline.store.seal import verify
 from pipeline.video import write
 
 MIB = 2**20

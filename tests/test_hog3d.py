@@ -295,7 +295,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from extractors.base import Clip
-from extractors.hog3d import HOG3DRows
+from extractors.hog3d.config import HOG3DRows
 from pipeline.video import write
 
 folder, texture = Path(sys.argv[1]), np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)

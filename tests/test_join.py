@@ -12,7 +12,9 @@ from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.join import Join, join
 from pipeline.rows import Failure, Keys, Row
-from pipeline.store import Journal, Store, seal
+from pipeline.store import Store
+from pipeline.store.journal import Journal
+from pipeline.store.seal import seal
 from pipeline.stored import Source, StoredRows, sequences, usable
 from tasks.experiment import AnyStream, JoinedStream, Stream
 

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from extractors import EXTRACTORS
 from extractors.base import Clip
-from pipeline.keys import Keys
-from pipeline.shard import fill
-from pipeline.store import Journal, Store
+from pipeline.rows import Keys
+from pipeline.store.fill import fill
+from pipeline.store import Store
+from pipeline.store.journal import Journal
 
 name, file, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 extractor = EXTRACTORS[name](**({"short_side": 64} if name == "frames" else {}))

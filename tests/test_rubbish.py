@@ -21,9 +21,9 @@ import json, sys
 from pathlib import Path
 from extractors import EXTRACTORS
 from extractors.base import Clip
-from pipeline.keys import Keys
-from pipeline.shard import fill
-from pipeline.store import Journal
+from pipeline.rows import Keys
+from pipeline.store.fill import fill
+from pipeline.store.journal import Journal
 
 given = json.load(sys.stdin)
 extractor = EXTRACTORS[given["extractor"].pop("name")](**given["extractor"])

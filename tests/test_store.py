@@ -11,7 +11,9 @@ import pytest
 
 from pipeline.errors import DamagedStore, InputError, UnusableVideo
 from pipeline.rows import Failure, Keys, Row
-from pipeline.store import Journal, Store, holders, provenance, seal, verify, write_index
+from pipeline.store import Store, provenance
+from pipeline.store.journal import Journal
+from pipeline.store.seal import holders, seal, verify, write_index
 
 
 def keys(video: str, variants: int = 1, salt: str = "") -> Keys:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import inspection
 from pipeline.compare.differences import Arrays, Rows
 from pipeline.errors import InputError
+from pipeline.store import inspection
 
 BARE = "features"
 """What an array is called that has no name of its own."""

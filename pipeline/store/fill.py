@@ -10,7 +10,8 @@ from tqdm import tqdm
 from pipeline.errors import UnusableVideo
 from pipeline.files.crash_notes import forget_the_killed
 from pipeline.rows import Failure, Keys, Row
-from pipeline.store import Journal, holders, seal
+from pipeline.store.journal import Journal
+from pipeline.store.seal import holders, seal
 
 Compute = Callable[[Any], Iterable[Row]]
 DEATHS = 2

@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from pipeline import scores
 from pipeline.errors import InputError
 from pipeline.rows import Failure, Row
-from pipeline.store import attributes_of, failure_of, items_of
+from pipeline.scoring import scores
+from pipeline.store.layout import attributes_of, failure_of, items_of
 
 Shape = tuple[int, ...]
 

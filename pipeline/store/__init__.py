@@ -1,0 +1,5 @@
+"""Stores of rows in HDF5: journal each finished video, seal whole shards, read by video id."""
+
+from pipeline.store.reader import Store, provenance
+
+__all__ = ["Store", "provenance"]

@@ -1,0 +1,119 @@
+"""Layout of rows in an HDF5 file.
+
+A journal file, a shard and an index alike hold::
+
+    /videos/<video id>/variant-<n>/<array>      attributes of the group: key, source_digest, fps, frames, …
+    /failures/<video id>/reason                 one string; attributes: key, frames_decoded
+
+An index holds external links to the shards' variants and reasons. Plain HDF5 1.10 format, whose structures are
+checksummed; every array is chunked and carries Fletcher-32 checksums, nothing is compressed.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.errors import UnusableVideo
+from pipeline.files.atomic import set_aside
+from pipeline.files.deferred_errors import LateErrors
+from pipeline.rows import Failure, Row
+
+CHUNK_BYTES = 1 << 20
+RESERVED_NAME = re.compile(r"variant-\d+|reason")
+"""No part of a video's id may look like this."""
+_FORMAT = {"libver": ("v110", "v110")}
+DAMAGE = (OSError, KeyError, RuntimeError)
+"""What h5py raises where a file is truncated or altered."""
+
+
+def row_path(video: str, variant: int) -> str:
+    return f"videos/{video}/variant-{variant}"
+
+
+def failure_path(video: str) -> str:
+    return f"failures/{video}/reason"
+
+
+def canonical_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def write_row(group: h5py.Group, key: str, source_digest: str, row: Row) -> None:
+    for name, array in row.arrays.items():
+        array = np.asarray(array)
+        rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
+        # part by part: what lies in a file may be larger than the memory
+        parts = (array[first : first + rows] for first in range(0, len(array), rows))
+        if array.dtype.kind == "f" and not all(np.isfinite(part).all() for part in parts):
+            reason = f"{name} came out as NaN or infinity, or too large for {array.dtype}"
+            raise UnusableVideo(reason, int(row.attributes.get("frames", 0)))
+        if array.size:
+            group.create_dataset(name, data=array, chunks=(min(rows, len(array)), *array.shape[1:]), fletcher32=True)
+        else:
+            group.create_dataset(name, data=array)
+    attributes = {**row.attributes, "key": key, "source_digest": source_digest}
+    group.attrs.update(
+        {name: fixed_text(value) if isinstance(value, str) else value for name, value in attributes.items()}
+    )
+
+
+def fixed_text(value: str) -> np.bytes_:
+    """A string of fixed length: others lie in a heap, which has no checksum."""
+    return np.bytes_(value.encode())
+
+
+def attributes_of(group: h5py.Group) -> dict[str, float | int | str]:
+    """The attributes of a row's group as they were written."""
+    read = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in read.items()}
+
+
+def failure_of(reason: h5py.Dataset) -> Failure:
+    """What is noted of a video without rows."""
+    return Failure(reason[0].decode(), int(reason.attrs["frames_decoded"]))
+
+
+def keys_of(path: Path) -> list[tuple[str, str]]:
+    """Key and place of everything that a sealed file holds; copies of one file under two ids share their keys."""
+    try:
+        with open_sealed(path) as file:
+            return places_of(file)
+    except DAMAGE as error:
+        set_aside(path, error)
+
+
+def places_of(file: h5py.File) -> list[tuple[str, str]]:
+    return [(item.attrs["key"].decode(), place) for place, item in items_of(file)]
+
+
+def items_of(file: h5py.File) -> list[tuple[str, "h5py.Group | h5py.Dataset"]]:
+    """Places of the rows and failures that a file itself holds, and these."""
+    found: list[tuple[str, h5py.Group | h5py.Dataset]] = []
+
+    def note(place: str, item: h5py.Group | h5py.Dataset) -> None:
+        if "key" in item.attrs:
+            found.append((place, item))
+
+    file.visititems(note)
+    return found
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[h5py.File]:
+    """A file to write to. Raises OSError at its end where the disk did not take all of it."""
+    with LateErrors(path) as taking, h5py.File(taking, "w", **_FORMAT) as file:
+        yield file
+
+
+def open_sealed(path: Path) -> h5py.File:
+    """Open a sealed file. A file that is there but not whole is set aside."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        set_aside(path, error)

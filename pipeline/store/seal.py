@@ -1,0 +1,96 @@
+"""Seals shards of finished videos, and links them in an index."""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from pipeline.errors import DamagedStore
+from pipeline.files.atomic import set_aside, whole
+from pipeline.rows import Keys
+from pipeline.store.layout import (
+    DAMAGE,
+    canonical_json,
+    failure_path,
+    keys_of,
+    new_file,
+    open_sealed,
+    places_of,
+    row_path,
+)
+
+
+def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], provenance: Mapping[str, Any]) -> None:
+    """Assemble a shard from whole files that hold its videos' rows, check it, and only then give it its name.
+
+    sources: by the video's key name, the journal file or earlier shard that holds it.
+    Raises DamagedStore, naming the file set aside, where a source cannot be read.
+    """
+    with whole(shard) as temporary:
+        try:
+            with new_file(temporary) as file:
+                for keys in videos:
+                    _copy_video(sources[keys.name], keys, file)
+                file.attrs["provenance"] = canonical_json(provenance)
+            _read_everything(temporary)
+        except DAMAGE:
+            for source in set(sources.values()):  # copying does not check what it copies
+                verify(source)
+            raise
+        held = dict(keys_of(temporary))
+        missing = [keys.id for keys in videos if keys.name not in held]
+        if missing:
+            raise ValueError(f"{shard}: nothing was sealed for {', '.join(missing)}")
+
+
+def holders(shards: Iterable[Path]) -> dict[str, Path]:
+    """By key, the sealed shard that holds the row or failure. A damaged shard is set aside, and skipped."""
+    found: dict[str, Path] = {}
+    for shard in shards:
+        try:
+            found.update((key, shard) for key, _ in keys_of(shard))
+        except DamagedStore as error:
+            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+    return found
+
+
+def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, Any]) -> None:
+    """One file beside the shards that links every row and failure of all of them."""
+    with whole(index) as temporary, new_file(temporary) as file:
+        file.create_group("videos")
+        file.create_group("failures")
+        for shard in shards:
+            for _, place in keys_of(shard):
+                file[place] = h5py.ExternalLink(shard.name, place)
+        file.attrs["provenance"] = canonical_json(provenance)
+
+
+def verify(path: Path) -> None:
+    """Read every array of a sealed file. Raises DamagedStore, having set the file aside, where one is not whole."""
+    try:
+        _read_everything(path)
+    except DAMAGE as error:
+        set_aside(path, error)
+
+
+def _copy_video(source: Path, keys: Keys, target: h5py.File) -> None:
+    """Copy a video's rows, or its failure, from a file that may know it under another id."""
+    with open_sealed(source) as file:
+        places = dict(places_of(file))
+        for variant, key in enumerate(keys.variants):
+            if key in places:
+                failed = places[key].startswith("failures/")
+                place = failure_path(keys.id) if failed else row_path(keys.id, variant)
+                target.require_group(place.rpartition("/")[0])
+                file.copy(places[key], target, name=place)
+
+
+def _read_everything(path: Path) -> None:
+    def read(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            item[()]
+
+    with h5py.File(path, "r", locking=False) as file:
+        file.visititems(read)
