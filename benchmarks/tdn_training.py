@@ -22,7 +22,7 @@ from extractors.base import Labelled
 from extractors.snippets.finetune import finetune
 from extractors.tdn.network import TDNNetwork
 from extractors.tdn.training import FittedTDN
-from pipeline.fit import seeded
+from pipeline.training.random_state import seeded
 
 PHASES = ("phase 1", "phase 2")
 

@@ -1,6 +1,6 @@
 """A Res-LSTM's epoch from the store, against a bare loop over tensors: ``python benchmarks/training.py [--json]``.
 
-Ours is what ``Train`` does: sequences are read from the store, once a training, and ``pipeline.fit`` batches, pads,
+Ours is what ``Train`` does: sequences are read from the store, once a training, and ``training.loop`` batches, pads,
 trains, adds up its curves and writes a checkpoint after each epoch. The peer has everything in one tensor already, of
 one length, and does nothing but forward, backward and the optimiser's step, with the same network.
 """
@@ -14,10 +14,11 @@ import torch
 from store import features, sealed
 from table import Comparison, fastest, options
 
-from pipeline.fit import fit, seeded
-from pipeline.hyperparameters import Fit
 from pipeline.store import Store
-from pipeline.stored import Sequences, Source, StoredRows, sequences
+from pipeline.training.config import Fit
+from pipeline.training.loop import fit
+from pipeline.training.random_state import seeded
+from pipeline.training.sequences import Sequences, Source, StoredRows, sequences
 from sequence_models.networks.res_lstm import ResLSTM
 
 CLASSES = 101

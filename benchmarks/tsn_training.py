@@ -1,7 +1,8 @@
 """Fine-tuning TSN from the store, against a bare loop over tensors: ``python benchmarks/tsn_training.py [--json]``.
 
 Ours is what ``FitExtractor`` does: real frames, and as many grey ones in place of flow, are read from the store picture
-by picture, cropped, resized, mirrored, batched and trained on by ``pipeline.fit``, with a checkpoint at the end. The
+by picture, cropped, resized, mirrored, batched and trained on by ``pipeline.training.loop``, with a checkpoint at the
+end. The
 peer has every batch in memory and does nothing but forward, backward, clipping and the optimiser's step, with the same
 network. Figures are snippets a second.
 """
@@ -26,10 +27,10 @@ from extractors.snippets.modality import Modality
 from extractors.snippets.training_data import TrainingSnippets
 from extractors.tsn.network import TSNNetwork
 from extractors.tsn.training import FittedTSN
-from pipeline.fit import seeded
-from pipeline.optimisers import groups
 from pipeline.store import Store
-from pipeline.stored import StoredRows
+from pipeline.training.optimisers import groups
+from pipeline.training.random_state import seeded
+from pipeline.training.sequences import StoredRows
 
 CLASSES = 11
 SIZES = {

@@ -14,8 +14,8 @@ from pipeline.rows import Partial, Row
 if TYPE_CHECKING:
     import torch
 
-    from pipeline.batches import Target
-    from pipeline.fit import Curves
+    from pipeline.training.batches import Target
+    from pipeline.training.curves import Curves
 
 __all__ = ["Clip", "Extraction", "Extractor", "FittedNetwork", "Labelled", "Row"]
 
@@ -55,7 +55,7 @@ class Labelled:
 
     def partial(self, index: int) -> Mapping[str, Partial]:
         """One row's arrays; where they lie in a store, only the parts that are asked for are read."""
-        from pipeline.stored import StoredRows
+        from pipeline.training.sequences import StoredRows
 
         return self.rows.partial(index) if isinstance(self.rows, StoredRows) else self.rows[index].arrays
 

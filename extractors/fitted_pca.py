@@ -14,7 +14,7 @@ from pipeline.pca.config import PCA
 if TYPE_CHECKING:
     import torch
 
-    from pipeline.fit import Curves
+    from pipeline.training.curves import Curves
 
 
 class FittedProjection(FittedNetwork):
@@ -30,7 +30,7 @@ class FittedProjection(FittedNetwork):
         """
         import torch
 
-        from pipeline.fit import Curves
+        from pipeline.training.curves import Curves
 
         state = self.pca.fit(self._samples(material))
         return {name: torch.from_numpy(array) for name, array in state.items()}, Curves()

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveInt
 
 from pipeline.config import Config
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.batches import Examples
-    from pipeline.fit import Curves, Network
+    from pipeline.training.batches import Examples
+    from pipeline.training.curves import Curves
+    from pipeline.training.protocols import Network
 
 
 class Model(Config):
@@ -22,8 +23,8 @@ class Model(Config):
 
     - ``forward(inputs, lengths) -> scores``: (batch, time, feature), (batch,) int64 -> (batch, class), logits:
       softmax gives probabilities; steps at and beyond a sequence's length never change its scores;
-    - ``loss(inputs, lengths, targets) -> (loss, scores)``: scalar mean over the batch, targets as ``pipeline.losses``
-      takes them;
+    - ``loss(inputs, lengths, targets) -> (loss, scores)``: scalar mean over the batch, targets as for
+      ``pipeline.training.losses``;
     - ``trace(inputs) -> StepTrace | None``: what it says at every step of one sequence (time, feature), if anything.
     """
 
@@ -53,7 +54,7 @@ class Model(Config):
 
 
 class TrainedModel(Model):
-    """A model trained by ``pipeline.fit``.
+    """A model trained by ``pipeline.training.loop``.
 
     standardise: each feature to mean 0 and deviation 1 over all steps of the training sequences; constant ones to 0.
     input_dropout: the share of features that is zeroed in training, drawn anew for every step, while the others grow
@@ -78,7 +79,7 @@ class TrainedModel(Model):
     def train(
         self, network: "Network", examples: "Examples", *, seed: int, device: str, checkpoint: "Path"
     ) -> "Curves":
-        from pipeline.fit import fit
+        from pipeline.training.loop import fit
         from sequence_models.networks.standardised import Standardised
 
         if isinstance(network, Standardised) and self.standardise:

@@ -6,7 +6,8 @@ from pipeline.errors import InputError
 from sequence_models.base import Model
 
 if TYPE_CHECKING:
-    from pipeline.fit import Curves, Network
+    from pipeline.training.curves import Curves
+    from pipeline.training.protocols import Network
 
 
 class Consensus(Model):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 from sequence_models.base import TrainedModel
 
 if TYPE_CHECKING:

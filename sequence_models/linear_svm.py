@@ -9,8 +9,9 @@ from sequence_models.base import Model
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.batches import Examples
-    from pipeline.fit import Curves, Network
+    from pipeline.training.batches import Examples
+    from pipeline.training.curves import Curves
+    from pipeline.training.protocols import Network
     from sequence_models.networks.linear_svm import PooledLinear
 
 
@@ -35,7 +36,7 @@ class LinearSVM(Model):
         self, network: "Network", examples: "Examples", *, seed: int, device: str, checkpoint: "Path"
     ) -> "Curves":
         """Fit at once; there is no checkpoint to continue from, and no curve."""
-        from pipeline.fit import Curves
+        from pipeline.training.curves import Curves
         from sequence_models.networks.linear_svm import fit_svm
 
         fit_svm(cast("PooledLinear", network), examples, self.C, seed, self.scaling)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import PositiveInt
 
 from pipeline.errors import InputError
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 from sequence_models.base import TrainedModel
 
 if TYPE_CHECKING:

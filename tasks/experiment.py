@@ -7,10 +7,10 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, SerializeAsAny, mod
 
 from pipeline.config import Config, one_of, parse
 from pipeline.errors import InputError
-from pipeline.join import Join
 from pipeline.pca.config import PCA
 from pipeline.results.result import Metric
 from pipeline.scoring.fusion_config import Fusion
+from pipeline.training.mid_fusion import Join
 from sequence_models import MODELS
 from sequence_models.base import Model
 from tasks.features import AnyExtractor

@@ -148,7 +148,7 @@ class ExtractShard(ExtractionStage):
         """Given a video id, what the extractor reads: a clip of its file, or the rows it is computed from."""
         shard = self._source_shard()
         if shard is not None:
-            from pipeline.stored import rows_or_failure
+            from pipeline.training.sequences import rows_or_failure
 
             return rows_or_failure(shard.path())
         indexed = library(self.dataset)
@@ -241,9 +241,9 @@ class FitExtractor(Stage):
         return settings.store() / self.dataset.store_name / stage / "network.safetensors"
 
     def compute(self) -> None:
-        from pipeline.network_file import save_network
         from pipeline.store import Store
-        from pipeline.stored import StoredRows
+        from pipeline.training.sequences import StoredRows
+        from pipeline.training.weights_file import save_network
 
         indexed, device = library(self.dataset), settings.device()
         rows = StoredRows(Store(self.material.path()), fold(self.dataset, self.fold).train)

@@ -21,7 +21,7 @@ from tasks.weights import weights_digest
 
 if TYPE_CHECKING:
     from pipeline.store import Store
-    from pipeline.stored import Source
+    from pipeline.training.sequences import Source
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Reading:
     def source(self, videos: Sequence[str], variants: int | None) -> "Source":
         """The sequences of some videos, reduced."""
         from pipeline.pca.project import load_reducer, project
-        from pipeline.stored import Source, StoredRows
+        from pipeline.training.sequences import Source, StoredRows
 
         rows = StoredRows(self.store(), videos, variants=variants)
         fitted = [load_reducer(stage.path()) for stage in self.reduction()]
@@ -113,7 +113,7 @@ class FitReducer(Stage):
         from tqdm import tqdm
 
         from pipeline.pca.project import save_reducer
-        from pipeline.stored import StoredRows
+        from pipeline.training.sequences import StoredRows
 
         rows, array = StoredRows(self.reading.store(), fold(self.dataset, self.fold).train), self.reading.array
         state = self.reducer.fit(row.arrays[array] for row in tqdm(rows, desc="pca", unit="row", disable=None))

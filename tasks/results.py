@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.base import Dataset
-from pipeline.network_file import load_curves
 from pipeline.pca.project import load_reducer
 from pipeline.report import example_videos
 from pipeline.results.result import Explained, Result, Run
@@ -17,6 +16,7 @@ from pipeline.scoring.scores import Scores
 from pipeline.scoring.scores import provenance as scores_provenance
 from pipeline.scoring.weight_search import Choice
 from pipeline.store import Store, provenance
+from pipeline.training.weights_file import load_curves
 from tasks.activation_maps import activations
 from tasks.features import Extract
 from tasks.index import folds, library

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.fit import Curves
 from pipeline.report.comparison_page import Compared
 from pipeline.results.experiment_figure import Figure
 from pipeline.results.sweeps import flat
 from pipeline.scoring.metrics import Summary
+from pipeline.training.curves import Curves
 from tasks.results import curves
 from tasks.traces import clips
 

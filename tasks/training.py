@@ -85,13 +85,13 @@ class StreamStage(Stage):
 
     def usable(self, videos: Sequence[str]) -> list[str]:
         """Those that have rows, of every input."""
-        from pipeline.stored import usable
+        from pipeline.training.sequences import usable
 
         return usable({reading.name: reading.store() for reading in self.readings}, videos)
 
     def sequences(self, videos: Sequence[str], *, variants: int | None = None) -> Any:
         """The sequences of the videos that have rows, reduced, sampled and joined as the model reads them."""
-        from pipeline.stored import sequences
+        from pipeline.training.sequences import sequences
 
         left = self.usable(videos)
         sources = [reading.source(left, variants) for reading in self.readings]
@@ -119,8 +119,8 @@ class Train(StreamStage):
         return self.folder(self.stream.model.name) / "network.safetensors"
 
     def compute(self) -> None:
-        from pipeline.fit import seeded
-        from pipeline.network_file import save_network
+        from pipeline.training.random_state import seeded
+        from pipeline.training.weights_file import save_network
 
         device, model = settings.device(), self.stream.model
         examples = self.sequences(fold(self.dataset, self.fold).train)
@@ -174,7 +174,7 @@ class Predict(StreamStage):
 
     def _values(self, videos: Sequence[str]) -> "np.ndarray":
         """(video, class) logits."""
-        from pipeline.fit import predict
+        from pipeline.training.loop import predict
 
         examples = self.sequences(videos, variants=1)
         network = self.network(examples.inputs[0].shape[1])
@@ -182,7 +182,7 @@ class Predict(StreamStage):
 
     def network(self, features: int) -> Any:
         """The trained network, for sequences of so many features."""
-        from pipeline.network_file import load_state
+        from pipeline.training.weights_file import load_state
 
         network = self.stream.model.build(features, len(library(self.dataset).listing.classes))
         for stage in self.training():

@@ -26,8 +26,8 @@ from extractors.trajectories.config import Trajectories
 from extractors.trajectories.fisher_config import IDT
 from extractors.tsn.config import TSN
 from extractors.tvl1.config import TVL1
-from pipeline.fit import seeded
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
+from pipeline.training.random_state import seeded
 
 GOLDEN = Path(__file__).parent / "golden"
 VIDEO = GOLDEN / "person01_walking_d1.mp4"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.ahead import ahead
+from pipeline.training.prefetch import ahead
 
 
 def test_the_same_items_in_the_same_order() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.config import Config, File, one_of, parse, read_toml, unknown
 from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, row_key, short_digest
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 
 
 class Net(Config):

@@ -13,7 +13,7 @@ from extractors.convnet3d.network import ConvNet
 from extractors.convnet3d.person_boxes import PersonBoxes
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 
 FIT = Fit(optimiser="sgd", lr=0.02, batch=4, epochs=10)
 

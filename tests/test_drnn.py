@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.batches import IGNORED
-from pipeline.fit import seeded
+from pipeline.training.batches import IGNORED
+from pipeline.training.random_state import seeded
 from sequence_models.drnn import DRNN
 
 TRUNCATIONS = ("dos", "none", "hs97")

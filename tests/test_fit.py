@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pipeline import generators
-from pipeline.batches import IGNORED, batches
 from pipeline.errors import InputError
-from pipeline.fit import Curves, Diverged, fit, predict, seeded
-from pipeline.hyperparameters import Fit
-from pipeline.optimisers import learning_rate
+from pipeline.training import random_state
+from pipeline.training.batches import IGNORED, batches
+from pipeline.training.config import Fit
+from pipeline.training.curves import Curves
+from pipeline.training.loop import Diverged, fit, predict
+from pipeline.training.optimisers import learning_rate
+from pipeline.training.random_state import seeded
 
 CLASSES = 3
 
@@ -185,7 +187,7 @@ def test_a_checkpoint_of_another_training_starts_anew(change: str, tmp_path: Pat
 def test_a_gpu_goes_on_from_what_a_cpu_left() -> None:
     before = torch.get_rng_state()
     drawn = torch.rand(3)
-    generators.restore([before], "cuda")
+    random_state.restore([before], "cuda")
     assert torch.equal(torch.rand(3), drawn)
 
 

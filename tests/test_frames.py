@@ -23,7 +23,7 @@ from pipeline.errors import InputError, UnusableVideo
 from pipeline.rows import Keys
 from pipeline.store import Store
 from pipeline.store.journal import Journal
-from pipeline.stored import StoredRows
+from pipeline.training.sequences import StoredRows
 from pipeline.video import Block, read
 
 

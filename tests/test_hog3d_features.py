@@ -15,8 +15,8 @@ from extractors.fitted_pca import FittedProjection, sample
 from extractors.hog3d.config import HOG3D, HOG3DRows
 from extractors.hog3d.grid import Grid
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.fit import Curves
 from pipeline.pca.config import PCA
+from pipeline.training.curves import Curves
 
 CLIPS = [Clip(VIDEO, (start, start + 30)) for start in range(0, 60, 6)]
 FOLDS = {"a": CLIPS[:6], "b": CLIPS[4:]}

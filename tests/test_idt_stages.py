@@ -14,10 +14,10 @@ from scipy.special import softmax
 import tasks
 from extractors.base import Labelled
 from extractors.trajectories.fisher_config import IDT
-from pipeline.network_file import load_state
 from pipeline.scoring.scores import Scores
 from pipeline.store import Store
-from pipeline.stored import StoredRows
+from pipeline.training.sequences import StoredRows
+from pipeline.training.weights_file import load_state
 from tasks.index import fold
 
 RECIPE = f"""

@@ -10,12 +10,12 @@ import pytest
 from pipeline.clips import resample
 from pipeline.config import parse
 from pipeline.errors import InputError
-from pipeline.join import Join, join
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store import Store
 from pipeline.store.journal import Journal
 from pipeline.store.seal import seal
-from pipeline.stored import Source, StoredRows, sequences, usable
+from pipeline.training.mid_fusion import Join, join
+from pipeline.training.sequences import Source, StoredRows, sequences, usable
 from tasks.experiment import AnyStream, JoinedStream, Stream
 
 LABELS = {video: (number,) for number, video in enumerate("abcd")}

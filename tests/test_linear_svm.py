@@ -11,7 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from pipeline.errors import InputError
-from pipeline.fit import Curves, predict, seeded
+from pipeline.training.curves import Curves
+from pipeline.training.loop import predict
+from pipeline.training.random_state import seeded
 from sequence_models.linear_svm import LinearSVM
 
 

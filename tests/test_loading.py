@@ -13,12 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import pipeline.fit
-from pipeline.batches import batches
+import pipeline.training.loop
 from pipeline.errors import InputError
-from pipeline.fit import Curves, fit, seeded
-from pipeline.hyperparameters import Fit
-from pipeline.spread import Share
+from pipeline.training.batches import batches
+from pipeline.training.config import Fit
+from pipeline.training.curves import Curves
+from pipeline.training.distributed import Share
+from pipeline.training.loop import fit
+from pipeline.training.random_state import seeded
 
 CLASSES = 3
 
@@ -89,7 +91,7 @@ def test_reading_ahead_changes_no_bit(tmp_path: Path) -> None:
 def test_a_training_killed_within_an_epoch_ends_with_the_same_bits(
     died: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline.fit, "CHECKPOINT_S", 0)
+    monkeypatch.setattr(pipeline.training.loop, "CHECKPOINT_S", 0)
     curves, state = run(tmp_path / "whole", Pictures(), 0.3)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, Pictures(die_after=died), 0.3)
@@ -127,7 +129,7 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
 
 def test_two_processes_go_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, state = run(tmp_path / "whole", Pictures())
-    monkeypatch.setattr(pipeline.fit, "CHECKPOINT_S", 0)
+    monkeypatch.setattr(pipeline.training.loop, "CHECKPOINT_S", 0)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, Pictures(die_after=18))
     _, other = run(tmp_path, Pictures(), processes=2)
@@ -138,8 +140,8 @@ def test_two_processes_go_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pyte
 ENDLESS = """
 from pathlib import Path
 import test_loading
-from pipeline.fit import fit
-from pipeline.hyperparameters import Fit
+from pipeline.training.loop import fit
+from pipeline.training.config import Fit
 
 class Speaking(test_loading.Small):
     def loss(self, *batch):

@@ -5,7 +5,7 @@ import torch
 from sklearn.metrics import log_loss
 from torch.nn import functional as F
 
-from pipeline.losses import loss, losses_of_labels
+from pipeline.training.losses import loss, losses_of_labels
 
 CLASSES = 5
 SCORES = torch.randn(6, CLASSES, generator=torch.Generator().manual_seed(0))

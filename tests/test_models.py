@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from pipeline.config import one_of, parse
-from pipeline.fit import predict, seeded
-from pipeline.network_file import load_state, save_network
+from pipeline.training.loop import predict
+from pipeline.training.random_state import seeded
+from pipeline.training.weights_file import load_state, save_network
 from sequence_models import MODELS
 from sequence_models.base import Model
 
@@ -186,7 +187,7 @@ def test_a_seed_repeats_to_the_last_bit(trained_model: Model, tmp_path: Path) ->
 
 
 def test_a_trained_network_survives_its_file(trained_model: Model, tmp_path: Path) -> None:
-    from pipeline.fit import Curves
+    from pipeline.training.curves import Curves
 
     network, examples = trained(trained_model, tmp_path), Eight()
     save_network(tmp_path / "network.safetensors", network.state_dict(), Curves(), {})

@@ -16,13 +16,13 @@ from luigi.configuration import get_config
 import tasks
 from extractors.convnet3d.network import ConvNet, first_maps
 from pipeline.clips import resample
-from pipeline.fit import Curves
 from pipeline.pca.project import load_reducer
 from pipeline.report import feature_maps, plots, thumbnails, timelines
 from pipeline.report.comparison_page import Compared, together
 from pipeline.report.traces import SHOWN, Clip, Trace, choose
 from pipeline.scoring.scores import Scores
 from pipeline.store import Store
+from pipeline.training.curves import Curves
 from tasks.results import gather
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.fit import seeded
+from pipeline.training.random_state import seeded
 from sequence_models.drnn import DRNN
 from sequence_models.networks import fused, gemm, recurrence
 from sequence_models.networks.recurrence import Recurrence, Truncation, unroll

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.fit import Curves
 from pipeline.report.example_videos import KINDS, choose
 from pipeline.report.experiment_page import write
 from pipeline.report.feature_maps import FirstMaps, pictures
@@ -29,6 +28,7 @@ from pipeline.scoring.fusion_config import Fusion
 from pipeline.scoring.late_fusion import fuse
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
+from pipeline.training.curves import Curves
 
 HOSTILE = '<script>alert("x")</script>&amp;$_{2'
 FILES = {"report.html", "metrics.json", "predictions.csv", "classes.csv", "folds.json", "table.txt"}

@@ -14,7 +14,6 @@ from recipes import SKELETONS
 
 import tasks
 from pipeline.files.atomic import write_text
-from pipeline.fit import Curves
 from pipeline.report import activation_maps, feature_maps, thumbnails
 from pipeline.report.activation_maps import Activations
 from pipeline.report.comparison_page import Compared, page
@@ -28,6 +27,7 @@ from pipeline.scoring.fusion_config import Fusion
 from pipeline.scoring.late_fusion import fuse
 from pipeline.scoring.metrics import Summary
 from pipeline.scoring.scores import Scores
+from pipeline.training.curves import Curves
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOST = "class 1/video 0 of a rather long name that has_no_place_to_be_broken_but_in_the_middle_of_it"

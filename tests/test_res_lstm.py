@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import InputError
-from pipeline.fit import seeded
+from pipeline.training.random_state import seeded
 from sequence_models.res_lstm import ResLSTM
 
 LENGTHS = torch.tensor([6, 1, 4])

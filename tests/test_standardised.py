@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 from sequence_models.lstm import LSTM
 from sequence_models.networks.standardised import Scaling, Standardised
 from sequence_models.networks.steps import SequenceClassifier

@@ -18,7 +18,7 @@ from extractors.tdn.network import TDNNetwork
 from extractors.tvl1.config import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.fit import seeded
+from pipeline.training.random_state import seeded
 from pipeline.video import read
 
 FIT = {"epochs": 1, "segments": 3}

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import extractors.tdn.network
 from extractors.tdn.layers import LAYERS
 from extractors.tdn.network import TDNNetwork, differences
-from pipeline.fit import seeded
+from pipeline.training.random_state import seeded
 
 SIDE = 64
 BACKBONES = sorted(LAYERS)

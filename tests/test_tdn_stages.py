@@ -15,10 +15,10 @@ from recipes import SMALL
 from test_killed import Runs, same, until
 
 import tasks
-from pipeline.network_file import load_curves, load_state
 from pipeline.scoring.scores import Scores
 from pipeline.store import Store
 from pipeline.store.inspection import provenance
+from pipeline.training.weights_file import load_curves, load_state
 from tasks.features import FitExtractor
 from tasks.results import gather
 

@@ -11,7 +11,7 @@ from contracts import squeezenet
 from safetensors.torch import save_file
 from test_tsn_training import CLIPS, FLOWS, SIDE, material, row, same
 
-import pipeline.fit
+import pipeline.training.loop
 from extractors.backbones.registry import BACKBONES
 from extractors.base import Labelled
 from extractors.snippets.finetuning import Finetuning
@@ -19,7 +19,9 @@ from extractors.snippets.training_data import TrainingSnippets
 from extractors.tdn.training import FittedTDN, Joint
 from pipeline.config import parse
 from pipeline.errors import InputError
-from pipeline.fit import Curves, fit, seeded
+from pipeline.training.curves import Curves
+from pipeline.training.loop import fit
+from pipeline.training.random_state import seeded
 
 STILL: dict[str, Any] = {"dropout": 0, "jitter_scales": (1,), "mirror": False}
 
@@ -89,7 +91,7 @@ def test_a_training_killed_in_either_phase_ends_with_the_same_bits(
     draws: int, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight examples are drawn in each phase."""
-    monkeypatch.setattr(pipeline.fit, "CHECKPOINT_S", 0)
+    monkeypatch.setattr(pipeline.training.loop, "CHECKPOINT_S", 0)
     fitted = config(weights, batch=3, colour_jitter=0.3)
     state, curves = train(fitted, tmp_path / "whole")
     draw, drawn = TrainingSnippets.draw, 0

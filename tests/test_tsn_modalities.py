@@ -23,7 +23,7 @@ from extractors.tsn.inference import Describer
 from extractors.tvl1.config import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.fit import seeded
+from pipeline.training.random_state import seeded
 from pipeline.video import read
 
 CHANNELS = {"rgb": 3, "flow": 10, "rgb_diff": 15}

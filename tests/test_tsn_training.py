@@ -10,7 +10,7 @@ import torch
 from contracts import squeezenet
 from torch import nn
 
-import pipeline.fit
+import pipeline.training.loop
 from extractors.backbones.registry import BACKBONES
 from extractors.base import Labelled, Row
 from extractors.snippets.finetuning import Finetuning
@@ -20,8 +20,9 @@ from extractors.tsn.network import TSNNetwork
 from extractors.tsn.training import FittedTSN
 from pipeline.config import parse
 from pipeline.errors import InputError
-from pipeline.fit import Curves, seeded
-from pipeline.optimisers import groups
+from pipeline.training.curves import Curves
+from pipeline.training.optimisers import groups
+from pipeline.training.random_state import seeded
 
 SIDE = 48
 
@@ -220,7 +221,7 @@ def test_it_learns_eight_clips(modality: Modality, weights: Path, tmp_path: Path
 def test_a_seed_repeats_and_a_killed_training_ends_with_the_same_bits(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline.fit, "CHECKPOINT_S", 0)
+    monkeypatch.setattr(pipeline.training.loop, "CHECKPOINT_S", 0)
     fitted = config(weights, epochs=2, batch=3, colour_jitter=0.3)
     state, curves = train(fitted, tmp_path / "whole")
     draw, drawn = TrainingSnippets.draw, 0

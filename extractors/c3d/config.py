@@ -71,8 +71,8 @@ class _Clips:
 
 def _extract(config: C3D, describe: Callable[[np.ndarray], np.ndarray], clip: Clip | Sequence[Row]) -> Iterator[Row]:
     from extractors.c3d.network import CLIP_FRAMES
-    from pipeline.ahead import ahead, stacks
     from pipeline.clips import windows
+    from pipeline.training.prefetch import ahead, stacks
 
     if not isinstance(clip, Clip):
         raise TypeError("c3d reads a video file, not rows")

@@ -11,14 +11,14 @@ from pydantic import Field, PositiveInt, model_validator
 from extractors.base import Clip, Extraction, Extractor, FittedNetwork, Labelled, Row
 from extractors.convnet3d.person_boxes import PersonBoxes
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 
 if TYPE_CHECKING:
     import torch
 
     from extractors.convnet3d.network import ConvNet
-    from pipeline.batches import Item, Target
-    from pipeline.fit import Curves
+    from pipeline.training.batches import Item, Target
+    from pipeline.training.curves import Curves
 
 WINDOW_FRAMES = 9
 _BATCH = 64  # windows that are computed at once
@@ -38,7 +38,8 @@ class ConvNet3DNetwork(FittedNetwork):
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
         from extractors.convnet3d.network import ConvNet
-        from pipeline.fit import fit, seeded
+        from pipeline.training.loop import fit
+        from pipeline.training.random_state import seeded
 
         examples = Windows(material, stride_frames=self.stride_frames, mirror=self.mirror, flip=self.flip)
         with seeded(self.seed):

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extractors.deterministic import repeatable
-from pipeline.losses import loss
-from pipeline.network_file import load_state
+from pipeline.training.losses import loss
+from pipeline.training.weights_file import load_state
 
 FEATURES = 120
 _MAPS = 7  # of C1
@@ -137,7 +137,7 @@ class ConvNet(nn.Module):
         return self.classify(self.features(windows))
 
     def loss(self, windows: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss of the batch, and the logits; targets as ``pipeline.losses`` takes them."""
+        """Mean loss of the batch, and the logits; targets as ``pipeline.training.losses`` takes them."""
         scores = self(windows, lengths)
         return loss(scores, targets), scores
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import UnusableVideo
-from pipeline.network_file import load_state
+from pipeline.training.weights_file import load_state
 
 _BATCH = 64  # stored rows that are widened to float32 at once
 

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from torch import nn
 
     from extractors.snippets.training_data import TrainingSnippets
-    from pipeline.fit import Curves
+    from pipeline.training.curves import Curves
 
 
 def finetune(
     network: "nn.Module", examples: "TrainingSnippets", config: Finetuning, *, seed: int, device: str, checkpoint: Path
 ) -> "Curves":
-    """``pipeline.fit.fit`` with pictures channels last, and this process's share of threads and GPUs."""
+    """``pipeline.training.loop.fit`` with pictures channels last, and this process's share of threads and GPUs."""
     import cv2
     import torch
 
-    from pipeline.fit import fit
+    from pipeline.training.loop import fit
 
     # from the CPU: processes that share a training get a copy, which must not come to lie on one GPU
     network.to("cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]

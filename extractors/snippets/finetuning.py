@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from extractors.snippets.modality import Modality
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 
 
 class Finetuning(Fit):

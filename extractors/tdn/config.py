@@ -180,7 +180,7 @@ def _extract(config: TDN, describe: "TDNDescriber", source: Clip | Sequence[Row]
 
 def _described(config: TDN, describe: "TDNDescriber", clips: Iterator[np.ndarray], count: int) -> dict[str, np.ndarray]:
     """Features, and the scores of both subnetworks and of their mean."""
-    from pipeline.ahead import ahead, stacks
+    from pipeline.training.prefetch import ahead, stacks
 
     crops = (crop for clip in clips for crop in clip)
     at_once = max(1, _BATCH // config.network.fit.segments)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from extractors.deterministic import repeatable
 from extractors.tdn.network import TDNNetwork
-from pipeline.network_file import load_state
+from pipeline.training.weights_file import load_state
 
 
 class TDNDescriber:

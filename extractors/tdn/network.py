@@ -20,7 +20,7 @@ from extractors.backbones.stages import InParts, Part
 from extractors.snippets.modality import Modality
 from extractors.tdn.layers import LAYERS
 from extractors.tsn.network import TSNNetwork
-from pipeline.losses import loss
+from pipeline.training.losses import loss
 
 
 class TDNNetwork(nn.Module):
@@ -105,7 +105,7 @@ class TDNNetwork(nn.Module):
         return torch.stack(self.branches(snippets)).mean(dim=0)
 
     def loss(self, snippets: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of both subnetworks' mean losses, and the scores; targets as ``pipeline.losses`` takes them."""
+        """The sum of both subnetworks' mean losses, and the scores; ``targets`` as for ``pipeline.training.losses``."""
         branches = self.branches(snippets)
         return sum(loss(scores, targets) for scores in branches), torch.stack(branches).mean(dim=0)  # type: ignore[return-value]
 
@@ -123,7 +123,7 @@ class TDNNetwork(nn.Module):
         )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """As ``pipeline.fit`` takes them."""
+        """As ``pipeline.training.loop`` takes them."""
         return [*self.image.parameter_groups(), *self.difference.parameter_groups()]
 
 

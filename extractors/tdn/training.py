@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from extractors.tdn.network import TDNNetwork
-    from pipeline.fit import Curves
+    from pipeline.training.curves import Curves
 
 
 class Joint(Config):
@@ -75,8 +75,8 @@ class FittedTDN(FittedTSN):
         The checkpoint of phase 1 lies beside that of phase 2, and is the caller's to delete, too.
         """
         from extractors.weights import load
-        from pipeline.fit import seeded
-        from pipeline.network_file import load_state
+        from pipeline.training.random_state import seeded
+        from pipeline.training.weights_file import load_state
 
         examples = self.examples(material)
         with seeded(self.seed):

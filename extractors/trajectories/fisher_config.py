@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from extractors.trajectories.fisher import FisherVectors
-    from pipeline.fit import Curves
+    from pipeline.training.curves import Curves
 
 
 class FisherVocabulary(FittedNetwork):
@@ -38,9 +38,9 @@ class FisherVocabulary(FittedNetwork):
         import torch
 
         from extractors.trajectories.gmm import fit_mixture
-        from pipeline.fit import Curves
         from pipeline.pca.config import PCA
         from pipeline.pca.project import project
+        from pipeline.training.curves import Curves
 
         state: dict[str, torch.Tensor] = {}
         features = self._samples(material)
@@ -97,7 +97,7 @@ class IDT(Extractor):
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """Runs on the CPU whatever the device."""
         from extractors.trajectories.fisher import FisherVectors
-        from pipeline.network_file import load_state
+        from pipeline.training.weights_file import load_state
 
         if len(states) != 1:
             raise ValueError(f"idt needs the file of what was fitted in one fold, not in {len(states)}")

@@ -104,7 +104,7 @@ def _extract(config: TSN, describe: "Describer", source: Clip | Sequence[Row]) -
 
 def _described(config: TSN, describe: "Describer", pictures: "Pictures", starts: np.ndarray) -> dict[str, np.ndarray]:
     """Features, and scores where there is a classifier, of the snippets that begin at ``starts``."""
-    from pipeline.ahead import ahead, stacks
+    from pipeline.training.prefetch import ahead, stacks
 
     images = (image for snippet in pictures.snippets(starts, config.span) for image in config.cropped(snippet))
     described = np.concatenate([describe(batch) for batch in ahead(stacks(images, _BATCH))])

@@ -14,7 +14,7 @@ from extractors.backbones.registry import BACKBONES
 from extractors.deterministic import repeatable
 from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.weights import adapt, load
-from pipeline.network_file import load_state
+from pipeline.training.weights_file import load_state
 
 
 class Describer:

@@ -15,7 +15,7 @@ from extractors.backbones.normalisation import Normalise
 from extractors.backbones.registry import BACKBONES
 from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.weights import across_modalities, adapt
-from pipeline.losses import loss
+from pipeline.training.losses import loss
 
 
 class TSNNetwork(nn.Module):
@@ -56,7 +56,7 @@ class TSNNetwork(nn.Module):
         return scores.float().mean(dim=1)
 
     def loss(self, snippets: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss of the videos' scores, and the scores; targets as ``pipeline.losses`` takes them."""
+        """Mean loss of the videos' scores, and the scores; targets as ``pipeline.training.losses`` takes them."""
         scores = self(snippets, lengths)
         return loss(scores, targets), scores
 
@@ -67,7 +67,7 @@ class TSNNetwork(nn.Module):
         return self
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """As ``pipeline.fit`` takes them."""
+        """As ``pipeline.training.loop`` takes them."""
         first = self.backbone.get_submodule(self.backbone.first.removesuffix(".weight"))
         normalised = [weight for layer in self._normalising() for weight in layer.parameters()]
         apart = {id(weight) for weight in (*normalised, *first.parameters())}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from extractors.snippets.training_data import TrainingSnippets
-    from pipeline.fit import Curves
+    from pipeline.training.curves import Curves
 
 
 class FittedTSN(FittedNetwork):
@@ -41,7 +41,7 @@ class FittedTSN(FittedNetwork):
         """``weights`` must be the path of a file. Raises InputError where they are another network's."""
         from extractors.tsn.network import TSNNetwork
         from extractors.weights import load
-        from pipeline.fit import seeded
+        from pipeline.training.random_state import seeded
 
         examples = self.examples(material)
         with seeded(self.seed):

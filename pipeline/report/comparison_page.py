@@ -11,7 +11,7 @@ from pipeline.results.experiment_figure import Figure
 from pipeline.results.sweeps import Sweep, sweeps
 
 if TYPE_CHECKING:
-    from pipeline.fit import Curves
+    from pipeline.training.curves import Curves
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from pipeline.fit import Curves
     from pipeline.report.traces import Clip
     from pipeline.results.experiment_figure import Figure as Outcome
     from pipeline.results.sweeps import Sweep
+    from pipeline.training.curves import Curves
 
 _COLOURS = {
     "#010203": "currentColor",

@@ -16,9 +16,9 @@ from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
 
 if TYPE_CHECKING:
-    from pipeline.fit import Curves
     from pipeline.report.activation_maps import Activations
     from pipeline.report.feature_maps import FirstMaps
+    from pipeline.training.curves import Curves
 
 Metric = Literal["accuracy", "mean_class_accuracy", "mAP"]
 FUSION = "fusion"

@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from sequence_models.networks.steps import SequenceClassifier, mean_over_steps
 
 if TYPE_CHECKING:
-    from pipeline.batches import Examples
+    from pipeline.training.batches import Examples
 
 
 class PooledLinear(SequenceClassifier):

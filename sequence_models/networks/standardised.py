@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from sequence_models.networks.steps import StepTrace
 
 if TYPE_CHECKING:
-    from pipeline.batches import Examples
+    from pipeline.training.batches import Examples
 
 CONSTANT = 1e-6
 """A feature whose deviation is no more than this share of its root mean square is constant."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.batches import IGNORED
-from pipeline.losses import loss, losses_of_labels
+from pipeline.training.batches import IGNORED
+from pipeline.training.losses import loss, losses_of_labels
 
 
 def valid_steps(lengths: Tensor, time: int) -> Tensor:
@@ -60,7 +60,7 @@ class SequenceClassifier(nn.Module):
         return None
 
     def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Scalar mean over the batch, and the scores (batch, class); targets as ``pipeline.losses`` takes them."""
+        """Scalar mean over the batch, and the scores (batch, class); targets as for ``pipeline.training.losses``."""
         scores = self(inputs, lengths)
         return loss(scores, targets), scores
 
@@ -98,9 +98,9 @@ class StepClassifier(SequenceClassifier):
     def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Scalar mean over the batch, and the scores (batch, class).
 
-        targets: as ``pipeline.losses`` takes them; or (batch, time) int64 where frames are labelled, ``IGNORED`` beyond
-        the lengths: then the loss of a sequence is the sum of its frames'. A sequence's label is the target of its
-        scores; if every step is trained, the loss is the mean of the steps'.
+        targets: as for ``pipeline.training.losses``; or (batch, time) int64 where frames are labelled, ``IGNORED``
+        beyond the lengths: then the loss of a sequence is the sum of its frames'. A sequence's label is the target of
+        its scores; if every step is trained, the loss is the mean of the steps'.
         """
         outputs = self.outputs(blank_padding(inputs, lengths))
         scores = self.decision.scores(outputs, lengths)

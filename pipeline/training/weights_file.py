@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from pipeline.files import tensors
-from pipeline.fit import Curves
+from pipeline.training.curves import Curves
 
 
 def save_network(path: Path, state: Mapping[str, Tensor], curves: Curves, provenance: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.files.atomic import whole
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 
 _FORMAT = 2
 

@@ -1,30 +1,28 @@
 """The only training loop, and prediction: examples of any length, in batches of similar lengths."""
 
 import dataclasses
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline import checkpoint as checkpoints
-from pipeline import generators
-from pipeline.batches import Batch, Examples, Varying, batches, collate, transfer
 from pipeline.errors import InputError
-from pipeline.generators import seeded
-from pipeline.hyperparameters import Fit
-from pipeline.loading import Loading
-from pipeline.optimisers import OPTIMISERS, groups, learning_rate
-from pipeline.spread import Share, companions
-
-__all__ = ["Curves", "Diverged", "Network", "fit", "predict", "seeded"]
+from pipeline.training import checkpoint as checkpoints
+from pipeline.training import random_state
+from pipeline.training.batches import Batch, Examples, Varying, batches, collate, transfer
+from pipeline.training.config import Fit
+from pipeline.training.curves import Curves
+from pipeline.training.distributed import Share, companions
+from pipeline.training.loader import Loading
+from pipeline.training.optimisers import OPTIMISERS, groups, learning_rate
+from pipeline.training.protocols import Network
+from pipeline.training.random_state import seeded
 
 CHECKPOINT_S = 120.0
 """Within an epoch a checkpoint is written so often: what a killed training loses at most."""
@@ -32,54 +30,6 @@ CHECKPOINT_S = 120.0
 
 class Diverged(InputError):
     """The loss or a weight is no longer a finite number."""
-
-
-class Network(Protocol):
-    """A ``torch.nn.Module`` with a loss.
-
-    ``forward(inputs, lengths) -> scores``: (batch, time, ...) padded with zeros, (batch,) int64 -> (batch, class).
-    ``parameter_groups() -> [{params, lr_multiplier, decay}]`` is optional; without it all parameters that require
-    a gradient are trained at the same rate and decay.
-    """
-
-    __call__: Callable[..., Any]
-
-    def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Scalar mean over the batch, and scores (batch, class); padded labels of frames are ``IGNORED``."""
-
-    def train(self, mode: bool = True) -> Any: ...
-    def eval(self) -> Any: ...
-    def to(self, device: Any, /) -> Any: ...
-    def parameters(self) -> Iterator[torch.nn.Parameter]: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """Means over the training examples of each epoch: loss, accuracy in [0, 1], and the rate of its last step."""
-
-    loss: tuple[float, ...] = ()
-    accuracy: tuple[float, ...] = ()
-    lr: tuple[float, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.loss)
-
-    def extended(self, loss: float, accuracy: float, lr: float) -> Self:
-        """With one epoch more."""
-        return type(self)((*self.loss, loss), (*self.accuracy, accuracy), (*self.lr, lr))
-
-    def followed_by(self, later: Self) -> Self:
-        """Those of two trainings, one after the other."""
-        return type(self)(self.loss + later.loss, self.accuracy + later.accuracy, self.lr + later.lr)
-
-    def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        return cls(**{name: tuple(values) for name, values in json.loads(text).items()})
 
 
 def fit(
@@ -255,9 +205,9 @@ class _Training:
         """As they are at the epoch's beginning, or were at the checkpoint within it."""
         if self.share.rank:
             entropy = np.random.SeedSequence((self.seed, len(self.curves), self.done, self.share.rank))
-        generators.reseed(int(entropy.generate_state(1, np.uint64)[0]), self.device)
+        random_state.reseed(int(entropy.generate_state(1, np.uint64)[0]), self.device)
         if self.kept and not self.share.rank:
-            generators.restore(self.kept, self.device)
+            random_state.restore(self.kept, self.device)
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on, for a checkpoint."""
@@ -267,7 +217,7 @@ class _Training:
             "curves": dataclasses.asdict(self.curves),
             "done": self.done,
             "totals": self.totals,
-            "generators": generators.states(self.device),
+            "generators": random_state.states(self.device),
         }
 
     def take(self, state: dict[str, Any]) -> None:

@@ -10,12 +10,12 @@ from tqdm import tqdm
 
 from pipeline.clips import resample
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.join import Join, join
 from pipeline.rows import Partial, Row
 from pipeline.store import Store
+from pipeline.training.mid_fusion import Join, join
 
 if TYPE_CHECKING:
-    from pipeline.batches import Item, Target
+    from pipeline.training.batches import Item, Target
 
 
 def rows_or_failure(shard: Path) -> Callable[[str], list[Row]]:
@@ -67,7 +67,7 @@ class StoredRows(Sequence[Row]):
 
 @dataclass(frozen=True)
 class Sequences:
-    """Labelled sequences in memory, as ``pipeline.fit`` wants them."""
+    """Labelled sequences in memory, as ``pipeline.training.loop`` wants them."""
 
     inputs: list[np.ndarray]
     targets: "list[Target]"

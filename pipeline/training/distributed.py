@@ -20,7 +20,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
 from pipeline.errors import InputError
-from pipeline.orphans import end_with_parent
+from pipeline.training.child_process import end_with_parent
 
 _PATIENCE = timedelta(minutes=10)
 _LEFT = "left-{}"  # the file in which a process says why it leaves the group

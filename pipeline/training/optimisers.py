@@ -1,4 +1,4 @@
-"""What ``pipeline.fit`` steps with: optimisers, the parameters they are given, and the rate."""
+"""What ``pipeline.training.loop`` steps with: optimisers, the parameters they are given, and the rate."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from pipeline.errors import InputError
-from pipeline.hyperparameters import Fit
+from pipeline.training.config import Fit
 
 OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], Fit], torch.optim.Optimizer]] = {
     "sgd": lambda groups, config: torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum),

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.ahead import ahead
-from pipeline.batches import Batch, Examples, Item, Varying, collate, transfer
 from pipeline.errors import InputError
-from pipeline.orphans import end_with_parent
+from pipeline.training.batches import Batch, Examples, Item, Varying, collate, transfer
+from pipeline.training.child_process import end_with_parent
+from pipeline.training.prefetch import ahead
 
 _AHEAD = 2  # batches that each process has ready
 

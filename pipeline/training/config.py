@@ -1,4 +1,4 @@
-"""How something is trained: the fields that ``pipeline.fit`` obeys."""
+"""How something is trained: the fields that ``pipeline.training.loop`` obeys."""
 
 from typing import Literal, Self
 

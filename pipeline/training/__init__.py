@@ -1,0 +1,1 @@
+"""Training: from sequences to batches to weights."""
