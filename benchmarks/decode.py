@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 from table import Comparison, clips, fastest, options
 
-from pipeline.video import Colour, decode
+from pipeline.video.decode import Colour, decode
 
 CONVERSIONS: dict[Colour, int] = {"rgb": cv2.COLOR_BGR2RGB, "grey": cv2.COLOR_BGR2GRAY}
 
 
 def ours(paths: list[Path], colour: Colour) -> int:
-    """Frames, decoded by ``pipeline.video``, which uses one thread."""
+    """Frames, decoded by ``pipeline.video.decode``, which uses one thread."""
     return sum(len(block.frames) for path in paths for block in decode(path, colour=colour))
 
 

@@ -26,7 +26,7 @@ from extractors.tsn.inference import Describer
 from pipeline.rows import Keys
 from pipeline.store.fill import fill
 from pipeline.store.journal import Journal
-from pipeline.video import decode
+from pipeline.video.decode import decode
 
 WEIGHTS = "squeezenet1_0-imagenet.safetensors"
 

@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits
 from extractors.base import Clip
 from extractors.harris3d.config import Harris3D
 from extractors.harris3d.hof import votes
-from pipeline.video import read, write
+from pipeline.video.decode import read
+from pipeline.video.encode import write
 
 CONFIG = Harris3D()
 WIDTH, HEIGHT, DISCS = 160, 120, 12

@@ -19,7 +19,8 @@ from table import Comparison, Table, fastest, options
 
 from extractors.base import Clip
 from extractors.trajectories.config import Trajectories
-from pipeline.video import read, write
+from pipeline.video.decode import read
+from pipeline.video.encode import write
 
 WIDTH, HEIGHT = 160, 120
 PARTS = {

@@ -13,14 +13,14 @@ import cv2
 import torch
 from table import Comparison, clips, fastest, options, shared
 
-import pipeline.video
+import pipeline.video.decode
 from extractors.base import Clip, Extraction, Extractor
 from extractors.frames import Frames
 from extractors.snippets.config import Backbone
 from extractors.trajectories.config import Trajectories
 from extractors.tsn.config import TSN
 from extractors.tvl1.config import TVL1
-from pipeline.video import Block, decode
+from pipeline.video.decode import Block, decode
 
 WEIGHTS = "squeezenet1_0-imagenet.safetensors"
 
@@ -64,7 +64,7 @@ def main() -> None:
 
         def shared_pass(first: Extraction = first, second: Extraction = second) -> None:
             run(first, videos)
-            with patch.object(pipeline.video, "decode", held):
+            with patch.object(pipeline.video.decode, "decode", held):
                 run(second, videos)
 
         def separate(first: Extraction = first, second: Extraction = second) -> None:

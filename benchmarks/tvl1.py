@@ -15,7 +15,7 @@ from table import Comparison, Table, clips, fastest, options
 
 from extractors.tvl1.config import TVL1
 from extractors.tvl1.cpu import CPUFlow
-from pipeline.video import read
+from pipeline.video.decode import read
 
 SIZES = (320, 240), (160, 120)
 _FIRST = 10

@@ -12,7 +12,7 @@ from extractors.base import Clip, Extraction, Extractor, Row
 from extractors.pictures import Spool
 
 if TYPE_CHECKING:
-    from pipeline.video import Block
+    from pipeline.video.decode import Block
 
 _TIME_TOLERANCE_S = 1e-6
 
@@ -79,7 +79,7 @@ class Survey:
         self.clip, self.length, self.fps = clip, 0, 0.0
 
     def __iter__(self) -> "Iterator[Block]":
-        from pipeline.video import decode
+        from pipeline.video.decode import decode
 
         for block in decode(self.clip.path, frames=self.clip.frames):
             self.length, self.fps = self.length + len(block.frames), block.fps

@@ -32,6 +32,6 @@ settings.complete()  # ``luigi --module tasks`` asks for its own after this impo
 # seconds: workers are forked from a server that has imported everything and done nothing.
 multiprocessing.set_start_method("forkserver", force=True)
 multiprocessing.set_forkserver_preload(
-    ["tasks", "torch", "cv2", "scipy.linalg", "pipeline.training.loop", "pipeline.store", "pipeline.video"]
+    ["tasks", "torch", "cv2", "scipy.linalg", "pipeline.training.loop", "pipeline.store", "pipeline.video.decode"]
 )
 logging.getLogger("luigi-interface").addFilter(OneSentence())

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 
 from extractors.convnet3d.config import WINDOW_FRAMES, ConvNet3D
-from pipeline.clips import resample
 from pipeline.report.feature_maps import FirstMaps
 from pipeline.report.feature_maps import pictures as over_frame
 from pipeline.report.thumbnails import TIMELINE
 from pipeline.report.traces import Clip, Trace, choose
 from pipeline.store import Store
+from pipeline.video.sampling import resample
 from tasks.features import Extract, FitExtractor, extract
 from tasks.index import fold, library
 from tasks.rows import labels

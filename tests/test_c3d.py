@@ -20,7 +20,7 @@ from extractors.c3d.network import CUBE, C3DNetwork, ClipDescriber, cropped, cro
 from extractors.weights import adapt
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.video import read
+from pipeline.video.decode import read
 
 State = dict[str, Tensor]
 SHAPES = {

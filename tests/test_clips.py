@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clips import corner_crops, resample, segment_centres, segment_random, ten_crops, windows
 from pipeline.errors import InputError, UnusableVideo
+from pipeline.video.sampling import corner_crops, resample, segment_centres, segment_random, ten_crops, windows
 
 COUNTS = st.integers(1, 400)
 FEW = st.integers(1, 40)
@@ -139,5 +139,5 @@ def test_impossible_requests_say_what_is_needed(call) -> None:
 
 
 def test_importing_loads_neither_cv2_nor_torch() -> None:
-    code = "import sys, pipeline.clips; print({'cv2', 'torch', 'av'} & set(sys.modules))"
+    code = "import sys, pipeline.video.sampling; print({'cv2', 'torch', 'av'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

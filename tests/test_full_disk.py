@@ -15,7 +15,7 @@ from test_killed import Runs, same
 from pipeline.files.deferred_errors import LateErrors
 from pipeline.store import Store
 from pipeline.store.seal import verify
-from pipeline.video import write
+from pipeline.video.encode import write
 
 MIB = 2**20
 RECIPE = """

@@ -13,7 +13,7 @@ from extractors.harris3d.config import Harris3D
 from extractors.harris3d.hof import DIMENSIONS, FlowHistograms, votes
 from extractors.harris3d.interest_points import halo_frames, interest_points
 from pipeline.errors import UnusableVideo
-from pipeline.video import read
+from pipeline.video.decode import read
 
 Frames = NDArray[np.uint8]
 

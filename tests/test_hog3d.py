@@ -18,7 +18,7 @@ from extractors.hog3d.descriptor import borders, describe_points
 from extractors.hog3d.grid import Descriptor, Grid
 from extractors.hog3d.polyhedra import Quantiser, axes
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.video import read
+from pipeline.video.decode import read
 
 BMVC08 = {"cells_xy": 4, "cells_t": 3, "sub_blocks": 3, "orientation": "full", "sigma_support": 8, "tau_support": 6}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -296,7 +296,7 @@ from pathlib import Path
 import numpy as np
 from extractors.base import Clip
 from extractors.hog3d.config import HOG3DRows
-from pipeline.video import write
+from pipeline.video.encode import write
 
 folder, texture = Path(sys.argv[1]), np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
 texture = texture.repeat(10, axis=0).repeat(10, axis=1)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.clips import resample
 from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.rows import Failure, Keys, Row
@@ -16,6 +15,7 @@ from pipeline.store.journal import Journal
 from pipeline.store.seal import seal
 from pipeline.training.mid_fusion import Join, join
 from pipeline.training.sequences import Source, StoredRows, sequences, usable
+from pipeline.video.sampling import resample
 from tasks.experiment import AnyStream, JoinedStream, Stream
 
 LABELS = {video: (number,) for number, video in enumerate("abcd")}

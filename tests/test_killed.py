@@ -317,16 +317,16 @@ def test_what_a_kill_after_the_last_byte_leaves_is_swept_by_the_next_run(tmp_pat
 CRASHING = """
 import faulthandler, os
 from pathlib import Path
-import pipeline.video as video
+from pipeline.video import decode as module
 
-plain = video.decode
+plain = module.decode
 
 def decode(path, *args, **named):
     if Path(path).name in {files}:
         os.kill(os.getpid(), {signal})
     return plain(path, *args, **named)
 
-video.decode = decode
+module.decode = decode
 """
 
 

@@ -19,9 +19,10 @@ from data.base import Fold, Video
 from data.kth import ACTIONS, KTH, MISSING, RECORDED, SEGMENTS_LIST, read_segments
 from data.stick_figures.dataset import StickFigures
 from data.stick_figures.motion import ACTIONS as DRAWN_ACTIONS
-from pipeline import video
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.store import Store
+from pipeline.video.decode import decode, read
+from pipeline.video.encode import write
 
 OFFICIAL_PREFACE = """\
 All sequences were divided with the
@@ -264,7 +265,7 @@ def cut_within_frame(path: Path, frame: int, share: float) -> bytes:
 
 
 def length(path: Path, frames: tuple[int, int] | None) -> int:
-    return sum(len(block.frames) for block in video.decode(path, colour="grey", frames=frames))
+    return sum(len(block.frames) for block in decode(path, colour="grey", frames=frames))
 
 
 # The ten real videos.
@@ -296,10 +297,10 @@ class TestRealVideos:
 
     def test_a_segment_shows_the_frames_that_the_list_means(self, shared: Path):
         path = shared / "kth/person01_boxing_d1_uncomp.avi"
-        everything = np.concatenate([block.frames for block in video.decode(path, colour="grey")])
+        everything = np.concatenate([block.frames for block in decode(path, colour="grey")])
         third = KTH(form="kth2", present_only=True).listing(shared / "kth").videos[2]
         assert third.id == "person01_boxing_d1/3"
-        assert np.array_equal(video.read(path, colour="grey", frames=third.frames).frames, everything[185:245])
+        assert np.array_equal(read(path, colour="grey", frames=third.frames).frames, everything[185:245])
 
 
 def _halves(fold: Fold) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -330,7 +331,7 @@ def recipe(tmp_path: Path) -> Iterator[Any]:
     stems = [f"person{subject:02d}_{action}_d1" for subject in (1, 2, 3) for action in ("boxing", "walking")]
     (tmp_path / "root").mkdir()
     for stem in stems:
-        video.write(tmp_path / f"root/{stem}.mp4", rng.integers(0, 255, (24, 120, 160, 3)).astype(np.uint8), 25)
+        write(tmp_path / f"root/{stem}.mp4", rng.integers(0, 255, (24, 120, 160, 3)).astype(np.uint8), 25)
     write_list(tmp_path / "root", *(f"{stem} frames 1-12, 13-{24 + (stem == stems[0])}" for stem in stems))
     settings = {"store": tmp_path / "store", "device": "cpu", "max_failed_videos": 1}
     for key, value in {**settings, "data_roots": json.dumps({"kth": str(tmp_path / "root")})}.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.video import write
+from pipeline.video.encode import write
 
 ROOT = Path(__file__).parent.parent
 STARVED = """

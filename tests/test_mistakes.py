@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import video
 from pipeline.errors import lacks_space
+from pipeline.video.encode import write
 from tasks.base import explained
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +44,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for label in ("a", "b"):
         (folder / "skeletons" / label).mkdir(parents=True)
         for number in range(3):
-            video.write(folder / "videos" / label / f"{number}.mp4", np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
+            write(folder / "videos" / label / f"{number}.mp4", np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
             rows = np.column_stack([rng.normal(size=(20 * 12, 3)), np.ones(20 * 12)])
             np.savetxt(folder / "skeletons" / label / f"{number}.txt", rows)
     (folder / "empty").mkdir()

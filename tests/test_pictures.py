@@ -15,7 +15,6 @@ from luigi.configuration import get_config
 
 import tasks
 from extractors.convnet3d.network import ConvNet, first_maps
-from pipeline.clips import resample
 from pipeline.pca.project import load_reducer
 from pipeline.report import feature_maps, plots, thumbnails, timelines
 from pipeline.report.comparison_page import Compared, together
@@ -23,6 +22,7 @@ from pipeline.report.traces import SHOWN, Clip, Trace, choose
 from pipeline.scoring.scores import Scores
 from pipeline.store import Store
 from pipeline.training.curves import Curves
+from pipeline.video.sampling import resample
 from tasks.results import gather
 
 SVG = "{http://www.w3.org/2000/svg}"

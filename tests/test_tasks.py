@@ -17,10 +17,10 @@ from recipes import SKELETONS, SMALL
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import tasks
-from pipeline import video
 from pipeline.errors import InputError
 from pipeline.report import thumbnails
 from pipeline.store import Store
+from pipeline.video.encode import write
 from tasks import settings
 from tasks.experiment import load_experiment
 from tasks.recipes import bundled
@@ -94,7 +94,7 @@ def test_a_trained_extractor_from_files_to_report(run: Run, monkeypatch: pytest.
     def no_video(*_: object, **__: object) -> None:
         raise AssertionError("a video was opened")
 
-    monkeypatch.setattr(video, "decode", no_video)
+    monkeypatch.setattr("pipeline.video.decode.decode", no_video)
     monkeypatch.setattr(thumbnails, "of_clip", lambda *_: ())  # which a report may call
     _, ran = run(VIDEO_STREAMS.format(stride=4, epochs=1))
     assert ran == []
@@ -115,7 +115,7 @@ def test_a_corrupt_video_is_listed_and_counts_as_wrong(
             frames = rng.integers(0, 255, (12, 32, 48, 3)).astype(np.uint8)
             path = tmp_path / "files" / label / f"{number}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
-            video.write(path, frames, 25)
+            write(path, frames, 25)
     bad = tmp_path / "files" / "a" / "1.mp4"
     bad.write_bytes(b"no video at all")
     recipe = f"""
@@ -207,7 +207,7 @@ def test_frames_are_decoded_for_random_access(run: Run, tmp_path: Path) -> None:
         for number in range(2):
             path = tmp_path / "files" / label / f"{number}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
-            video.write(path, np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
+            write(path, np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
     task = tasks.Decode(dataset=load(tmp_path / "files"))
     assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
     row = Store(task.stage.path()).read("b/1")
@@ -297,7 +297,7 @@ def test_settings_on_the_command_line_reach_the_workers(tmp_path: Path) -> None:
         for number in range(3):
             path = tmp_path / "files" / label / f"{number}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
-            video.write(path, np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
+            write(path, np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
     dataset = json.dumps({"name": "folder", "root": str(tmp_path / "files")})
     code = "from luigi.cmdline import luigi_run; luigi_run()"
     arguments = ["--dataset", dataset, "--kinescope-store", str(tmp_path / "elsewhere"), "--workers", "2"]

@@ -19,7 +19,7 @@ from extractors.tvl1.config import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.training.random_state import seeded
-from pipeline.video import read
+from pipeline.video.decode import read
 
 FIT = {"epochs": 1, "segments": 3}
 TRAINED = {"backbone": "squeezenet1_0", "weights": "w", "fit": {"epochs": 1}}

@@ -232,7 +232,7 @@ fit = {{ epochs = 2, lr = 0.001, batch = 4, segments = 2, partial_bn = false, co
 @pytest.fixture
 def labelled(folder: Path) -> Path:
     """Ten short films of noise in the form of FCVID, of three categories; half of them of two."""
-    from pipeline import video
+    from pipeline.video.encode import write
 
     root = folder / "fcvid"
     (root / "videos").mkdir(parents=True, exist_ok=True)
@@ -240,7 +240,7 @@ def labelled(folder: Path) -> Path:
     names, marks = [], []
     for number in range(10):
         frames = rng.integers(0, 256, (22, 54, 72, 3), np.uint8)
-        video.write(root / "videos" / f"film{number}.mp4", list(frames), 25)
+        write(root / "videos" / f"film{number}.mp4", list(frames), 25)
         names.append(f"film{number}.flv {'test' if number % 3 == 0 else 'train'}")
         marks.append(" ".join(str(int(number % 3 == label or (number % 2 and label == 0))) for label in range(3)))
     (root / "FCVID_VideoName_TrainTestSplit.txt").write_text("\n".join(names))

@@ -14,9 +14,9 @@ from luigi.configuration import get_config
 
 import tasks
 from data.folder import Folder
-from pipeline import video
 from pipeline.errors import UnusableVideo
 from pipeline.report import thumbnails
+from pipeline.video.encode import write
 from tasks.index import Index
 from tasks.thumbnails import pictures
 
@@ -42,16 +42,16 @@ def levels(elements: tuple[str, ...]) -> list[float]:
 @pytest.mark.parametrize(("length", "expected"), [(1, [0]), (3, [0, 1, 2]), (8, [1, 3, 5, 7]), (100, [12, 37, 62, 87])])
 def test_pictures_are_evenly_spread(length: int, expected: list[int], tmp_path: Path) -> None:
     assert thumbnails.CARD.places(length) == expected
-    video.write(tmp_path / "clip.mp4", ramp(length), 25)
+    write(tmp_path / "clip.mp4", ramp(length), 25)
     shown = levels(thumbnails.of_clip(tmp_path / "clip.mp4"))
     np.testing.assert_allclose(shown, [2 * place for place in expected], atol=6)
 
 
 def test_a_range_of_frames_and_the_beginning_of_a_long_clip(tmp_path: Path) -> None:
-    video.write(tmp_path / "clip.mp4", ramp(100), 25)
+    write(tmp_path / "clip.mp4", ramp(100), 25)
     np.testing.assert_allclose(levels(thumbnails.of_clip(tmp_path / "clip.mp4", (40, 48))), [82, 86, 90, 94], atol=6)
     long = [np.full((16, 16, 3), 20 if number < 1000 else 220, np.uint8) for number in range(1400)]
-    video.write(tmp_path / "long.mp4", long, 25)
+    write(tmp_path / "long.mp4", long, 25)
     assert max(levels(thumbnails.of_clip(tmp_path / "long.mp4"))) < 40
 
 
@@ -101,7 +101,7 @@ def test_pictures_of_a_data_set(store: Path, tmp_path: Path) -> None:
     root = tmp_path / "files"
     for label in ("a", "b"):
         (root / label).mkdir(parents=True)
-        video.write(root / label / "good.mp4", ramp(40), 25)
+        write(root / label / "good.mp4", ramp(40), 25)
     (root / "a" / "bad.mp4").write_bytes(b"no video at all")
     (root / "a" / "late.mp4").write_bytes((root / "a" / "good.mp4").read_bytes())
     dataset = indexed(root)
@@ -128,14 +128,14 @@ def test_the_frames_store_serves_where_there_is_one(
 ) -> None:
     for label in ("a", "b"):
         (tmp_path / "files" / label).mkdir(parents=True)
-        video.write(tmp_path / "files" / label / "clip.mp4", ramp(40), 25)
+        write(tmp_path / "files" / label / "clip.mp4", ramp(40), 25)
     dataset = Folder(root=str(tmp_path / "files"))
     luigi.build([tasks.Decode(dataset=dataset)], local_scheduler=True, log_level="ERROR")
 
     def no_video(*_: object, **__: object) -> None:
         raise AssertionError("a video was opened")
 
-    monkeypatch.setattr(video, "decode", no_video)
+    monkeypatch.setattr("pipeline.report.thumbnails.decode", no_video)
     found = pictures(dataset, ["a/clip", "b/clip"], "video")
     np.testing.assert_allclose(levels(found["b/clip"]), [10, 30, 50, 70], atol=6)
     (shard,) = store.rglob("frames-*/[0-9]*-of-*.h5")
@@ -150,7 +150,7 @@ def test_a_report_shows_a_few_of_many_videos(store: Path, tmp_path: Path) -> Non
         for number in range(6):
             path = tmp_path / "files" / label / f"{number}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
-            video.write(path, rng.integers(0, 255, (16, 32, 48, 3)).astype(np.uint8), 25)
+            write(path, rng.integers(0, 255, (16, 32, 48, 3)).astype(np.uint8), 25)
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f"""
 title = "videos"

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 
 import extractors.snippets.sources
-import pipeline.video
+import pipeline.video.decode
 from extractors.backbones.squeezenet import SqueezeNet
 from extractors.backbones.torchvision_models import models
 from extractors.base import Clip, Row
@@ -22,7 +22,7 @@ from extractors.tsn.config import TSN
 from extractors.weights import adapt, load
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.video import Block
+from pipeline.video.decode import Block
 
 FPS = 12.5
 TORCHVISION = ("resnet50", "squeezenet1_0")
@@ -55,7 +55,7 @@ def film(monkeypatch: pytest.MonkeyPatch) -> Film:
 
         path = Path(f"film-{len(films)}")
         films[path] = frames
-        monkeypatch.setattr(pipeline.video, "decode", decode)
+        monkeypatch.setattr(pipeline.video.decode, "decode", decode)
         return Clip(path)
 
     films: dict[Path, np.ndarray] = {}
@@ -173,8 +173,10 @@ def test_a_video_too_long_to_hold_is_decoded_twice_to_the_same_row(
 ) -> None:
     clip = film(noise(30, 256, 256))
     held = extract(clip, weights["squeezenet1_0"], snippets=4, crops=1)
-    decode, calls = pipeline.video.decode, []
-    monkeypatch.setattr(pipeline.video, "decode", lambda path, **fields: calls.append(path) or decode(path, **fields))
+    decode, calls = pipeline.video.decode.decode, []
+    monkeypatch.setattr(
+        pipeline.video.decode, "decode", lambda path, **fields: calls.append(path) or decode(path, **fields)
+    )
     monkeypatch.setattr(extractors.snippets.sources, "_HELD_BYTES", 2 * 7 * 256 * 256 * 3)
     twice = extract(clip, weights["squeezenet1_0"], snippets=4, crops=1)
     assert calls == [clip.path] * 2
@@ -262,7 +264,7 @@ def test_real_weights_name_the_instrument(
     network = SqueezeNet(classes=1000).eval()
     network.load_state_dict(adapt(load(squeezenet), network))
     clips = sorted((shared / "ucf101-11" / "videos" / action).glob("*_c01.mp4"))[:12]
-    frames = [pipeline.video.read(clip, frames=(10, 11)).frames[0] for clip in clips]
+    frames = [pipeline.video.decode.read(clip, frames=(10, 11)).frames[0] for clip in clips]
     with torch.no_grad():
         scores = network(normalised(np.stack([scaled(frame, 256)[16:240, 58:282] for frame in frames])))
     assert sum(imagenet in top for top in scores.topk(5).indices.tolist()) >= at_least

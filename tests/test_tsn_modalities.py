@@ -24,7 +24,7 @@ from extractors.tvl1.config import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.training.random_state import seeded
-from pipeline.video import read
+from pipeline.video.decode import read
 
 CHANNELS = {"rgb": 3, "flow": 10, "rgb_diff": 15}
 SMALL = {"short_side": 72, "crop": 64}

@@ -18,7 +18,7 @@ from extractors.tvl1.config import TVL1, pixels, quantised
 from extractors.tvl1.cpu import CPUFlow
 from extractors.tvl1.pyramid import shapes
 from pipeline.errors import UnusableVideo
-from pipeline.video import read
+from pipeline.video.decode import read
 
 SEMANTICS = ["opencv-cpu", "opencv-cuda"]
 

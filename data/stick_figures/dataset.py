@@ -151,7 +151,7 @@ class StickFigures(BySubject):
     def _make(self, folder: Path, take: Take) -> None:
         from data.stick_figures.rendering import Outfit, render
         from data.stick_figures.scenes import Scene
-        from pipeline.video import write
+        from pipeline.video.encode import write
 
         person, performance = self._person(take.subject), self._performance(take)
         files = _files(folder, take)

@@ -55,7 +55,7 @@ class _Clips:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         from extractors.c3d.network import CLIP_FRAMES, cropped
-        from pipeline.video import decode
+        from pipeline.video.decode import decode
 
         held: deque[np.ndarray] = deque(maxlen=CLIP_FRAMES)
         for block in decode(self.clip.path, frames=self.clip.frames):
@@ -71,8 +71,8 @@ class _Clips:
 
 def _extract(config: C3D, describe: Callable[[np.ndarray], np.ndarray], clip: Clip | Sequence[Row]) -> Iterator[Row]:
     from extractors.c3d.network import CLIP_FRAMES
-    from pipeline.clips import windows
     from pipeline.training.prefetch import ahead, stacks
+    from pipeline.video.sampling import windows
 
     if not isinstance(clip, Clip):
         raise TypeError("c3d reads a video file, not rows")

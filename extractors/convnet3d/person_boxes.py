@@ -69,7 +69,7 @@ def _halved(clip: Clip) -> tuple[np.ndarray, float]:
     """Grey frames uint8 (time, 60, width) of the whole clip, and its frames per second."""
     import cv2
 
-    from pipeline.video import decode
+    from pipeline.video.decode import decode
 
     frames: list[np.ndarray] = []
     for block in decode(clip.path, colour="grey", frames=clip.frames):

@@ -12,7 +12,7 @@ from extractors.base import Clip, Extraction, Extractor, Row
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
-    from pipeline.video import Block, Image
+    from pipeline.video.decode import Block, Image
 
 Scale = Annotated[float, Field(ge=0.5)]  # what is narrower is no Gaussian once it is sampled
 
@@ -71,7 +71,7 @@ class Window(NamedTuple):
 def _extract(config: Harris3D, clip: Clip | Sequence[Row]) -> Iterator[Row]:
     from extractors.harris3d.hof import FlowHistograms
     from extractors.harris3d.interest_points import halo_frames, interest_points
-    from pipeline.video import decode
+    from pipeline.video.decode import decode
 
     if not isinstance(clip, Clip):
         raise TypeError("harris3d reads a video file, not rows")

@@ -111,7 +111,7 @@ class _Grey:
         self.attributes: dict[str, float | int | str] = {}
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        from pipeline.video import decode
+        from pipeline.video.decode import decode
 
         frames = 0
         for block in decode(self.clip.path, colour="grey", frames=self.clip.frames, block_frames=_BLOCK_FRAMES):
@@ -121,7 +121,7 @@ class _Grey:
 
 
 def _raw(config: HOG3DRows, dense: "Dense", clip: Clip | Sequence[Row]) -> Iterator[Row]:
-    from pipeline.clips import windows
+    from pipeline.video.sampling import windows
 
     grey, chosen = _Grey(clip), None
     if config.sampled_frames is not None:

@@ -137,7 +137,7 @@ class SnippetExtractor(Extractor):
 
     def cropped(self, snippet: "np.ndarray") -> "np.ndarray":
         """(height, width, channel) to (crops, side, side, channel)."""
-        from pipeline.clips import corner_crops, ten_crops
+        from pipeline.video.sampling import corner_crops, ten_crops
 
         if self.crops == 10:
             crops = ten_crops(snippet, self.crop)

@@ -7,9 +7,9 @@ from extractors.pictures import pictures
 from extractors.snippets.augmentation import Crop, colour_jittered, drawn_crop, mirrored
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.modality import SNIPPETS, Modality
-from pipeline.clips import segment_random
 from pipeline.errors import InputError
 from pipeline.training.batches import Item
+from pipeline.video.sampling import segment_random
 
 
 class TrainingSnippets:

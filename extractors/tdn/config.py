@@ -133,7 +133,7 @@ class TDN(SnippetExtractor):
 
     def starts(self, length: int) -> np.ndarray:
         """First pictures (clips, segment) int64 of the snippets of a video of ``length`` frames or flows."""
-        from pipeline.clips import segment_random
+        from pipeline.video.sampling import segment_random
 
         rng, segments = np.random.default_rng(self.clip_seed), self.network.fit.segments
         drawn = np.stack([segment_random(length, segments, rng, span=self.span) for _ in range(self.clips)])

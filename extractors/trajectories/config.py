@@ -13,7 +13,7 @@ from extractors.trajectories.layout import Layout
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
-    from pipeline.video import Image
+    from pipeline.video.decode import Image
 
 
 class Trajectories(Extractor):
@@ -96,7 +96,7 @@ class _Grey:
         self.count, self.fps = 0, 0.0
 
     def __iter__(self) -> "Iterator[Image]":
-        from pipeline.video import decode
+        from pipeline.video.decode import decode
 
         for block in decode(self.clip.path, colour="grey", frames=self.clip.frames):
             self.fps = block.fps

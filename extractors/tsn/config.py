@@ -87,7 +87,7 @@ class TSN(SnippetExtractor):
 
     def starts(self, length: int) -> np.ndarray:
         """First pictures (time,) int64, rising, of the snippets of a clip of ``length`` frames or flows."""
-        from pipeline.clips import segment_centres, windows
+        from pipeline.video.sampling import segment_centres, windows
 
         if self.snippets is not None:
             return segment_centres(length, self.snippets, self.span)

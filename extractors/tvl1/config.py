@@ -102,7 +102,7 @@ def pixels(stored: np.ndarray, bound_px: float) -> np.ndarray:
 
 
 def _extract(config: TVL1, backend: Backend, clip: Clip | Sequence[Row]) -> Iterator[Row]:
-    from pipeline.video import decode
+    from pipeline.video.decode import decode
 
     if not isinstance(clip, Clip):
         raise TypeError("tvl1 reads a video file, not rows")

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from pipeline import video
 from pipeline.errors import UnusableVideo
+from pipeline.video.decode import decode
 
 HEIGHT_PX = 108
 """Twice the height at which they are shown, for fine screens."""
@@ -41,7 +41,7 @@ def of_clip(path: Path, frames: tuple[int, int] | None = None, sampling: Samplin
 
     Raises UnusableVideo where not one of them decodes, OSError where the file cannot be read.
     """
-    with closing(video.decode(path, frames=frames)) as blocks:  # type: ignore[type-var]
+    with closing(decode(path, frames=frames)) as blocks:  # type: ignore[type-var]
         small = (_small(frame) for block in blocks for frame in block.frames)
         decoded = _until_unusable(islice(small, sampling.longest_frames))
         return tuple(map(image, _spread(decoded, sampling)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.clips import segment_centres
+from pipeline.video.sampling import segment_centres
 
 SHOWN = 3
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.clips import resample
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.rows import Partial, Row
 from pipeline.store import Store
 from pipeline.training.mid_fusion import Join, join
+from pipeline.video.sampling import resample
 
 if TYPE_CHECKING:
     from pipeline.training.batches import Item, Target

@@ -14,11 +14,9 @@ nearest multiple of 90 degrees.
 """
 
 import errno
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -26,23 +24,18 @@ import av
 import cv2
 import numpy as np
 from av.error import FFmpegError
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.files.atomic import whole
-from pipeline.files.deferred_errors import LateErrors
 
 Image = NDArray[np.uint8]
 Colour = Literal["rgb", "grey"]
 
 # Without these swscale halves the chroma's width, which costs 4:2:0 nothing, and rounds by table.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-_SMPTE170M = 6
 _UNNAMED_RATE = 25
 _LEAST_OF_HEADER = 0.9  # headers lie by a few frames in either direction
-# x264's macroblock tree comes out otherwise from run to run, whatever the number of threads
-_REPEATABLE = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 _BLOCK_BYTES = 64 * 2**20
 _SHORTEST_S = 1e-6
 
@@ -122,45 +115,6 @@ def read(path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None =
         np.concatenate([block.times for block in blocks]),
         blocks[0].fps,
     )
-
-
-def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: float = 18) -> None:
-    """Encode RGB frames, (height, width, 3) uint8 of even sizes, as H.264 4:2:0 in an MP4 file, atomically.
-
-    One thread, nothing random: the same frames give the same bytes with the same x264. ``crf``: x264's constant rate
-    factor, 0-51, lower is better. Raises InputError where there is no frame, or one does not fit.
-    """
-    pictures = iter(frames)
-    first = next(pictures, None)
-    if first is None:
-        raise InputError(f"{path}: no frames to write; at least one is needed")
-    rate = Fraction(fps).limit_denominator(1001)
-    shape = (first.shape[0] // 2 * 2, first.shape[1] // 2 * 2, 3)
-    reformatter = VideoReformatter()
-    # "bitexact" keeps libav's version out of the file
-    options = {"fflags": "+bitexact"}
-    with (
-        whole(path) as temporary,
-        LateErrors(temporary) as taking,
-        av.open(taking, "w", format="mp4", options=options) as container,
-    ):
-        stream = container.add_stream("libx264", rate, options={"crf": str(crf), **_REPEATABLE})
-        stream.height, stream.width, stream.pix_fmt = *shape[:2], "yuv420p"
-        stream.codec_context.colorspace, stream.codec_context.color_range = _SMPTE170M, ColorRange.MPEG
-        for index, picture in enumerate(chain([first], pictures)):
-            if picture.shape != shape or picture.dtype != np.uint8:
-                raise InputError(f"{path}: frame {index} is {picture.dtype} {picture.shape}; wanted uint8 {shape}")
-            frame = reformatter.reformat(
-                av.VideoFrame.from_ndarray(picture, format="rgb24"),
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU601,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND,
-                threads=1,
-            )
-            frame.pts, frame.time_base = index, 1 / rate
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
 
 
 def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
