@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 import tasks
 from extractors.skeleton.config import Skeleton
 from pipeline.store import Store
-from tasks.command import app
+from tasks.commands.app import app
 
 ROOT = Path(__file__).parent.parent
 RECIPE = """
@@ -413,7 +413,7 @@ def test_gc_takes_nothing_while_a_report_is_gathered(small: Small, monkeypatch: 
     gather, answers = results.gather, []
 
     def slowly(evaluation: tasks.Evaluate) -> object:
-        command = [sys.executable, "-c", "from tasks.command import app; app()", "gc", small.recipe, "--delete"]
+        command = [sys.executable, "-c", "from tasks.commands.app import app; app()", "gc", small.recipe, "--delete"]
         environment = {**os.environ, "LUIGI_CONFIG_PATH": str(small.folder / "luigi.cfg")}
         answers.append(subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment))
         return gather(evaluation)
@@ -500,6 +500,6 @@ def test_export_removes_rows_that_the_store_has_no_more(small: Small, tmp_path: 
 
 def test_help_loads_nothing_heavy() -> None:
     heavy = ["torch", "cv2", "av", "h5py", "sklearn", "matplotlib", "safetensors"]
-    code = f"import sys, tasks.command; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, tasks.commands.app; print([name for name in {heavy} if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert answer.stdout.strip() == "[]"

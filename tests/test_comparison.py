@@ -15,8 +15,8 @@ from pipeline.compare.differences import dequantised, difference, with_flow
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.journal import Journal
 from pipeline.store.seal import seal, write_index
-from tasks.command import app
-from tasks.export import export
+from tasks.commands.app import app
+from tasks.commands.export import export
 
 Arrays = dict[str, np.ndarray]
 

@@ -14,7 +14,7 @@ from pipeline.video.encode import write
 from tasks.base import explained
 
 ROOT = Path(__file__).parent.parent
-KINESCOPE = "from tasks.command import app; app()"
+KINESCOPE = "from tasks.commands.app import app; app()"
 LUIGI = "from luigi.cmdline import luigi_run; luigi_run()"
 SKELETONS = 'extractor = {{ name = "skeleton" }}\nmodel = {{ name = "drnn", state = 4, fit = {{ epochs = 1 }} }}\n'
 PICTURES = (

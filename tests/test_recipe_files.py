@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.errors import InputError
-from tasks.command import app
+from tasks.commands.app import app
 from tasks.experiment import load_experiment
 from tasks.recipes import bundled, matching, resolved
 

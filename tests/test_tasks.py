@@ -229,7 +229,7 @@ def test_importing_tasks_loads_nothing_heavy() -> None:
 
 
 def kinescope(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from tasks.command import app; app()", *arguments]
+    command = [sys.executable, "-c", "from tasks.commands.app import app; app()", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 

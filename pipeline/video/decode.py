@@ -1,4 +1,4 @@
-"""Video files to frames with their times, and back. The only module that knows PyAV.
+"""Video files to frames with their times.
 
 Frames are decoded in order, without seeking: headers lie about counts, seeking is by time. One thread decodes and
 converts, each frame while it is in that core's cache: a second thread took as much as it gave, from 320×240 to

@@ -15,11 +15,11 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.store import inspection
 from tasks.base import Stage, checkpoints
+from tasks.commands.store_layout import Shelf, flattened, shelves
+from tasks.commands.upstream import upstream_first
 from tasks.evaluation import Evaluate, Fuse
 from tasks.features import Extract, ExtractShard
-from tasks.graph import upstream_first
 from tasks.index import Index, Library, foreseen, library, manifest
-from tasks.shelves import Shelf, flattened, shelves
 from tasks.training import StreamStage
 
 NAMED = 3

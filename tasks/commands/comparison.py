@@ -11,8 +11,8 @@ from pipeline.compare.differences import Arrays, Difference, Rows, compare
 from pipeline.compare.sources import NpyFolder, PlainFile, Stored
 from pipeline.errors import InputError
 from pipeline.store import inspection
-from tasks.lines import table
-from tasks.shelves import as_shelf, rows_file
+from tasks.commands.store_layout import as_shelf, rows_file
+from tasks.commands.text_tables import table
 
 HEADER = ("video", "variant", "array", "cosine", "least", "max difference", "EPE px", "95 %", "not finite", "")
 SUMMARY = ("array", "rows", "cosine", "least", "max difference", "EPE px", "95 %")

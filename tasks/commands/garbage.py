@@ -16,12 +16,12 @@ from pipeline.files.atomic import is_in_use
 from pipeline.files.lock import everything
 from tasks import settings
 from tasks.base import Stage
+from tasks.commands.store_layout import INDEX, SHARD, Shelf, bytes_of, datasets, shelves
+from tasks.commands.text_tables import size
+from tasks.commands.upstream import upstream_first
 from tasks.evaluation import Evaluate
 from tasks.features import ExtractShard
-from tasks.graph import upstream_first
 from tasks.index import foreseen, manifest
-from tasks.lines import size
-from tasks.shelves import INDEX, SHARD, Shelf, bytes_of, datasets, shelves
 
 REST_S = 3600
 """A stage that something was written to within this time may belong to a run that is alive: it stays, whole.

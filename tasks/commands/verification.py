@@ -13,7 +13,7 @@ from pipeline.files.atomic import set_aside
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
 from pipeline.store.seal import verify as verify_rows
-from tasks.shelves import INDEX, OUTPUTS, SHARD, under
+from tasks.commands.store_layout import INDEX, OUTPUTS, SHARD, under
 
 
 def sealed(path: Path) -> list[Path]:

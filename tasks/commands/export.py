@@ -12,8 +12,8 @@ from pipeline.errors import InputError
 from pipeline.files.atomic import whole, write_text
 from pipeline.rows import Row
 from pipeline.store import inspection
+from tasks.commands.store_layout import rows_file
 from tasks.index import Library
-from tasks.shelves import rows_file
 
 ATTRIBUTES = "attributes.json"
 

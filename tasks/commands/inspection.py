@@ -10,10 +10,7 @@ from pipeline.errors import InputError
 from pipeline.rows import Failure, Row
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
-from tasks.features import Extract
-from tasks.graph import upstream_first
-from tasks.lines import size, table
-from tasks.shelves import (
+from tasks.commands.store_layout import (
     SHOWN,
     Shelf,
     as_shelf,
@@ -25,6 +22,9 @@ from tasks.shelves import (
     shelves,
     unknown_video,
 )
+from tasks.commands.text_tables import size, table
+from tasks.commands.upstream import upstream_first
+from tasks.features import Extract
 
 if TYPE_CHECKING:
     from pipeline.store.inspection import Contents

@@ -9,10 +9,10 @@ from typer.core import TyperGroup
 
 from pipeline.errors import InputError
 from tasks import settings
+from tasks.commands.store_layout import located
+from tasks.commands.text_tables import table
 from tasks.experiment import load_experiment
-from tasks.lines import table
 from tasks.recipes import bundled, matching
-from tasks.shelves import located
 
 if TYPE_CHECKING:
     from tasks.evaluation import Evaluate
@@ -73,7 +73,7 @@ def show(experiment: Name) -> None:
 @app.command()
 def why(experiment: Name) -> None:
     """What a run would do, and because of what."""
-    from tasks.why import why as lines
+    from tasks.commands.why import why as lines
 
     _say(lines(_evaluation(experiment)))
 
@@ -84,7 +84,7 @@ def inspect(
     video: Annotated[str | None, typer.Argument(help="a video id: its arrays, with statistics")] = None,
 ) -> None:
     """What a store holds: arrays with shapes and sizes, where they come from, failures."""
-    from tasks.inspection import describe
+    from tasks.commands.inspection import describe
 
     _say(describe(located(store), video))
 
@@ -94,8 +94,8 @@ def failures(
     where: Annotated[str, typer.Argument(metavar="[EXPERIMENT or STORE]", help="by default the whole store")] = "",
 ) -> None:
     """The videos that could not be used, with reasons and the frames that did decode."""
-    from tasks.inspection import failed_in, read_by
-    from tasks.shelves import under
+    from tasks.commands.inspection import failed_in, read_by
+    from tasks.commands.store_layout import under
 
     named = where in bundled() or where.endswith(".toml")
     _say(failed_in(read_by(_evaluation(where)) if named else under(located(where, bundled()))))
@@ -104,8 +104,8 @@ def failures(
 @app.command()
 def verify(store: Place = "") -> None:
     """Read everything that was sealed; what is damaged is set aside, and the next run makes it again."""
-    from tasks.verification import sealed
-    from tasks.verification import verify as damaged
+    from tasks.commands.verification import sealed
+    from tasks.commands.verification import verify as damaged
 
     files = sealed(located(store))
     found = _say(damaged(files))
@@ -126,7 +126,7 @@ def gc(
     Stages written to within the last hour stay, and while a run computes nothing is freed. Older stages that a run
     still reads are safe only where its experiment is named.
     """
-    from tasks.garbage import collect, present
+    from tasks.commands.garbage import collect, present
 
     named = [_evaluation(name) for name in experiments or []]
     kept = [*named, *(present(map(_evaluation, bundled())) if all_bundled else [])]
@@ -143,7 +143,7 @@ def export(
     npy: Annotated[bool, typer.Option("--npy", help="one .npy file an array")] = False,
 ) -> None:
     """Write OUT/<video id>/<variant>/<array>.npy, and labels, failures and provenance as JSON."""
-    from tasks.export import export as write
+    from tasks.commands.export import export as write
 
     if not npy:
         raise InputError("in which form? --npy writes one .npy file an array")
@@ -164,7 +164,7 @@ def compare(
 
     Ends with 0 where they are equal, with 1 where they are not.
     """
-    from tasks.comparison import differences, told
+    from tasks.commands.comparison import differences, told
 
     found = differences(located(a), located(b), array)
     _say(told(found, tolerance, top))
