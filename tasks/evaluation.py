@@ -164,7 +164,7 @@ class Evaluate(Root):
     def report(self) -> "Result":
         """Write the files of the experiment_page, and return what they tell."""
         from pipeline.report import experiment_page
-        from tasks.results import gather
+        from tasks.reporting.results import gather
 
         with settings.alone(self.folder()):
             result = gather(self)
@@ -236,7 +236,7 @@ class EvaluateAll(Root):
     def page(self) -> str:
         """The common page."""
         from pipeline.report.comparison_page import page
-        from tasks.side_by_side import gathered
+        from tasks.reporting.comparison import gathered
 
         return page(gathered(self.evaluations, self._path("html")))
 

@@ -408,7 +408,7 @@ def test_gc_frees_journals_of_another_state_of_the_data_and_keeps_those_that_a_r
 
 
 def test_gc_takes_nothing_while_a_report_is_gathered(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks import results
+    from tasks.reporting import results
 
     gather, answers = results.gather, []
 

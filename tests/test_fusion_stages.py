@@ -20,7 +20,7 @@ from pipeline.scoring.scores import Scores, provenance
 from pipeline.store import Store
 from tasks.experiment import Stream, load_experiment
 from tasks.index import fold
-from tasks.results import gather
+from tasks.reporting.results import gather
 
 DATASET = """
 [dataset]

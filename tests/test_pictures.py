@@ -23,7 +23,7 @@ from pipeline.scoring.scores import Scores
 from pipeline.store import Store
 from pipeline.training.curves import Curves
 from pipeline.video.sampling import resample
-from tasks.results import gather
+from tasks.reporting.results import gather
 
 SVG = "{http://www.w3.org/2000/svg}"
 BAD = "video12"

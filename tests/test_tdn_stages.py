@@ -20,7 +20,7 @@ from pipeline.store import Store
 from pipeline.store.inspection import provenance
 from pipeline.training.weights_file import load_curves, load_state
 from tasks.features import FitExtractor
-from tasks.results import gather
+from tasks.reporting.results import gather
 
 FIT = 'optimiser = "adam", lr = 0.0005, batch = 6, epochs = {epochs}, jitter_scales = [1], partial_bn = true'
 RGB = """

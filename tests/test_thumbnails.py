@@ -18,7 +18,7 @@ from pipeline.errors import UnusableVideo
 from pipeline.report import thumbnails
 from pipeline.video.encode import write
 from tasks.index import Index
-from tasks.thumbnails import pictures
+from tasks.reporting.thumbnails import pictures
 
 
 def ramp(frames: int, height: int = 64, width: int = 96) -> list[np.ndarray]:

@@ -13,8 +13,8 @@ from pipeline.results.experiment_figure import Figure
 from pipeline.results.sweeps import flat
 from pipeline.scoring.metrics import Summary
 from pipeline.training.curves import Curves
-from tasks.results import curves
-from tasks.traces import clips
+from tasks.reporting.results import curves
+from tasks.reporting.traces import clips
 
 if TYPE_CHECKING:
     from tasks.evaluation import Evaluate

@@ -17,12 +17,12 @@ from pipeline.scoring.scores import provenance as scores_provenance
 from pipeline.scoring.weight_search import Choice
 from pipeline.store import Store, provenance
 from pipeline.training.weights_file import load_curves
-from tasks.activation_maps import activations
 from tasks.features import Extract
 from tasks.index import folds, library
+from tasks.reporting.activation_maps import activations
+from tasks.reporting.thumbnails import modality, pictures
+from tasks.reporting.traces import clips, feature_maps
 from tasks.rows import labels
-from tasks.thumbnails import modality, pictures
-from tasks.traces import clips, feature_maps
 from tasks.training import Predict
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pipeline.store import Store
 from pipeline.video.sampling import resample
 from tasks.features import Extract, FitExtractor, extract
 from tasks.index import fold, library
+from tasks.reporting.thumbnails import modality, pictures
 from tasks.rows import labels
-from tasks.thumbnails import modality, pictures
 from tasks.training import Predict
 
 if TYPE_CHECKING:

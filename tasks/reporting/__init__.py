@@ -1,0 +1,1 @@
+"""Gathers from finished stages what reports show."""
