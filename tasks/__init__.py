@@ -3,13 +3,15 @@
 import logging
 import multiprocessing
 
-from tasks import leftovers, processes, settings  # noqa: F401 (luigi's events are the first two's doors)
+from tasks import settings  # noqa: F401 (luigi's events are the first two's doors)
 from tasks.base import OneSentence
 from tasks.evaluation import Evaluate, EvaluateAll, Fuse
 from tasks.features import Extract, ExtractShard, FitExtractor
 from tasks.frames import Decode
 from tasks.index import Generate, Index
 from tasks.inputs import FitReducer
+from tasks.runtime import sweep
+from tasks.runtime import workers
 from tasks.training import Predict, Train
 
 __all__ = [

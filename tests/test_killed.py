@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 from data.stick_figures.dataset import ACTIONS
 from pipeline.files.atomic import sweep, whole
 from pipeline.store import Store, provenance
-from tasks import processes
+from tasks.runtime import workers as processes
 
 ROOT = Path(__file__).parent.parent
 DATA = """
