@@ -19,10 +19,10 @@ from table import Comparison, Table, clips, fastest, options, shared
 
 from extractors.base import Clip, Extractor
 from extractors.c3d.config import C3D
-from extractors.c3d.network import C3DNetwork, ClipDescriber
+from extractors.c3d.network import C3DNetwork, ClipFeatureExtractor
 from extractors.snippets.config import Backbone
 from extractors.tsn.config import TSN
-from extractors.tsn.inference import Describer
+from extractors.tsn.inference import SnippetFeatureExtractor
 from pipeline.rows import Keys
 from pipeline.store.fill import fill
 from pipeline.store.journal import Journal
@@ -32,13 +32,13 @@ WEIGHTS = "squeezenet1_0-imagenet.safetensors"
 
 
 def computed(
-    config: Extractor, describer: type[Describer | ClipDescriber], device: str, videos: list[Clip]
+    config: Extractor, describer: type[SnippetFeatureExtractor | ClipFeatureExtractor], device: str, videos: list[Clip]
 ) -> tuple[Callable[[], object], int]:
     """What the network alone computes for these videos, as a function; and the number of clips."""
     calls: list[Callable[[], object]] = []
     compute, starts = describer.__call__, 0
 
-    def record(self: Describer | ClipDescriber, batch: np.ndarray) -> np.ndarray:
+    def record(self: SnippetFeatureExtractor | ClipFeatureExtractor, batch: np.ndarray) -> np.ndarray:
         calls.append(partial(compute, self, batch))
         return compute(self, batch)
 
@@ -71,7 +71,7 @@ def extract(config: Extractor, device: str, videos: list[Clip]) -> None:
 def compare(
     table: Table,
     config: Extractor,
-    describer: type[Describer | ClipDescriber],
+    describer: type[SnippetFeatureExtractor | ClipFeatureExtractor],
     *,
     videos: list[Clip],
     rounds: int,
@@ -110,11 +110,11 @@ def main() -> None:
     measured = {"rounds": given.rounds, "device": given.device, "threads": given.threads}
     network = Backbone(backbone="squeezenet1_0", weights=str(shared() / "weights" / WEIGHTS))
     tsn = TSN(network=network, snippets=given.snippets, crops=given.crops)
-    compare(table, tsn, Describer, videos=[Clip(path) for path in paths], **measured)
+    compare(table, tsn, SnippetFeatureExtractor, videos=[Clip(path) for path in paths], **measured)
     with tempfile.TemporaryDirectory() as folder:
         c3d = C3D(weights=str(random_weights(Path(folder))))
         beginnings = [Clip(path, (0, given.c3d_frames)) for path in paths]
-        compare(table, c3d, ClipDescriber, videos=beginnings, **measured)
+        compare(table, c3d, ClipFeatureExtractor, videos=beginnings, **measured)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def started(config: FittedTDN, phase: str) -> TDNNetwork:
     """A new network, as the phase trains it."""
     with seeded(config.seed):
         network = config.build(CLASSES)
-    network.hold_images(phase == PHASES[0])
+    network.freeze_image_backbone(phase == PHASES[0])
     return network
 
 

@@ -110,7 +110,7 @@ class Extractor(Config):
         return self
 
     @property
-    def joint(self) -> bool:
+    def serves_all_folds(self) -> bool:
         """Whether one extraction serves all folds.
 
         It is then given what was fitted in every fold, and its rows hold an array ``features-<fold name>`` for each.
@@ -119,11 +119,12 @@ class Extractor(Config):
 
     def array(self, name: str, fold: str) -> str:
         """What the rows call the array ``name`` of a fold."""
-        return f"{name}-{fold}" if self.joint else name
+        return f"{name}-{fold}" if self.serves_all_folds else name
 
     @abstractmethod
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """Import what is needed and make it ready on ``device``.
 
-        states: by the name of the fold, the safetensors file of what was fitted in it; one, unless it is ``joint``.
+        states: by the name of the fold, the safetensors file of what was fitted in it; one, unless the extraction
+            ``serves_all_folds``.
         """

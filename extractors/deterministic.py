@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 import torch
 
 
-def repeatable() -> AbstractContextManager[None]:
+def deterministic() -> AbstractContextManager[None]:
     """Neither TensorFloat-32 nor whichever algorithm is fastest today: a store's numbers depend on no such thing."""
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False

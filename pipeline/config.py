@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pipeline.errors import InputError
 
 C = TypeVar("C", bound="Config")
-MOST_NAMED, FEW_NAMED = 40, 8
+MAX_NAMED, FEW_NAMED = 40, 8
 """Up to so many known names a sentence lists all, and of more so many."""
 
 
@@ -126,7 +126,7 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "there are"
-    if len(names) > MOST_NAMED:
+    if len(names) > MAX_NAMED:
         nearest = difflib.get_close_matches(given, names, n=FEW_NAMED, cutoff=0)
         names = [*nearest, f"… and {len(names) - len(nearest)} more"]
     return f"unknown {what} {given!r}: {hint} ({', '.join(names)})"

@@ -46,7 +46,7 @@ class ConfigParameter(luigi.Parameter[T]):
         return json.dumps(TypeAdapter(self._kind).dump_python(config, mode="json"), sort_keys=True)
 
 
-class SettledTask(luigi.Task):
+class SettingsTask(luigi.Task):
     """A task that takes the settings along to the process that runs it."""
 
     def __getstate__(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class SettledTask(luigi.Task):
         self.__dict__.update({name: value for name, value in state.items() if name != "settings"})
 
 
-class Root(SettledTask):
+class Root(SettingsTask):
     """A task that decides what there is to do. It fails by the user's mistakes alone: trying again would not help."""
 
     retry_count = 1
@@ -74,7 +74,7 @@ class Root(SettledTask):
             return False
 
     @staticmethod
-    def whole(needed: Callable[[], Iterable[Any]], read: Callable[[], T]) -> Generator[Any, Any, T]:
+    def read_when_complete(needed: Callable[[], Iterable[Any]], read: Callable[[], T]) -> Generator[Any, Any, T]:
         """What ``read`` returns once all that is ``needed``, task after task or list after list, is there.
 
         A file that it finds damaged was set aside, and is made again first.
@@ -98,7 +98,7 @@ class Root(SettledTask):
             )
 
 
-class Stage(SettledTask):
+class Stage(SettingsTask):
     """One step whose output's path carries the fingerprint of all that may change it."""
 
     @property
@@ -137,7 +137,7 @@ class Stage(SettledTask):
         settings.limit_threads()
         while not self.complete():
             try:
-                with settings.alone(self.path()):
+                with settings.exclusive(self.path()):
                     if not self.complete():  # another run may just have made it
                         self.compute()
             except DamagedStore as error:
@@ -147,7 +147,7 @@ class Stage(SettledTask):
                 if not self.complete():  # else another run was faster, and has cleared up
                     raise
             except Exception as error:
-                sentence = explained(error)
+                sentence = user_message(error)
                 if sentence is None:
                     raise
                 yield Mistake(sentence=sentence)
@@ -171,7 +171,7 @@ class Mistake(Root):
         raise InputError(self.sentence)
 
 
-def explained(error: BaseException) -> str | None:
+def user_message(error: BaseException) -> str | None:
     """The sentence that says what the user can do about an error; None for an error that is no user's."""
     if isinstance(error, InputError):
         return str(error)
@@ -243,14 +243,14 @@ class Terminated(SystemExit):
     """A worker was told to end."""
 
 
-class OneSentence(logging.Filter):
+class UserErrorFilter(logging.Filter):
     """What a user can mend is logged as its one sentence, without the traceback, and what a user ended not at all."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, Terminated):
             return False
-        sentence = explained(error) if error else None
+        sentence = user_message(error) if error else None
         if sentence is not None:
             record.msg, record.args, record.exc_info, record.exc_text = sentence, (), None, None
         return True

@@ -151,7 +151,7 @@ class Evaluate(Root):
         return None
 
     def run(self) -> Iterator[Any]:
-        result = yield from self.whole(self.needed, self.report)
+        result = yield from self.read_when_complete(self.needed, self.report)
         if not self.up_to_date():
             print(f"\n{self.summary()}", flush=True)
         self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
@@ -166,7 +166,7 @@ class Evaluate(Root):
         from pipeline.report import experiment_page
         from tasks.reporting.results import gather
 
-        with settings.alone(self.folder()):
+        with settings.exclusive(self.folder()):
             result = gather(self)
             experiment_page.write(result, self.folder())
         return result
@@ -221,7 +221,7 @@ class EvaluateAll(Root):
     def run(self) -> Iterator[Any]:
         from pipeline.results.tables import markdown_table
 
-        compared = yield from self.whole(self.needed, self.page)
+        compared = yield from self.read_when_complete(self.needed, self.page)
         rows = [("experiment", "table", "metric", "measured [%]", "reported [%]")]
         for task in self.evaluations:
             rows += _table_rows(task)

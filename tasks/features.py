@@ -17,7 +17,7 @@ from pipeline.rows import Keys
 from tasks import settings
 from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
 from tasks.index import AnyDataset, fold, folds, library
-from tasks.rows import Keyed, dealt, keyed, labels, rows_digest, shard_digest
+from tasks.rows import Keyed, keyed, labels, rows_digest, shard_digest, videos_by_shard
 from tasks.weights import locate_weights, weights_digest
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ExtractionStage(Stage):
         source, extractor, fitting = self.source(), self.extractor, self.fitting()
         inputs = [source.fingerprint] if source else []
         inputs += [stage.fingerprint for stage in fitting.values()]
-        inputs += fitting if extractor.joint else ()  # the folds' names, which such rows bear
+        inputs += fitting if extractor.serves_all_folds else ()  # the folds' names, which such rows bear
         name = fingerprint("extract", extractor.significant(weights_digest), inputs)
         return keyed(library(self.dataset), extractor.reads, extractor.variants, name, source and source.keyed)
 
@@ -134,7 +134,7 @@ class ExtractShard(ExtractionStage):
     def videos(self) -> list[Keys]:
         """The keys of each of its videos."""
         keys = self.keyed.keys
-        return [keys[video] for video in dealt(library(self.dataset))[self.shard]]
+        return [keys[video] for video in videos_by_shard(library(self.dataset))[self.shard]]
 
     def _build(self) -> Any:
         states = {fold: stage.path() for fold, stage in self.fitting().items()}
@@ -175,7 +175,7 @@ class Extract(ExtractionStage):
     """All shards of a stage, and the index that links them."""
 
     def requires(self) -> list[ExtractShard]:
-        return [self.shard(number) for number in dealt(library(self.dataset))]
+        return [self.shard(number) for number in videos_by_shard(library(self.dataset))]
 
     def shard(self, number: int) -> ExtractShard:
         """The task of one shard."""
@@ -268,7 +268,7 @@ class FitExtractor(Stage):
 
 def extract(dataset: Dataset, extractor: Extractor, number: int | None) -> Extract:
     """The extraction of a data set; where nothing is fitted it is the same for every protocol and split."""
-    if extractor.joint:
+    if extractor.serves_all_folds:
         return Extract(dataset=dataset, extractor=extractor, fold=None)
     if depends_on_split(extractor):
         return Extract(dataset=dataset, extractor=extractor, fold=number)

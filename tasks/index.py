@@ -16,7 +16,7 @@ from data.base import Dataset, Fold, Listing, Video
 from data.validation import Validation
 from pipeline.config import one_of
 from pipeline.errors import InputError
-from pipeline.files.atomic import set_aside, write_text
+from pipeline.files.atomic import quarantine, write_text
 from pipeline.files.digests import Digests
 from tasks import settings
 from tasks.base import ConfigParameter, Root
@@ -44,7 +44,7 @@ class Library:
         try:
             table = json.loads(path.read_text())
         except ValueError as error:
-            set_aside(path, error)
+            quarantine(path, error)
         videos = tuple(_video(entry) for entry in table["videos"])
         return cls(Listing(tuple(table["classes"]), videos), Digests.of(table["files"]), table["shards"])
 
@@ -82,7 +82,7 @@ class Generate(Root):
 
     def run(self) -> None:
         root = settings.data_root(self.dataset)
-        with settings.alone(root):
+        with settings.exclusive(root):
             self.dataset.generate(root)
         write_text(root / "complete", self.dataset.canonical())
 
@@ -112,7 +112,7 @@ class Index(Root):
         return current and (self._verified or not self.verify)
 
     def run(self) -> None:
-        with settings.alone(manifest(self.dataset)):
+        with settings.exclusive(manifest(self.dataset)):
             self.survey().save(manifest(self.dataset))
         self._verified = True
 
@@ -136,7 +136,7 @@ def library(dataset: Dataset) -> Library:
 
 
 @contextmanager
-def foreseen(dataset: Dataset, survey: Library) -> Iterator[None]:
+def as_if_indexed(dataset: Dataset, survey: Library) -> Iterator[None]:
     """Within the block the data set counts as indexed like that, and nothing is written: to foretell a run."""
     _FORESEEN[manifest(dataset)] = survey
     try:

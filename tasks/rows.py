@@ -31,7 +31,7 @@ def keyed(indexed: Library, reads: str, variants: int, name: str, upstream: Keye
 
 
 @cache
-def dealt(indexed: Library) -> dict[int, tuple[str, ...]]:
+def videos_by_shard(indexed: Library) -> dict[int, tuple[str, ...]]:
     """Video ids by shard, for the shards that hold any."""
     shards: dict[int, list[str]] = {}
     for video in indexed.listing.videos:
@@ -55,4 +55,4 @@ def rows_digest(rows: Keyed, indexed: Library, ids: tuple[str, ...]) -> str:
 @cache
 def shard_digest(rows: Keyed, indexed: Library, number: int) -> str:
     """12 digits for the rows that a shard holds."""
-    return short_digest([[video, rows.keys[video].variants] for video in dealt(indexed)[number]])
+    return short_digest([[video, rows.keys[video].variants] for video in videos_by_shard(indexed)[number]])

@@ -16,7 +16,9 @@ from pipeline.config import unknown
 from pipeline.errors import InputError
 from pipeline.files import lock
 
-PROJECT = Path(__file__).parent.parent / "luigi.cfg"
+DEFAULTS = Path(__file__).with_name("defaults.cfg")
+_CONFIGURED = ("/etc/luigi/client.cfg", "/etc/luigi/luigi.cfg", "client.cfg", "luigi.cfg")
+"""Where luigi looks: what is read later overrides what was read before."""
 
 
 class kinescope(luigi.Config):
@@ -36,11 +38,10 @@ _adopted: list[kinescope | InputError] = []
 
 
 def complete() -> None:
-    """Let a luigi.cfg with a setting or two have what the project's says of the rest, luigi's own settings among it."""
-    if Path("luigi.cfg").resolve() != PROJECT:
-        for path in (str(PROJECT), "luigi.cfg", os.environ.get("LUIGI_CONFIG_PATH", "")):
-            if Path(path).is_file():
-                add_config_path(path)
+    """Give every setting that no luigi.cfg names its default, luigi's own settings among them."""
+    for path in (DEFAULTS, *_CONFIGURED, os.environ.get("LUIGI_CONFIG_PATH", "")):
+        if Path(path).is_file():
+            add_config_path(str(path))
 
 
 def current() -> kinescope:
@@ -102,9 +103,9 @@ def store() -> Path:
     return Path(current().store).expanduser().resolve()
 
 
-def alone(wanted: Path) -> AbstractContextManager[None]:
+def exclusive(wanted: Path) -> AbstractContextManager[None]:
     """The right to make a file or folder of the store, which runs that share the store have in turns."""
-    return lock.alone(wanted, store() / ".lock")
+    return lock.exclusive(wanted, store() / ".lock")
 
 
 def data_root(dataset: Dataset) -> Path:

@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from luigi.configuration import get_config
 
+from tasks.runtime.start import start
+
 ROOT = Path(__file__).parent.parent
 
 # Tests run beside each other: more threads a process would only get in each other's way.
@@ -22,4 +24,5 @@ def shared() -> Path:
 @pytest.fixture(autouse=True, scope="session")
 def _tasks_run_in_the_tests_process() -> None:
     """What a test changes must hold in the task; whoever wants workers of their own starts a luigi."""
+    start()
     get_config().set("worker", "force_multiprocessing", "false")

@@ -21,7 +21,7 @@ from extractors.skeleton.config import Skeleton
 from extractors.snippets.config import Backbone
 from extractors.snippets.finetuning import Finetuning
 from extractors.tdn.config import TDN, TDNBackbone
-from extractors.tdn.training import Joint
+from extractors.tdn.training import JointFinetuning
 from extractors.trajectories.config import Trajectories
 from extractors.trajectories.fisher_config import IDT
 from extractors.tsn.config import TSN
@@ -101,7 +101,7 @@ def _tdn(folder: Path, **fields: Any) -> TDN:
         backbone="squeezenet1_0",
         weights=weights,
         fit=Finetuning(epochs=1, segments=2),
-        joint=Joint(epochs=1),
+        joint=JointFinetuning(epochs=1),
         start=start,
         layers="fire8",
     )

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.training.prefetch import ahead
+from pipeline.training.prefetch import prefetch
 
 
 def test_the_same_items_in_the_same_order() -> None:
-    assert list(ahead(range(20))) == list(range(20))
-    assert list(ahead([])) == []
-    assert list(ahead([None, None])) == [None, None]
+    assert list(prefetch(range(20))) == list(range(20))
+    assert list(prefetch([])) == []
+    assert list(prefetch([None, None])) == [None, None]
 
 
 def test_each_is_made_while_the_one_before_is_in_use() -> None:
@@ -23,7 +23,7 @@ def test_each_is_made_while_the_one_before_is_in_use() -> None:
             event.set()
             yield number
 
-    for number in ahead(make()):
+    for number in prefetch(make()):
         if number < 2:
             assert made[number + 1].wait(10)
 
@@ -36,7 +36,7 @@ def test_no_more_than_one_is_made_too_early() -> None:
             made.append(number)
             yield number
 
-    for number in ahead(make()):
+    for number in prefetch(make()):
         assert len(made) <= number + 2
 
 
@@ -46,14 +46,14 @@ def test_what_is_raised_comes_after_what_was_made_before() -> None:
         yield 2
         raise ValueError("the third")
 
-    items = ahead(make())
+    items = prefetch(make())
     assert [next(items), next(items)] == [1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(items)
 
 
 def test_whoever_stops_early_leaves_no_thread_behind() -> None:
-    items = ahead(iter(range(1000)))
+    items = prefetch(iter(range(1000)))
     next(items)
     items.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 import extractors.c3d.config
 from extractors.base import Clip, Row
 from extractors.c3d.config import C3D
-from extractors.c3d.network import CUBE, C3DNetwork, ClipDescriber, cropped, cropped_mean
+from extractors.c3d.network import CUBE, C3DNetwork, ClipFeatureExtractor, cropped, cropped_mean
 from extractors.weights import adapt
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
@@ -200,7 +200,7 @@ def test_the_middle_of_a_mean_of_every_pixel_is_taken_off_and_blue_comes_first(
     np.save(tmp_path / "mean.npy", mean)
     frames = np.random.default_rng(1).integers(0, 256, (16, 128, 171, 3), np.uint8)
     clip = np.stack([cropped(frame) for frame in frames])
-    found = ClipDescriber(file, "fc6", "ceil", tmp_path / "mean.npy", "cpu")(clip[None])
+    found = ClipFeatureExtractor(file, "fc6", "ceil", tmp_path / "mean.npy", "cpu")(clip[None])
     with torch.no_grad():
         close(found, plain(state, prepared(frames, mean)[None], "fc6", "ceil"))
 
@@ -249,7 +249,7 @@ def undescribed(monkeypatch: pytest.MonkeyPatch) -> Path:
     def describe(clips: np.ndarray) -> np.ndarray:
         return np.linspace(0, 1, 4096, dtype=np.float32) * clips[:, :1, 0, 0, 0]
 
-    monkeypatch.setattr("extractors.c3d.network.ClipDescriber", lambda *_: describe)
+    monkeypatch.setattr("extractors.c3d.network.ClipFeatureExtractor", lambda *_: describe)
     return Path("weights")
 
 

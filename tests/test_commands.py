@@ -430,8 +430,8 @@ def test_gc_takes_nothing_while_a_report_is_gathered(small: Small, monkeypatch: 
 def test_gc_waits_for_nobody_and_takes_nothing_from_a_run(small: Small) -> None:
     code = f"""
 from pathlib import Path
-from pipeline.files.lock import alone
-with alone(Path("anything"), Path("{small.store / ".lock"}")):
+from pipeline.files.lock import exclusive
+with exclusive(Path("anything"), Path("{small.store / ".lock"}")):
     print("at work", flush=True)
     input()
 """

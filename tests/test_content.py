@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.files import digests
-from pipeline.files.atomic import whole, write_text
+from pipeline.files.atomic import atomic_path, write_text
 from pipeline.files.digests import Digests
 
 
@@ -80,7 +80,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     write_text(path, "first")
 
     def interrupted() -> None:
-        with whole(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text("sec")
             raise KeyboardInterrupt
 

@@ -65,7 +65,7 @@ def test_a_range_of_frames_is_a_clip_of_its_own(member: Member) -> None:
     assert max(row.arrays.get("start_frames", [0])) < 20
 
 
-LEAST_FRAMES = {
+MIN_FRAMES = {
     "c3d": 16,
     "convnet3d": 9,
     "harris3d": 16,
@@ -89,7 +89,7 @@ def test_a_short_clip_gives_what_longer_ones_give_or_fails_with_its_reason(
 ) -> None:
     name = request.node.callspec.params["member"]
     clip = Clip(member.source.path, (0, frames))
-    if frames >= LEAST_FRAMES.get(name, 1):
+    if frames >= MIN_FRAMES.get(name, 1):
         rows = member.rows(clip)
         assert len(rows) == member.config.variants
         assert all(row.attributes["frames"] == frames for row in rows)

@@ -12,7 +12,7 @@ from data import DATASETS
 from data.base import Dataset, Fold, Listing, Video
 from pipeline.files.digests import Digests, Entry
 from tasks.evaluation import Evaluate
-from tasks.index import Library, foreseen
+from tasks.index import Library, as_if_indexed
 from tasks.recipes import bundled
 
 KNOWN = Path(__file__).parent / "golden" / "fingerprints.json"
@@ -44,19 +44,17 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         monkeypatch.setattr(kind, "folds", lambda self, root, listing: folds)
     monkeypatch.setattr("tasks.weights.locate_weights", weights)
     config = get_config()
-    before = {name: config.get("kinescope", name) for name in ("store", "data_roots")}
     config.set("kinescope", "store", str(tmp_path / "store"))
     config.set("kinescope", "data_roots", json.dumps(dict.fromkeys(DATASETS, str(tmp_path))))
     yield
-    for name, value in before.items():
-        config.set("kinescope", name, value)
+    config.remove_section("kinescope")
 
 
 def _fingerprint(experiment: str) -> str:
     task = Evaluate(experiment=experiment)
     dataset: Dataset = task.recipe.dataset
     # a validation part shares the manifest of the data set that it is a part of
-    with foreseen(dataset, _library()):
+    with as_if_indexed(dataset, _library()):
         return task.fingerprint
 
 

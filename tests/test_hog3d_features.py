@@ -77,7 +77,7 @@ def test_positions_are_sampled_among_those_of_the_stride() -> None:
 
 def test_one_pass_projects_for_all_folds_as_exact_pca_does(tmp_path: Path) -> None:
     config = HOG3D(**COARSE, dims=6, sampled_frames=8)
-    assert config.joint
+    assert config.serves_all_folds
     assert config.upstream is None
     assert config.fitted_on == HOG3DRows(**COARSE, sampled_frames=8)
     states = {fold: fitted(config, clips, tmp_path / fold) for fold, clips in FOLDS.items()}
@@ -100,9 +100,9 @@ def test_one_pass_projects_for_all_folds_as_exact_pca_does(tmp_path: Path) -> No
 def test_kept_raw_rows_lead_to_the_same_features_fold_by_fold(tmp_path: Path) -> None:
     fields: dict[str, Any] = {**COARSE, "dims": 6, "sampled_frames": 8, "seed": 2}
     config, once = HOG3D(**fields, keep_raw=True), HOG3D(**fields)
-    assert not config.joint
+    assert not config.serves_all_folds
     assert config.upstream == config.fitted_on == HOG3DRows(**COARSE)
-    one, other = (fitted(each, FOLDS["a"], tmp_path / str(each.joint)) for each in (config, once))
+    one, other = (fitted(each, FOLDS["a"], tmp_path / str(each.serves_all_folds)) for each in (config, once))
     clip = Clip(VIDEO, (20, 70))
     (row,) = config.build("cpu", {"a": one})([raw(clip)])
     (expected,) = once.build("cpu", {"a": other})(clip)

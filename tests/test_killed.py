@@ -19,7 +19,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from data.stick_figures.dataset import ACTIONS
-from pipeline.files.atomic import sweep, whole
+from pipeline.files.atomic import atomic_path, sweep
 from pipeline.store import Store, provenance
 from tasks.runtime import workers as processes
 
@@ -283,8 +283,8 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(
         monkeypatch.setattr("socket.gethostname", lambda: host)
     living = [tmp_path / "shards" / name for name in ("mine.h5", "theirs.h5")]
     script = renamed + (
-        "import sys, time; from pathlib import Path; from pipeline.files.atomic import whole\n"
-        "with whole(Path(sys.argv[1])) as temporary:\n"
+        "import sys, time; from pathlib import Path; from pipeline.files.atomic import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('half'); print(temporary, flush=True); time.sleep(600)"
     )
     other = subprocess.Popen([sys.executable, "-c", script, living[1]], stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -292,7 +292,7 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(
     theirs = Path(other.stdout.readline().strip())
     foreign = theirs.with_name(re.sub(r"\.[^.]+-(\d+)\.tmp", r".another-host-\1.tmp", theirs.name))
     foreign.touch()
-    with whole(living[0]) as mine:
+    with atomic_path(living[0]) as mine:
         mine.write_text("half")
         assert sweep(tmp_path) == []
         other.kill()

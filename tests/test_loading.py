@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.training.batches import batches
 from pipeline.training.config import Fit
 from pipeline.training.curves import Curves
-from pipeline.training.distributed import Share
+from pipeline.training.distributed import ProcessShare
 from pipeline.training.loop import fit
 from pipeline.training.random_state import seeded
 
@@ -111,7 +111,7 @@ def test_what_a_reader_finds_wrong_is_said_in_one_sentence(tmp_path: Path) -> No
 def test_what_another_process_finds_wrong_is_said_by_the_first(tmp_path: Path) -> None:
     entropy = np.random.SeedSequence((3, 0))
     part = batches(Pictures().lengths, 4, np.random.default_rng(entropy))[0]
-    others = int(Share(1, 2).part(part)[0])
+    others = int(ProcessShare(1, 2).part(part)[0])
     with pytest.raises(InputError, match=rf"^picture {others} is bad$"):
         run(tmp_path, Pictures(bad=others), processes=2)
 

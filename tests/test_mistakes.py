@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.errors import lacks_space
 from pipeline.video.encode import write
-from tasks.base import explained
+from tasks.base import user_message
+from tasks.settings import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
 KINESCOPE = "from tasks.commands.app import app; app()"
@@ -54,8 +55,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answer(code: str, *arguments: str, folder: Path, config: str = "") -> subprocess.CompletedProcess[str]:
-    """What a user sees who has the project's luigi.cfg, with a store of his own and ``config`` added to [kinescope]."""
-    text = (ROOT / "luigi.cfg").read_text().replace("store = store", f"store = {folder / 'store'}")
+    """What a user sees who has the default settings, with a store of his own and ``config`` added to [kinescope]."""
+    text = DEFAULTS.read_text().replace("store = store", f"store = {folder / 'store'}")
     (folder / "luigi.cfg").write_text(text + config + "\n")
     environment = {**os.environ, "LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *arguments]
@@ -250,10 +251,10 @@ def test_a_luigi_cfg_with_one_setting_is_enough(tmp_path: Path, code: str, argum
 def test_a_lack_of_memory_is_told_in_a_sentence() -> None:
     with pytest.raises(MemoryError) as caught:
         np.empty(1 << 44)
-    sentence = explained(caught.value)
+    sentence = user_message(caught.value)
     assert sentence is not None
     assert sentence.startswith("not enough memory: Unable to allocate 128. TiB")
-    assert (explained(MemoryError()) or "").startswith("not enough memory; free some")
+    assert (user_message(MemoryError()) or "").startswith("not enough memory; free some")
 
 
 def test_a_lack_of_space_is_recognised_however_it_is_told() -> None:

@@ -18,7 +18,7 @@ from extractors.convnet3d.network import ConvNet, first_maps
 from pipeline.pca.project import load_reducer
 from pipeline.report import feature_maps, plots, thumbnails, timelines
 from pipeline.report.comparison_page import Compared, together
-from pipeline.report.traces import SHOWN, Clip, Trace, choose
+from pipeline.report.traces import SHOWN, Trace, TracedClip, choose
 from pipeline.scoring.scores import Scores
 from pipeline.store import Store
 from pipeline.training.curves import Curves
@@ -50,14 +50,14 @@ def texts(drawing: str) -> set[str]:
     return {"".join(text.itertext()) for text in ElementTree.fromstring(drawing).iter(f"{SVG}text")}
 
 
-def clip(fps: float | None = 25.0) -> Clip:
+def clip(fps: float | None = 25.0) -> TracedClip:
     rng = np.random.default_rng(0)
     frames = np.arange(0, 80, 4)
     traces = {
         "dRNN & <more>": Trace(frames, rng.uniform(size=20), rng.uniform(0, 9, size=(20, 4))),
         "LSTM": Trace(frames[::2], rng.uniform(size=10)),
     }
-    return Clip("a/clip", "walking", 90, fps, (), traces)
+    return TracedClip("a/clip", "walking", 90, fps, (), traces)
 
 
 def test_probabilities_are_drawn_where_they_are() -> None:
@@ -117,14 +117,14 @@ def test_no_two_lines_look_alike() -> None:
 
 
 def test_drawings_of_one_page_share_no_identifier_and_repeat() -> None:
-    drawn = timelines.drawn([clip(), clip(None), Clip("lost", "walking")], list(clip().traces))
+    drawn = timelines.drawn([clip(), clip(None), TracedClip("lost", "walking")], list(clip().traces))
     assert [bool(each.probabilities) for each in drawn] == [True, True, False]
     assert [list(each.motions) for each in drawn] == [["dRNN & <more>"], ["dRNN & <more>"], []]
     whole = [drawing for each in drawn for drawing in (*each.motions.values(), each.probabilities)]
     identifiers = re.findall(r' id="([^"]+)"', "".join(whole))
     assert identifiers
     assert len(identifiers) == len(set(identifiers))
-    again = timelines.drawn([clip(), clip(None), Clip("lost", "walking")], list(clip().traces))
+    again = timelines.drawn([clip(), clip(None), TracedClip("lost", "walking")], list(clip().traces))
     assert again == [each._replace(clip=other.clip) for each, other in zip(drawn, again, strict=True)]
     assert not re.search(r"#0102\d\d", "".join(whole))  # every colour became one of the page's
 
@@ -142,8 +142,8 @@ def test_clips_are_the_first_of_classes_that_lie_evenly(classes: int, shown: lis
 
 def test_clips_of_several_experiments_become_one_where_the_data_set_is_one() -> None:
     traces = clip().traces
-    parts = [Clip("a", "x", 9, None, ("picture",), {name: trace}) for name, trace in traces.items()]
-    lost = Clip("b", "x")
+    parts = [TracedClip("a", "x", 9, None, ("picture",), {name: trace}) for name, trace in traces.items()]
+    lost = TracedClip("b", "x")
     same = [Compared(name, "set", "", (), clips=(part, lost)) for name, part in zip("mn", parts, strict=True)]
     (merged,) = together(same)
     assert (merged.video, merged.strip, list(merged.traces)) == ("a", ("picture",), list(traces))

@@ -18,9 +18,9 @@ from pipeline.errors import InputError
 from pipeline.report.example_videos import KINDS, choose
 from pipeline.report.experiment_page import write
 from pipeline.report.feature_maps import FirstMaps, pictures
-from pipeline.report.traces import Clip, Trace
+from pipeline.report.traces import Trace, TracedClip
 from pipeline.results.per_class import best_stream, in_groups
-from pipeline.results.result import Explained, Result, Run, Stream, rows
+from pipeline.results.result import Explained, ReportedStream, Result, Run, rows
 from pipeline.results.tables import markdown_table, text_table
 from pipeline.rows import Failure
 from pipeline.scoring import metrics
@@ -117,13 +117,15 @@ def make(
         made.append(Run(f"split {number}", 7 + number, scores, fused, (curves,) * (streams - 1) + (None,)))
     frames = np.arange(4)
     trace = Trace(frames, rng.uniform(size=4), rng.uniform(size=(4, 3)))
-    shown = Clip(ids[0], names[0], 5, 25.0, (), {f"stream {HOSTILE} {number}": trace for number in range(streams)})
+    shown = TracedClip(
+        ids[0], names[0], 5, 25.0, (), {f"stream {HOSTILE} {number}": trace for number in range(streams)}
+    )
     return Result(
-        clips=(shown, Clip(ids[1], names[1])),
+        clips=(shown, TracedClip(ids[1], names[1])),
         maps={HOSTILE: (FirstMaps(ids[0], names[0], 4, pictures(np.zeros((54, 34)), np.ones((7, 48, 28)))),)},
         explained=(Explained(HOSTILE, HOSTILE, 3, 0.987654),),
         title=f"Title {HOSTILE}",
-        streams=tuple(Stream(f"stream {HOSTILE} {number}") for number in range(streams)),
+        streams=tuple(ReportedStream(f"stream {HOSTILE} {number}") for number in range(streams)),
         runs=tuple(made),
         labels=labels,
         **{"reported": 92.5, "table": "Some table 4", **more},
@@ -221,7 +223,7 @@ def test_confusion_is_the_mean_of_the_trials(tmp_path: Path) -> None:
         Scores(("d",), np.array([wrong]), "probabilities", ("x", "y", "z"), ("a",)),
     ]
     runs = tuple(Run(f"trial {number}", 0, (scores,), None, (None,)) for number, scores in enumerate(trials))
-    result = Result("t", (Stream("s"),), runs, labels)
+    result = Result("t", (ReportedStream("s"),), runs, labels)
     (row,) = rows(result)
     assert row.counts is not None
     assert row.confusion is not None
@@ -295,7 +297,7 @@ def test_examples_are_the_most_confident_of_each_class() -> None:
     values = np.array([right, [0.7, 0.2, 0.1], wrong, [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
     scores = Scores(("a", "b", "c", "d", "e"), values, "probabilities", ("x", "y", "z"), ("f", "g", "h"))
     labels = {"a": (0,), "b": (0,), "c": (0,), "d": (0,), "e": (2,), "f": (1,), "g": (1,), "h": (1,)}
-    examples = choose(Result("t", (Stream("s"),), (Run("f", 0, (scores,), None, (None,)),), labels))
+    examples = choose(Result("t", (ReportedStream("s"),), (Run("f", 0, (scores,), None, (None,)),), labels))
     assert [example.video for example in examples] == ["b", "e", "d", "f", "g"]
     assert examples[1].opinions[0].best == (("z", 0.6), ("x", 0.2), ("y", 0.2))
     assert not examples[-1].right
@@ -311,7 +313,7 @@ def voices(*values: Sequence[Sequence[float]]) -> Result:
     ids = tuple("abcdef"[: len(values[0])])
     scores = tuple(Scores(ids, np.array(each), "probabilities", classes) for each in values)
     run = Run("f", 0, scores, fuse(scores, Fusion()), (None,) * len(scores))
-    names = tuple(Stream(f"stream {number}") for number in range(len(scores)))
+    names = tuple(ReportedStream(f"stream {number}") for number in range(len(scores)))
     return Result("t", names, (run,), {id: (0,) for id in ids})
 
 
@@ -455,7 +457,7 @@ def test_several_labels_are_ranked(tmp_path: Path) -> None:
 def test_classes_without_test_videos_have_no_figure(tmp_path: Path) -> None:
     labels = {"a": (0,), "b": (0,)}
     scores = Scores(("a", "b"), np.eye(2), "probabilities", ("x", "y"))
-    result = Result("t", (Stream("s"),), (Run("f", 0, (scores,), None, (None,)),), labels, metric="mAP")
+    result = Result("t", (ReportedStream("s"),), (Run("f", 0, (scores,), None, (None,)),), labels, metric="mAP")
     write(result, tmp_path)
     row = json.loads((tmp_path / "metrics.json").read_text())["rows"][0]
     assert row["class_accuracy"] == [50.0, None]
@@ -468,7 +470,9 @@ def test_tables() -> None:
     scores = Scores(("a", "b", "c", "d"), np.eye(2)[[0, 0, 1, 0]], "probabilities", ("x", "y"))
     labels = {"a": (0,), "b": (0,), "c": (1,), "d": (1,)}
     run = Run("f", 0, (scores, scores), scores, (None, None))
-    result = Result("My | title", (Stream("rgb", 70.0), Stream("a|flow")), (run,), labels, table="T 1", reported=80)
+    result = Result(
+        "My | title", (ReportedStream("rgb", 70.0), ReportedStream("a|flow")), (run,), labels, table="T 1", reported=80
+    )
     assert text_table(result).splitlines() == [
         "My | title",
         "stream  accuracy [%]  reported (T 1)  difference",
@@ -484,7 +488,10 @@ def test_tables() -> None:
     ]
     half = Scores(scores.ids, np.eye(2)[[0, 1, 1, 0]], "probabilities", ("x", "y"))
     two = Result(
-        "t", (Stream("s"),), (Run("f", 0, (scores,), None, (None,)), Run("f", 1, (half,), None, (None,))), labels
+        "t",
+        (ReportedStream("s"),),
+        (Run("f", 0, (scores,), None, (None,)), Run("f", 1, (half,), None, (None,))),
+        labels,
     )
     assert "62.50 ± 17.68" in text_table(two)
 
@@ -493,7 +500,7 @@ def test_what_does_not_fit_is_refused() -> None:
     good = make(2, 2, 1)
     run = good.runs[0]
     cases = [
-        ((Stream("only"),), (run,), good.labels, "scores and curves of all 1 streams"),
+        ((ReportedStream("only"),), (run,), good.labels, "scores and curves of all 1 streams"),
         (good.streams, (Run("f", 0, run.scores, None, run.curves),), good.labels, "need a fusion"),
         (good.streams, (), good.labels, "nothing to report"),
         (good.streams, (run,), {}, "has scores but no label"),

@@ -19,9 +19,9 @@ from pipeline.report.activation_maps import Activations
 from pipeline.report.comparison_page import Compared, page
 from pipeline.report.experiment_page import write
 from pipeline.report.feature_maps import FirstMaps
-from pipeline.report.traces import Clip, Trace
-from pipeline.results.experiment_figure import Figure
-from pipeline.results.result import Explained, Result, Run, Stream
+from pipeline.report.traces import Trace, TracedClip
+from pipeline.results.experiment_figure import MeasuredFigure
+from pipeline.results.result import Explained, ReportedStream, Result, Run
 from pipeline.rows import Failure
 from pipeline.scoring.fusion_config import Fusion
 from pipeline.scoring.late_fusion import fuse
@@ -77,7 +77,7 @@ def synthetic(classes: int, streams: int) -> Result:
     halves = {"a group of rather many words": names[1::2], "another": names[:-1:2]} if streams > 1 else {}
     return Result(
         title=f"{classes} classes, {streams} streams",
-        streams=tuple(Stream(f"stream {number} with a long name", 80.0) for number in range(streams)),
+        streams=tuple(ReportedStream(f"stream {number} with a long name", 80.0) for number in range(streams)),
         runs=tuple(runs),
         labels={id: (number % classes,) for number, id in enumerate(ids)},
         table="A paper's table 4",
@@ -101,7 +101,7 @@ def activation(video: str, label: str, frame: np.ndarray) -> Activations:
     return Activations(video, label, 0.25, 0.5, (3, 50, 101), images, changes)
 
 
-def clip(video: str, label: str, streams: Sequence[int], frame: np.ndarray) -> Clip:
+def clip(video: str, label: str, streams: Sequence[int], frame: np.ndarray) -> TracedClip:
     """120 frames at 25 a second; the first stream has an internal state."""
     frames = np.arange(0, 112, 2)
     traces = {}
@@ -110,7 +110,7 @@ def clip(video: str, label: str, streams: Sequence[int], frame: np.ndarray) -> C
         norms = np.stack([1 + surprise, 2 * surprise, 3 * surprise**2], axis=1)
         probability = 1 / (1 + np.exp(-(frames - 20 * (number + 1)) / 9))
         traces[f"stream {number} with a long name"] = Trace(frames, probability, None if number else norms)
-    return Clip(video, label, 120, 25.0, thumbnails.of_frames([frame] * 6), traces)
+    return TracedClip(video, label, 120, 25.0, thumbnails.of_frames([frame] * 6), traces)
 
 
 def several() -> list[Compared]:
@@ -122,7 +122,7 @@ def several() -> list[Compared]:
         shown = clip("a/clip", "walking", [number] if number else [], frame)
         shown = replace(shown, traces=dict.fromkeys([name] * bool(number), *shown.traces.values()))
         curves = [Curves(tuple(2.0 / (epoch + 1 + number) for epoch in range(40)))]
-        figure = Figure("skeleton + drnn", "accuracy", Summary(91.25, 1.5, 10), 93.96)
+        figure = MeasuredFigure("skeleton + drnn", "accuracy", Summary(91.25, 1.5, 10), 93.96)
         differing = {"model.hidden": 256 * 2 ** (number % 4), "model.layers": number // 4}
         shares = {f"class {place} & a name of some length": (number * place % 7) / 7 for place in range(30)}
         told = {

@@ -11,7 +11,7 @@ import pytest
 from recipes import SMALL
 from test_killed import Runs, same
 
-from pipeline.files.lock import alone
+from pipeline.files.lock import exclusive
 
 RECIPE = f"""
 title = "shared"
@@ -48,7 +48,7 @@ def test_three_runs_at_once_on_one_store(more: str, tmp_path: Path) -> None:
 
 
 def _hold(path: Path, lock: Path, inside: Event, seconds: float) -> None:
-    with alone(path, lock):
+    with exclusive(path, lock):
         inside.set()
         time.sleep(seconds)
 
@@ -60,7 +60,7 @@ def test_one_at_a_time_for_each_path_and_nobody_waits_for_the_dead(tmp_path: Pat
     waiting = context.Process(target=_hold, args=(tmp_path / "a", lock, entered, 0))
     holder.start()
     assert inside.wait(60)
-    with alone(tmp_path / "b", lock):
+    with exclusive(tmp_path / "b", lock):
         pass
     waiting.start()
     assert not entered.wait(3)
@@ -77,5 +77,5 @@ def test_without_locks_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
-    with alone(tmp_path / "a", tmp_path / ".lock"), alone(tmp_path / "a", tmp_path / ".lock"):
+    with exclusive(tmp_path / "a", tmp_path / ".lock"), exclusive(tmp_path / "a", tmp_path / ".lock"):
         pass

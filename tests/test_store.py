@@ -13,7 +13,7 @@ from pipeline.errors import DamagedStore, InputError, UnusableVideo
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store import Store, provenance
 from pipeline.store.journal import Journal
-from pipeline.store.seal import holders, seal, verify, write_index
+from pipeline.store.seal import seal, shards_by_key, verify, write_index
 
 
 def keys(video: str, variants: int = 1, salt: str = "") -> Keys:
@@ -119,7 +119,7 @@ def test_rows_of_one_key_serve_two_ids(tmp_path: Path) -> None:
     assert Store(tmp_path / "s.h5").ids() == ["a", "b/c"]
     write_index(tmp_path / "index.h5", [tmp_path / "s.h5"], {})
     assert same(Store(tmp_path / "index.h5").read("b/c"), row(0))
-    assert holders([tmp_path / "s.h5"]) == {"k": tmp_path / "s.h5"}
+    assert shards_by_key([tmp_path / "s.h5"]) == {"k": tmp_path / "s.h5"}
 
 
 def test_the_format_is_plain_checksummed_and_repeats_to_the_byte(shard: Path, tmp_path: Path) -> None:

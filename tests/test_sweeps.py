@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from pipeline.report.comparison_page import Compared, page
-from pipeline.results.experiment_figure import Figure
+from pipeline.results.experiment_figure import MeasuredFigure
 from pipeline.results.sweeps import flat, sweeps
 from pipeline.scoring.metrics import Summary
 
@@ -74,7 +74,7 @@ def test_the_page_of_several_experiments_has_the_table_and_the_curve() -> None:
             f"T = {steps}, {data}",
             data,
             "x.html",
-            (Figure("s", "accuracy", Summary(mean, 0.5, 3), 59.5 if steps == 5 else None),),
+            (MeasuredFigure("s", "accuracy", Summary(mean, 0.5, 3), 59.5 if steps == 5 else None),),
             parameters=recipe(steps, data=data),
         )
         for data in ("ucf", "hmdb")

@@ -24,6 +24,7 @@ from pipeline.video.encode import write
 from tasks import settings
 from tasks.experiment import load_experiment
 from tasks.recipes import bundled
+from tasks.settings import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[[str], tuple[tasks.Evaluate, list[str]]]
@@ -264,7 +265,7 @@ def test_a_wrong_recipe_is_one_sentence(recipe: str | None, sentence: str, tmp_p
 
 def configured(folder: Path) -> dict[str, str]:
     """An environment in which luigi's settings are the project's own, with a store of its own."""
-    text = (ROOT / "luigi.cfg").read_text().replace("store = store", f"store = {folder / 'store'}")
+    text = DEFAULTS.read_text().replace("store = store", f"store = {folder / 'store'}")
     (folder / "luigi.cfg").write_text(text)
     return {**os.environ, "LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"), "OMP_NUM_THREADS": "1"}
 

@@ -205,7 +205,7 @@ def test_activation_maps_add_up_to_the_scores(backbone: str) -> None:
 @pytest.mark.parametrize("held", [True, False])
 def test_what_learns_in_which_phase(held: bool) -> None:
     tdn = network("resnet50")
-    tdn.hold_images(held)
+    tdn.freeze_image_backbone(held)
     before = {name: tensor.clone() for name, tensor in tdn.state_dict().items()}
     tdn.train()
     optimiser = torch.optim.SGD([weight for weight in tdn.parameters() if weight.requires_grad], lr=0.1)
@@ -247,10 +247,10 @@ def test_a_trained_flow_network_gives_the_images_their_weights() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_on_a_gpu_it_is_as_on_the_cpu(backbone: str) -> None:
-    from extractors.deterministic import repeatable
+    from extractors.deterministic import deterministic
 
     tdn, given = network(backbone), snippets()
-    with torch.no_grad(), repeatable():
+    with torch.no_grad(), deterministic():
         expected = tdn.branches(given)
         found = tdn.cuda().branches(given.cuda())
     for one, other in zip(found, expected, strict=True):

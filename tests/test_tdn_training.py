@@ -16,7 +16,7 @@ from extractors.backbones.registry import BACKBONES
 from extractors.base import Labelled
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.training_data import TrainingSnippets
-from extractors.tdn.training import FittedTDN, Joint
+from extractors.tdn.training import FittedTDN, JointFinetuning
 from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.training.curves import Curves
@@ -132,14 +132,14 @@ def test_videos_with_several_labels_are_trained_on(weights: Path, tmp_path: Path
 
 def test_phase_2_is_as_phase_1_but_for_its_schedule() -> None:
     first = Finetuning(iterations=30_000, lr=0.01, milestones=(10_000, 20_000), weight_decay=1e-4, segments=3)
-    second = Joint(iterations=10_000).after(first)
+    second = JointFinetuning(iterations=10_000).after(first)
     assert second.lr == pytest.approx(1e-4)
     assert (second.iterations, second.epochs, second.milestones) == (10_000, None, ())
     early = first.model_copy(update={"iterations": 15_000})
-    assert Joint(iterations=1).after(early).lr == pytest.approx(1e-3)  # its second milestone is never reached
+    assert JointFinetuning(iterations=1).after(early).lr == pytest.approx(1e-3)  # its second milestone is never reached
     left = {"lr", "iterations", "epochs", "milestones"}
     assert second.model_dump(exclude=left) == first.model_dump(exclude=left)
-    assert Joint(epochs=3, lr=0.5, milestones=(1, 2)).after(first).model_dump(include=left) == {
+    assert JointFinetuning(epochs=3, lr=0.5, milestones=(1, 2)).after(first).model_dump(include=left) == {
         **{"lr": 0.5, "iterations": None, "epochs": 3, "milestones": (1, 2)}
     }
 
@@ -150,12 +150,12 @@ def test_phase_2_is_as_phase_1_but_for_its_schedule() -> None:
         ({}, "either epochs or iterations"),
         ({"epochs": 1, "iterations": 2}, "either epochs or iterations"),
         ({"epochs": 1, "milestones": (3, 2)}, "must rise"),
-        ({"epochs": 1, "batch": 3}, "unknown field of Joint 'batch'"),
+        ({"epochs": 1, "batch": 3}, "unknown field of JointFinetuning 'batch'"),
     ],
 )
 def test_mistakes_in_a_recipe(joint: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        parse(Joint, joint)
+        parse(JointFinetuning, joint)
 
 
 def test_weights_of_another_network_are_refused(weights: Path, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_two_processes_train_like_one(held: bool, weights: Path, tmp_path: Path)
     for processes in (1, 2):
         with seeded(0):
             network = fitted.build(2).start_from(load(weights))
-        network.hold_images(held)
+        network.freeze_image_backbone(held)
         checkpoint = tmp_path / f"{processes}.pt"
         examples = fitted.examples(CLIPS)
         fit(network, examples, fitted.fit, seed=0, device="cpu", checkpoint=checkpoint, processes=processes)

@@ -19,7 +19,7 @@ from extractors.frames import Frames, scaled
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.sources import consecutive
 from extractors.tsn.config import TSN
-from extractors.tsn.inference import Describer
+from extractors.tsn.inference import SnippetFeatureExtractor
 from extractors.tvl1.config import TVL1
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo
@@ -361,7 +361,7 @@ def test_cuda_agrees_with_cpu(backbone: str, modality: Any) -> None:
     channels = {"rgb": 3, "flow": 10, "rgb_diff": 18}[modality]
     snippets = np.random.default_rng(0).integers(0, 256, (6, 96, 96, channels), np.uint8)
     cpu, cuda, again = (
-        Describer(backbone, modality, state, (), device)(snippets) for device in ("cpu", "cuda", "cuda")
+        SnippetFeatureExtractor(backbone, modality, state, (), device)(snippets) for device in ("cpu", "cuda", "cuda")
     )
     np.testing.assert_array_equal(cuda, again)
     np.testing.assert_allclose(cuda, cpu, atol=1e-4 * np.abs(cpu).max())

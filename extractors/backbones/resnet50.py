@@ -9,11 +9,11 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from extractors.backbones.normalisation import IMAGENET, Normalisation
-from extractors.backbones.stages import InParts, Part
+from extractors.backbones.stages import Part, StagedBackbone
 from extractors.backbones.torchvision_models import models
 
 
-class ResNet50(InParts, models.ResNet):  # type: ignore[misc]
+class ResNet50(StagedBackbone, models.ResNet):  # type: ignore[misc]
     """channels: of its input; classes: width of the classifier, None leaves it out.
 
     Of a 224×224 image "stem" leads to maps of 112×112, "pool" and "res2" of 56×56, "res3" of 28×28, "res4" of 14×14

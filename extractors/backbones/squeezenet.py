@@ -9,11 +9,11 @@ from typing import ClassVar
 from torch import nn
 
 from extractors.backbones.normalisation import IMAGENET, Normalisation
-from extractors.backbones.stages import InParts, Part
+from extractors.backbones.stages import Part, StagedBackbone
 from extractors.backbones.torchvision_models import models
 
 
-class SqueezeNet(InParts, models.SqueezeNet):  # type: ignore[misc]
+class SqueezeNet(StagedBackbone, models.SqueezeNet):  # type: ignore[misc]
     """channels: of its input; classes: width of the classifier, None leaves it out.
 
     Its reductions of resolution are the first convolution and three poolings: of a 224×224 image "stem" (conv1) leads

@@ -7,7 +7,7 @@ from torch import Tensor
 Part = Callable[[Tensor], Tensor]
 
 
-class InParts:
+class StagedBackbone:
     """A network whose ``parts``, one after another, lead from images to the maps that its classifier reads.
 
     "stem" is the first convolution with what follows it at its resolution, "pool" the reduction after it; the others

@@ -40,10 +40,10 @@ class C3D(Extractor):
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """``weights`` and ``mean`` must be paths. Raises InputError where a file is not what is needed."""
-        from extractors.c3d.network import ClipDescriber
+        from extractors.c3d.network import ClipFeatureExtractor
 
         mean = None if self.mean is None else Path(self.mean)
-        return partial(_extract, self, ClipDescriber(Path(self.weights), self.layer, self.pool5, mean, device))
+        return partial(_extract, self, ClipFeatureExtractor(Path(self.weights), self.layer, self.pool5, mean, device))
 
 
 class _Clips:
@@ -69,15 +69,17 @@ class _Clips:
                     yield np.stack(held)
 
 
-def _extract(config: C3D, describe: Callable[[np.ndarray], np.ndarray], clip: Clip | Sequence[Row]) -> Iterator[Row]:
+def _extract(
+    config: C3D, feature_extractor: Callable[[np.ndarray], np.ndarray], clip: Clip | Sequence[Row]
+) -> Iterator[Row]:
     from extractors.c3d.network import CLIP_FRAMES
-    from pipeline.training.prefetch import ahead, stacks
+    from pipeline.training.prefetch import prefetch, stacks
     from pipeline.video.sampling import windows
 
     if not isinstance(clip, Clip):
         raise TypeError("c3d reads a video file, not rows")
     clips = _Clips(clip, config.stride_frames)
-    described = [describe(batch).astype(config.dtype) for batch in ahead(stacks(clips, _BATCH))]
+    described = [feature_extractor(batch).astype(config.dtype) for batch in prefetch(stacks(clips, _BATCH))]
     starts = windows(clips.frames, CLIP_FRAMES, config.stride_frames)
     arrays = {"features": np.concatenate(described), "start_frames": starts}
     yield Row(arrays, {"fps": clips.fps, "frames": clips.frames})

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractors.deterministic import repeatable
+from extractors.deterministic import deterministic
 from extractors.weights import adapt, load
 from pipeline.errors import InputError
 
@@ -95,7 +95,7 @@ def _rectified(layer: nn.Module, maps: Tensor) -> Tensor:
     return F.relu(layer(maps), inplace=True)
 
 
-class ClipDescriber:
+class ClipFeatureExtractor:
     """A network that is only read from: clips in, features out, the same bits for the same batch.
 
     mean: a file of shape ``CUBE``, .npy or .safetensors; None: ``MEAN``. Raises InputError where a file is another's.
@@ -113,7 +113,7 @@ class ClipDescriber:
     def __call__(self, clips: np.ndarray) -> np.ndarray:
         """(batch, 16, 112, 112, 3) uint8 RGB -> (batch, 4096) float32."""
         pixels = torch.from_numpy(clips).to(self.mean.device).flip(-1).permute(0, 4, 1, 2, 3)
-        with repeatable():
+        with deterministic():
             features = self.network.described(pixels.float() - self.mean, self.layer)
         return features.cpu().numpy()
 

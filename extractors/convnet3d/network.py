@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractors.deterministic import repeatable
+from extractors.deterministic import deterministic
 from pipeline.training.losses import loss
 from pipeline.training.weights_file import load_state
 
@@ -154,7 +154,7 @@ def load(state: Path, device: str) -> ConvNet:
 def describe(network: ConvNet, batches: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Features (n, 120) and logits (n, classes) of windows that come as float32 (batch, 9, 54, 34)."""
     device = network.n2.weight.device
-    with repeatable():
+    with deterministic():
         features = [network.features(torch.from_numpy(windows).to(device)) for windows in batches]
         scores = [network.classify(part) for part in features]
     return torch.cat(features).cpu().numpy(), torch.cat(scores).cpu().numpy()

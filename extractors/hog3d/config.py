@@ -84,7 +84,7 @@ class HOG3D(Extractor):
         )
 
     @property
-    def joint(self) -> bool:
+    def serves_all_folds(self) -> bool:
         return not self.keep_raw
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:

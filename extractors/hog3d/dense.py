@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extractors.hog3d.descriptor import Describer, borders
+from extractors.hog3d.descriptor import BoxDescriptors, borders
 from extractors.hog3d.grid import Descriptor, Grid
 from pipeline.errors import UnusableVideo
 
@@ -29,7 +29,7 @@ class Dense:
 
     def __init__(self, descriptor: Descriptor, grid: Grid, device: str) -> None:
         self.grid = grid
-        self.describer = Describer(descriptor, device)
+        self.describer = BoxDescriptors(descriptor, device)
         duration = descriptor.length_frames(grid.tau_frames)
         self.within = borders(np.zeros(1), duration, descriptor.cells_t * descriptor.sub_blocks)[0]
         self.reach_frames = int(self.within[-1]) + 1  # the last difference in time needs one frame more

@@ -17,7 +17,7 @@ from extractors.hog3d.integral_video import IntegralVideo
 from extractors.hog3d.polyhedra import Quantiser
 from pipeline.errors import InputError
 
-_LEAST_GRADIENT = 0.1  # sum of the norms of a box's cells, below which it counts as empty
+_MIN_GRADIENT = 0.1  # sum of the norms of a box's cells, below which it counts as empty
 _NORM_OFFSET = 0.02  # for each sub-block of a cell
 _CLIP = 0.25
 _GREY_LEVELS = 255
@@ -34,7 +34,7 @@ class Lattice:
         return len(self.rows) * len(self.columns)
 
 
-class Describer:
+class BoxDescriptors:
     """Quantised gradients of any boxes."""
 
     def __init__(self, config: Descriptor, device: str) -> None:
@@ -68,7 +68,7 @@ class Describer:
         """Cells (n, cells_t, boxes, cells_xy², bins) to normalised descriptors (n, boxes, dims)."""
         cells = cells.permute(0, 2, 3, 1, 4).contiguous()
         norms = cells.square().sum(-1, keepdim=True).sqrt_()
-        filled = norms.sum((2, 3)) >= _LEAST_GRADIENT  # (n, boxes, 1)
+        filled = norms.sum((2, 3)) >= _MIN_GRADIENT  # (n, boxes, 1)
         if self.config.normalisation == "cell":
             normalised = cells.div_(norms.add_(_NORM_OFFSET * self.config.sub_blocks**3)).flatten(2)
         else:
@@ -95,7 +95,7 @@ def describe_points(frames: np.ndarray, points: np.ndarray, config: Descriptor, 
 
     x, y, σ in pixels; t, τ in frames. Raises InputError where a point's box is not wholly inside the video.
     """
-    describer = Describer(config, device)
+    describer = BoxDescriptors(config, device)
     length, height, width = frames.shape
     described = []
     for x, y, t, sigma, tau in np.asarray(points, np.float64).tolist():

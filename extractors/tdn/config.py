@@ -12,13 +12,13 @@ from extractors.base import Clip, Extraction, Row
 from extractors.snippets.config import Backbone, SnippetExtractor
 from extractors.snippets.finetuning import Finetuning
 from extractors.tdn.layers import LAYERS
-from extractors.tdn.training import FittedTDN, Joint
+from extractors.tdn.training import FittedTDN, JointFinetuning
 from extractors.tsn.config import TSN
 from pipeline.config import unknown
 
 if TYPE_CHECKING:
     from extractors.snippets.sources import Pictures
-    from extractors.tdn.inference import TDNDescriber
+    from extractors.tdn.inference import TDNFeatureExtractor
 
 _BATCH = 50  # pictures that are computed at once, about
 
@@ -31,7 +31,7 @@ class TDNBackbone(Backbone):
 
     backbone: Literal["resnet50", "squeezenet1_0"]
     fit: Finetuning = Field(description="phase 1, with the image network held")
-    joint: Joint = Field(description="phase 2, of all")
+    joint: JointFinetuning = Field(description="phase 2, of all")
     layers: str = Field(description="the last place where differences are joined; by default the last there is")
     conv1_at: Literal["56", "112"] = Field(
         "56", description="where those of conv1 are: after its pooling, or before it; in pixels of ResNet-50's maps"
@@ -124,12 +124,12 @@ class TDN(SnippetExtractor):
         return self.model_copy(update={"network": network})
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
-        from extractors.tdn.inference import TDNDescriber
+        from extractors.tdn.inference import TDNFeatureExtractor
 
         if len(states) != 1:
             raise ValueError(f"tdn needs the file of one trained network, not of {len(states)}")
         (state,) = states.values()
-        return partial(_extract, self, TDNDescriber(self.fitted.build, state, device))
+        return partial(_extract, self, TDNFeatureExtractor(self.fitted.build, state, device))
 
     def starts(self, length: int) -> np.ndarray:
         """First pictures (clips, segment) int64 of the snippets of a video of ``length`` frames or flows."""
@@ -170,22 +170,24 @@ def over_frames(
     return clip, np.concatenate([centred.cropped(whole[frame]) for frame in frames.tolist()])
 
 
-def _extract(config: TDN, describe: "TDNDescriber", source: Clip | Sequence[Row]) -> Iterator[Row]:
+def _extract(config: TDN, feature_extractor: "TDNFeatureExtractor", source: Clip | Sequence[Row]) -> Iterator[Row]:
     for pictures in config.sources(source):
         starts = config.starts(len(pictures.first_frames))
         frames = pictures.first_frames[starts]
-        arrays = _described(config, describe, snippets_at(config, pictures, starts), len(starts))
+        arrays = _features_and_scores(config, feature_extractor, snippets_at(config, pictures, starts), len(starts))
         yield Row({**arrays, "snippet_frames": frames, "start_frames": frames[:, 0].copy()}, pictures.attributes)
 
 
-def _described(config: TDN, describe: "TDNDescriber", clips: Iterator[np.ndarray], count: int) -> dict[str, np.ndarray]:
+def _features_and_scores(
+    config: TDN, feature_extractor: "TDNFeatureExtractor", clips: Iterator[np.ndarray], count: int
+) -> dict[str, np.ndarray]:
     """Features, and the scores of both subnetworks and of their mean."""
-    from pipeline.training.prefetch import ahead, stacks
+    from pipeline.training.prefetch import prefetch, stacks
 
     crops = (crop for clip in clips for crop in clip)
     at_once = max(1, _BATCH // config.network.fit.segments)
-    described = np.concatenate([describe(batch) for batch in ahead(stacks(crops, at_once))])
+    described = np.concatenate([feature_extractor(batch) for batch in prefetch(stacks(crops, at_once))])
     features = described.reshape(count, config.crops, -1).mean(axis=1)
-    images, changes = describe.classify(features)  # linear: scores of the mean are the mean of scores
+    images, changes = feature_extractor.classify(features)  # linear: scores of the mean are the mean of scores
     arrays = {"scores": (images + changes) / 2, "image_scores": images, "difference_scores": changes}
     return {name: array.astype(config.dtype) for name, array in {"features": features, **arrays}.items()}

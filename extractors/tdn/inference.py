@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractors.deterministic import repeatable
+from extractors.deterministic import deterministic
 from extractors.tdn.network import TDNNetwork
 from pipeline.training.weights_file import load_state
 
 
-class TDNDescriber:
+class TDNFeatureExtractor:
     """Clips in, pooled features of both subnetworks out, the same bits for the same batch; and their classifiers.
 
     build: the network for so many classes; state: the file of its trained weights.
@@ -29,7 +29,7 @@ class TDNDescriber:
     @torch.inference_mode()
     def __call__(self, clips: np.ndarray) -> np.ndarray:
         """(batch, segment, height, width, channel) uint8 -> means over snippets and differences (batch, 2·dim)."""
-        with repeatable():
+        with deterministic():
             both = self.network.pooled(torch.from_numpy(clips).to(self.device))
         return torch.cat([part.unflatten(0, (len(clips), -1)).mean(dim=1) for part in both], dim=1).cpu().numpy()
 
@@ -44,7 +44,7 @@ class TDNDescriber:
     @torch.inference_mode()
     def activations(self, clip: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray]:
         """Of one clip (segment, height, width, channel) uint8, as ``TDNNetwork.activations``."""
-        with repeatable():
+        with deterministic():
             images, changes = self.network.activations(torch.from_numpy(clip).to(self.device), label)
         return images.cpu().numpy(), changes.cpu().numpy()
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from extractors.backbones.stages import InParts, Part
+from extractors.backbones.stages import Part, StagedBackbone
 from extractors.snippets.modality import Modality
 from extractors.tdn.layers import LAYERS
 from extractors.tsn.network import TSNNetwork
@@ -63,7 +63,7 @@ class TDNNetwork(nn.Module):
         self.difference.start_from(state)
         return self
 
-    def hold_images(self, held: bool) -> None:
+    def freeze_image_backbone(self, held: bool) -> None:
         """Whether the image subnetwork's backbone stays as it is (phase 1), or learns (phase 2)."""
         self.holds_images = held
         self.image.backbone.requires_grad_(not held)
@@ -128,7 +128,7 @@ class TDNNetwork(nn.Module):
 
 
 def _parts(subnetwork: TSNNetwork) -> Mapping[str, Part]:
-    assert isinstance(subnetwork.backbone, InParts)
+    assert isinstance(subnetwork.backbone, StagedBackbone)
     return subnetwork.backbone.parts
 
 

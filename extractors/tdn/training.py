@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.training.curves import Curves
 
 
-class Joint(Config):
+class JointFinetuning(Config):
     """Phase 2, in which the whole network learns. What is not said here is as in phase 1."""
 
     epochs: PositiveInt | None = None
@@ -53,7 +53,7 @@ class FittedTDN(FittedTSN):
 
     layers: str
     conv1_at: Literal["56", "112"]
-    joint: Joint
+    joint: JointFinetuning
 
     def build(self, classes: int) -> "TDNNetwork":
         """The network, its classifiers initialised from torch's global generator."""
@@ -82,7 +82,7 @@ class FittedTDN(FittedTSN):
         with seeded(self.seed):
             network = self.build(material.classes)
         network.start_from(load(Path(self.weights)), load_state(material.start) if material.start else None)
-        network.hold_images(True)
+        network.freeze_image_backbone(True)
         first = finetune(
             network,
             examples,
@@ -91,7 +91,7 @@ class FittedTDN(FittedTSN):
             device=device,
             checkpoint=checkpoint.with_stem(f"{checkpoint.stem}-phase-1"),
         )
-        network.hold_images(False)
+        network.freeze_image_backbone(False)
         second = finetune(
             network,
             examples,

@@ -17,7 +17,7 @@ REACH_PX = 25
 CORNERS, QUALITY, DISTANCE_PX = 1000, 0.001, 3
 """How many follow the flow at the most; their least share of the strongest's eigenvalue; how far apart they are."""
 TOLERANCE_PX = 1.0
-LEAST_MATCHES, LEAST_INLIERS = 50, 25
+MIN_MATCHES, MIN_INLIERS = 50, 25
 """A homography needs more than so many."""
 
 
@@ -37,10 +37,10 @@ class CameraMotion:
         pairs = [self._matched(points, described), _followed(before, flow)]
         self.points, self.described = points, described
         sources, targets = (np.concatenate(side) for side in zip(*pairs, strict=True))
-        if len(sources) <= LEAST_MATCHES:
+        if len(sources) <= MIN_MATCHES:
             return None
         homography, inliers = cv2.findHomography(sources, targets, cv2.RANSAC, TOLERANCE_PX)
-        if homography is None or np.count_nonzero(inliers) <= LEAST_INLIERS:
+        if homography is None or np.count_nonzero(inliers) <= MIN_INLIERS:
             return None
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = frame.shape[::-1]

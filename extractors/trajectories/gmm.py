@@ -20,9 +20,9 @@ BLOCK = 1024
 KMEANS_ITERATIONS, ITERATIONS = 10, 100
 TOLERANCE = 1e-3
 """Fitting ends where the mean log-likelihood grows by less."""
-LEAST_VARIANCE = 1e-3
+MIN_VARIANCE = 1e-3
 """Of a Gaussian along a dimension, as a share of that of all samples."""
-LEAST_COUNT = 1e-3
+MIN_COUNT = 1e-3
 """Samples that a Gaussian stands for at the least: nothing is divided by 0 where one has lost its own."""
 
 
@@ -46,19 +46,19 @@ class Mixture:
 
         Of 1 (gaussians,), of the samples and of their squares (gaussians, dim), float64.
         """
-        ones, firsts = torch.zeros_like(self.weights), torch.zeros_like(self.means)
-        seconds, likelihood = torch.zeros_like(self.means), 0.0
+        s0, s1 = torch.zeros_like(self.weights), torch.zeros_like(self.means)
+        s2, likelihood = torch.zeros_like(self.means), 0.0
         for block in samples.split(BLOCK):
-            joint = self.log_joint(block)
-            highest = joint.amax(dim=1, keepdim=True)
-            shares = joint.sub_(highest).exp_()
-            both = shares.sum(dim=1, keepdim=True)
-            shares /= both
-            ones += shares.sum(dim=0)
-            firsts += shares.T @ block
-            seconds += shares.T @ block**2
+            log_weighted = self.log_joint(block)
+            highest = log_weighted.amax(dim=1, keepdim=True)
+            responsibilities = log_weighted.sub_(highest).exp_()
+            both = responsibilities.sum(dim=1, keepdim=True)
+            responsibilities /= both
+            s0 += responsibilities.sum(dim=0)
+            s1 += responsibilities.T @ block
+            s2 += responsibilities.T @ block**2
             likelihood += float((highest + both.log()).double().sum())
-        return ones, firsts, seconds, likelihood
+        return s0, s1, s2, likelihood
 
 
 def fit_mixture(samples: Tensor, gaussians: int, seed: int, name: str) -> Mixture:
@@ -68,12 +68,12 @@ def fit_mixture(samples: Tensor, gaussians: int, seed: int, name: str) -> Mixtur
     """
     if len(samples) < gaussians:
         raise InputError(f"{gaussians} Gaussians need as many samples of {name}; there are {len(samples)}")
-    least = LEAST_VARIANCE * samples.double().var(dim=0, correction=0)
+    least = MIN_VARIANCE * samples.double().var(dim=0, correction=0)
     mixture, before = _clusters(samples, gaussians, seed, least), -math.inf
     bar = tqdm(range(ITERATIONS), desc=f"Gaussians of {name}", unit="iteration", disable=None, leave=False)
     for _ in bar:
-        ones, firsts, seconds, likelihood = mixture.moments(samples)
-        mixture = _maximised(ones, firsts, seconds, least)
+        s0, s1, s2, likelihood = mixture.moments(samples)
+        mixture = _maximised(s0, s1, s2, least)
         bar.set_postfix(likelihood=f"{likelihood / len(samples):.4f}")
         if likelihood - before < TOLERANCE * len(samples):
             break
@@ -89,11 +89,11 @@ def _clusters(samples: Tensor, gaussians: int, seed: int, least: Tensor) -> Mixt
     labels = torch.from_numpy(found.labels_).long().to(samples.device)
     means = torch.from_numpy(found.cluster_centers_).to(samples)
     width = (samples - means[labels]).square_().mean(dim=0, dtype=torch.float64)
-    counts = labels.bincount(minlength=gaussians).double().clamp(min=LEAST_COUNT)
+    counts = labels.bincount(minlength=gaussians).double().clamp(min=MIN_COUNT)
     return Mixture(counts / counts.sum(), means.double(), torch.maximum(width, least).expand_as(means).clone())
 
 
-def _maximised(ones: Tensor, firsts: Tensor, seconds: Tensor, least: Tensor) -> Mixture:
-    counts = ones.clamp(min=LEAST_COUNT)
-    means = firsts / counts[:, None]
-    return Mixture(counts / counts.sum(), means, torch.maximum(seconds / counts[:, None] - means**2, least))
+def _maximised(s0: Tensor, s1: Tensor, s2: Tensor, least: Tensor) -> Mixture:
+    counts = s0.clamp(min=MIN_COUNT)
+    means = s1 / counts[:, None]
+    return Mixture(counts / counts.sum(), means, torch.maximum(s2 / counts[:, None] - means**2, least))

@@ -21,11 +21,11 @@ Array = NDArray[np.float32]
 
 QUALITY = 0.001
 """Least smaller eigenvalue of a point's gradients, as a share of the frame's largest."""
-LEAST_DEVIATION_PX, MOST_DEVIATION_PX = 3**0.5, 50.0
+MIN_DEVIATION_PX, MAX_DEVIATION_PX = 3**0.5, 50.0
 """Of a trajectory's points: one that varies less in both x and y stands still, more in either is a mistake."""
 JUMP_PX, JUMP_SHARE = 20.0, 0.7
 """A step longer than both, the latter of the whole length, is a mistake."""
-LEAST_MOTION_PX = 1.0
+MIN_MOTION_PX = 1.0
 """The largest step without the camera's motion is more than this."""
 
 
@@ -137,10 +137,10 @@ class Tracks:
         deviations = points.std(axis=1)
         passed, moved = (np.linalg.norm(several, axis=2) for several in (np.diff(points, axis=1), steps))
         lengths, longest = passed.sum(axis=1), passed.max(axis=1)
-        kept = (deviations >= LEAST_DEVIATION_PX).any(axis=1) & (deviations <= MOST_DEVIATION_PX).all(axis=1)
+        kept = (deviations >= MIN_DEVIATION_PX).any(axis=1) & (deviations <= MAX_DEVIATION_PX).all(axis=1)
         kept &= (longest <= JUMP_PX) | (longest <= JUMP_SHARE * lengths)
-        kept &= moved.max(axis=1) > LEAST_MOTION_PX
-        shapes = (steps / np.maximum(moved.sum(axis=1), LEAST_MOTION_PX)[:, None, None])[kept]
+        kept &= moved.max(axis=1) > MIN_MOTION_PX
+        shapes = (steps / np.maximum(moved.sum(axis=1), MIN_MOTION_PX)[:, None, None])[kept]
         means = ended["sums"][kept] / np.float32(self.layout.length_frames // self.layout.cells_t)
         parts = [shapes, *split(means, self.layout.cells_xy)]
         features = np.concatenate([part.reshape(len(part), np.prod(part.shape[1:])) for part in parts], axis=1)

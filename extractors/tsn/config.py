@@ -14,7 +14,7 @@ from extractors.tsn.training import FittedTSN
 
 if TYPE_CHECKING:
     from extractors.snippets.sources import Pictures
-    from extractors.tsn.inference import Describer
+    from extractors.tsn.inference import SnippetFeatureExtractor
 
 _BATCH = 50  # crops that are computed at once: five snippets of ten
 
@@ -73,17 +73,17 @@ class TSN(SnippetExtractor):
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """``network.weights`` must be the path of a file. Raises InputError where they are another network's."""
-        from extractors.tsn.inference import Describer
+        from extractors.tsn.inference import SnippetFeatureExtractor
 
         if len(states) != (self.fitted is not None):
             raise ValueError(f"tsn needs the file of one trained network where it is fine-tuned, not of {len(states)}")
         backbone, weights = self.network.backbone, Path(self.network.weights)
         if states:
             (state,) = states.values()
-            describe = Describer.trained(backbone, self.modality, state, device)
+            feature_extractor = SnippetFeatureExtractor.trained(backbone, self.modality, state, device)
         else:
-            describe = Describer.pretrained(backbone, self.modality, weights, device)
-        return partial(_extract, self, describe)
+            feature_extractor = SnippetFeatureExtractor.pretrained(backbone, self.modality, weights, device)
+        return partial(_extract, self, feature_extractor)
 
     def starts(self, length: int) -> np.ndarray:
         """First pictures (time,) int64, rising, of the snippets of a clip of ``length`` frames or flows."""
@@ -95,21 +95,23 @@ class TSN(SnippetExtractor):
         return windows(length, self.span, self.stride_frames // (self.flow.stride_frames if self.flow else 1))
 
 
-def _extract(config: TSN, describe: "Describer", source: Clip | Sequence[Row]) -> Iterator[Row]:
+def _extract(config: TSN, feature_extractor: "SnippetFeatureExtractor", source: Clip | Sequence[Row]) -> Iterator[Row]:
     for pictures in config.sources(source):
         starts = config.starts(len(pictures.first_frames))
-        arrays = _described(config, describe, pictures, starts)
+        arrays = _features_and_scores(config, feature_extractor, pictures, starts)
         yield Row({**arrays, "start_frames": pictures.first_frames[starts]}, pictures.attributes)
 
 
-def _described(config: TSN, describe: "Describer", pictures: "Pictures", starts: np.ndarray) -> dict[str, np.ndarray]:
+def _features_and_scores(
+    config: TSN, feature_extractor: "SnippetFeatureExtractor", pictures: "Pictures", starts: np.ndarray
+) -> dict[str, np.ndarray]:
     """Features, and scores where there is a classifier, of the snippets that begin at ``starts``."""
-    from pipeline.training.prefetch import ahead, stacks
+    from pipeline.training.prefetch import prefetch, stacks
 
     images = (image for snippet in pictures.snippets(starts, config.span) for image in config.cropped(snippet))
-    described = np.concatenate([describe(batch) for batch in ahead(stacks(images, _BATCH))])
+    described = np.concatenate([feature_extractor(batch) for batch in prefetch(stacks(images, _BATCH))])
     features = described.reshape(len(starts), config.crops, -1).mean(axis=1)
     arrays = {"features": features.astype(config.dtype)}
     if config.network.fit:  # the classifier is linear: scores of the mean are the mean of scores
-        arrays["scores"] = describe.classify(features).astype(config.dtype)
+        arrays["scores"] = feature_extractor.classify(features).astype(config.dtype)
     return arrays

@@ -11,13 +11,13 @@ from torch.nn import functional as F
 
 from extractors.backbones.normalisation import Normalise
 from extractors.backbones.registry import BACKBONES
-from extractors.deterministic import repeatable
+from extractors.deterministic import deterministic
 from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.weights import adapt, load
 from pipeline.training.weights_file import load_state
 
 
-class Describer:
+class SnippetFeatureExtractor:
     """Snippets in, pooled features out, the same bits for the same batch; and the classifier, where it was trained.
 
     state: the backbone's, under the keys of any known project; head: weight (class, dim) and bias (class,).
@@ -49,7 +49,7 @@ class Describer:
     @torch.inference_mode()
     def __call__(self, snippets: np.ndarray) -> np.ndarray:
         """(batch, height, width, channel) uint8 as ``Normalise`` takes them -> features (batch, dim) float32."""
-        with repeatable():
+        with deterministic():
             pooled: Tensor = self.network.pooled(self.normalise(torch.from_numpy(snippets).to(self.device)))
         return pooled.cpu().numpy()
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import cv2
 
-_LEAST_PX = 16
+_MIN_PX = 16
 
 Shape = tuple[int, int]
 
@@ -55,7 +55,7 @@ def shapes(parameters: Parameters, height: int, width: int) -> list[Shape]:
     found = [(height, width)]
     while len(found) < parameters.scales:
         height, width = round(height * parameters.scale_step), round(width * parameters.scale_step)
-        if min(height, width) < _LEAST_PX:
+        if min(height, width) < _MIN_PX:
             break
         found.append((height, width))
     return found

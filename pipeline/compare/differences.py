@@ -11,7 +11,7 @@ NUMBERS_AT_ONCE = 1 << 22
 """So many numbers of an array are compared at a time, in float64."""
 
 
-class Rows:
+class FeatureSet:
     """Arrays by video id, wherever they lie.
 
     videos: ids of those that have rows; failed: why others have none; bare: one array a video, without a name of its
@@ -53,7 +53,7 @@ class Difference:
         return not self.remark and (self.max_difference or 0.0) <= tolerance
 
 
-def compare(a: Rows, b: Rows, video: str, array: str | None = None) -> Iterator[Difference]:
+def compare(a: FeatureSet, b: FeatureSet, video: str, array: str | None = None) -> Iterator[Difference]:
     """What there is to say of one video: a difference for each array of each variant, or for ``array`` alone.
 
     What has no name stands for that array.
@@ -166,7 +166,7 @@ def _finite(parts: list[np.ndarray]) -> np.ndarray:
     return together[np.isfinite(together)]
 
 
-def _chosen(side: Rows, arrays: Arrays, array: str | None) -> Arrays:
+def _chosen(side: FeatureSet, arrays: Arrays, array: str | None) -> Arrays:
     if array is None:
         return arrays
     if side.bare and len(arrays) == 1:
@@ -175,7 +175,7 @@ def _chosen(side: Rows, arrays: Arrays, array: str | None) -> Arrays:
     return {name: values for name, values in arrays.items() if name == array}
 
 
-def _absence(a: Rows, b: Rows, video: str) -> str:
+def _absence(a: FeatureSet, b: FeatureSet, video: str) -> str:
     """Why a video cannot be compared; "" where both sides failed on it alike."""
     if video in a.failed and video in b.failed:
         return ""

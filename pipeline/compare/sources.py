@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.compare.differences import Arrays, Rows
+from pipeline.compare.differences import Arrays, FeatureSet
 from pipeline.errors import InputError
 from pipeline.store import inspection
 
@@ -16,7 +16,7 @@ NAMED = frozenset((BARE, "scores", "start_frames", "flow", "flow_x", "flow_y"))
 """Names of arrays that are no video's."""
 
 
-class Stored(Rows):
+class Stored(FeatureSet):
     """The rows of some shards."""
 
     def __init__(self, shards: Iterable[Path]) -> None:
@@ -30,7 +30,7 @@ class Stored(Rows):
         return [row.arrays for row in inspection.read(self.shards[video], video)]
 
 
-class PlainFile(Rows):
+class PlainFile(FeatureSet):
     """A HDF5 file with one data set a video, named by its id, or with a group a video that holds named arrays.
 
     A group is a video's where its name is a known id, or where an array in it has one of the usual names.
@@ -52,7 +52,7 @@ class PlainFile(Rows):
         return [{array: inspection.array(self.path, place) for array, place in self.places[video].items()}]
 
 
-class NpyFolder(Rows):
+class NpyFolder(FeatureSet):
     """A folder with ``<video id>.npy``, or with ``<video id>/<variant>/<array>.npy`` as ``kinescope export`` writes."""
 
     def __init__(self, folder: Path) -> None:

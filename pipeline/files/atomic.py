@@ -17,7 +17,7 @@ _TEMPORARY = re.compile(r"\..+\.(?P<place>[^/.]+)-(?P<process>\d+)\.tmp(\.\w+)?"
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it is synced and takes the name ``path``.
 
     When the block raises, the temporary file is removed and ``path`` stays as it was; an OSError for lack of space
@@ -41,7 +41,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
-    with whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -67,7 +67,7 @@ def is_in_use(path: Path) -> bool:
     return _TEMPORARY.fullmatch(path.name) is not None and not _abandoned(path)
 
 
-def set_aside(path: Path, error: Exception) -> NoReturn:
+def quarantine(path: Path, error: Exception) -> NoReturn:
     """Give a damaged file another name, and raise DamagedStore that says so.
 
     An ``error`` of the operating system's (no such file, too many open ones) is raised as it is: the file is not at

@@ -15,7 +15,7 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
-def alone(wanted: Path, lock: Path) -> Iterator[None]:
+def exclusive(wanted: Path, lock: Path) -> Iterator[None]:
     """Wait until no other process is inside with the same ``wanted``; the file ``lock`` is theirs in common.
 
     One byte of ``lock`` stands for each path, so that there is one such file, which stays. The system lets go of the

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from pipeline.files.atomic import set_aside, whole
+from pipeline.files.atomic import atomic_path, quarantine
 
 DIGEST = "blake2b"
 """The metadata's entry: of the header, this entry left out, and of the tensors' bytes."""
@@ -16,7 +16,7 @@ DIGEST = "blake2b"
 def write(path: Path, serialise: Callable[[dict[str, str]], bytes], metadata: Mapping[str, str]) -> None:
     """Write atomically what ``serialise`` makes of tensors and some metadata, with the digest added to these."""
     content = serialise({**metadata, DIGEST: _digest(serialise({**metadata}))})
-    with whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(content)  # safetensors' own writing hides a full disk's errno
 
 
@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[bytes, dict[str, str]]:
         if metadata.get(DIGEST, digest := _digest(content)) != digest:
             raise ValueError("its bytes are not those that were written")
     except (SafetensorError, ValueError) as error:
-        set_aside(path, error)
+        quarantine(path, error)
     return content, metadata
 
 

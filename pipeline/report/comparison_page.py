@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.report import html, plots, timelines
-from pipeline.report.traces import Clip
+from pipeline.report.traces import TracedClip
 from pipeline.results import tables
-from pipeline.results.experiment_figure import Figure
+from pipeline.results.experiment_figure import MeasuredFigure
 from pipeline.results.sweeps import Sweep, sweeps
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ class Compared:
     title: str
     dataset: str
     page: str
-    figures: tuple[Figure, ...]
+    figures: tuple[MeasuredFigure, ...]
     table: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     curves: "Mapping[str, Sequence[Curves]]" = field(default_factory=dict)
-    clips: tuple[Clip, ...] = ()
+    clips: tuple[TracedClip, ...] = ()
     classes: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -83,7 +83,7 @@ def gains(experiments: Sequence[Compared]) -> Iterator[Gains]:
             yield Gains(each.title, first.title, tuple(sorted(gained, key=lambda one: -one.gain)))
 
 
-def swept(experiments: Iterable[Compared]) -> list[Sweep[Figure]]:
+def swept(experiments: Iterable[Compared]) -> list[Sweep[MeasuredFigure]]:
     """The experiments' own figures, one metric at a time, against each number that some of them differ in alone."""
     own = [(each.parameters, each.figures[-1]) for each in experiments]
     metrics = dict.fromkeys(figure.metric for _, figure in own)
@@ -94,16 +94,16 @@ def swept(experiments: Iterable[Compared]) -> list[Sweep[Figure]]:
     ]
 
 
-def _reported(sweep: Sweep[Figure]) -> bool:
+def _reported(sweep: Sweep[MeasuredFigure]) -> bool:
     return any(figure.reported is not None for line in sweep.lines.values() for figure in line.values())
 
 
-def together(experiments: Iterable[Compared]) -> Iterator[Clip]:
+def together(experiments: Iterable[Compared]) -> Iterator[TracedClip]:
     """Each clip once, with what all experiments that have a trace of it say; clips without any are left out.
 
     How internal states move is left to each experiment's own report.
     """
-    found: dict[tuple[str, str], Clip] = {}
+    found: dict[tuple[str, str], TracedClip] = {}
     for each in experiments:
         for clip in each.clips:
             if clip.traces:

@@ -16,7 +16,7 @@ from pipeline.files.atomic import write_text
 from pipeline.report import example_videos, html, plots, timelines
 from pipeline.results import per_class, tables
 from pipeline.results.per_class import ClassFigure
-from pipeline.results.result import Result, Row, groups, rows
+from pipeline.results.result import Result, StreamFigures, groups, rows
 from pipeline.scoring import metrics
 
 LONGEST_BRANCH = 100
@@ -44,7 +44,7 @@ def write(result: Result, folder: Path) -> None:
     write_text(folder / "report.html", _page(result, table))
 
 
-def _page(result: Result, table: Sequence[Row]) -> str:
+def _page(result: Result, table: Sequence[StreamFigures]) -> str:
     last = table[-1]
     networks = [stream.name for stream in result.streams]
     known = per_class.figures(result, table)
@@ -95,7 +95,7 @@ def _together(result: Result) -> str:
     return plots.losses("losses", trained, list(curves)) if len(trained) > 1 else ""
 
 
-def _scale(result: Result, table: Sequence[Row]) -> tuple[int, int]:
+def _scale(result: Result, table: Sequence[StreamFigures]) -> tuple[int, int]:
     """The ends, in percent, of the axis on which all runs and reported figures are drawn."""
     figures = [value for row in table for value in row.percent(result.metric)]
     figures += [row.reported for row in table if row.reported is not None]
@@ -103,7 +103,7 @@ def _scale(result: Result, table: Sequence[Row]) -> tuple[int, int]:
     return (low, high) if low < high else (max(0, low - 5), min(100, low + 5))
 
 
-def _by_fold(result: Result, table: Sequence[Row]) -> list[tuple[str, int, list[metrics.Summary]]]:
+def _by_fold(result: Result, table: Sequence[StreamFigures]) -> list[tuple[str, int, list[metrics.Summary]]]:
     """Of several folds with several seeds each: name, number of runs, and each row's figure over the seeds."""
     folds = dict.fromkeys(run.fold for run in result.runs)
     if not 1 < len(folds) < len(result.runs):
@@ -121,7 +121,7 @@ def _best_first(known: Iterable[ClassFigure], by: Callable[[ClassFigure], float]
     return sorted(known, key=lambda figure: math.inf if math.isnan(by(figure)) else -by(figure))
 
 
-def _mistakes(row: Row, classes: Sequence[str]) -> list[Confused]:
+def _mistakes(row: StreamFigures, classes: Sequence[str]) -> list[Confused]:
     """The ten most frequent confusions."""
     if row.counts is None or row.confusion is None:
         return []

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from pipeline.report.traces import Clip
-    from pipeline.results.experiment_figure import Figure as Outcome
+    from pipeline.report.traces import TracedClip
+    from pipeline.results.experiment_figure import MeasuredFigure
     from pipeline.results.sweeps import Sweep
     from pipeline.training.curves import Curves
 
@@ -88,7 +88,7 @@ def losses(name: str, curves: "Mapping[str, Sequence[Curves]]", networks: Sequen
     return _svg(name, "training loss by epoch", draw)
 
 
-def sweep(name: str, swept: "Sweep[Outcome]") -> str:
+def sweep(name: str, swept: "Sweep[MeasuredFigure]") -> str:
     """What came out against a parameter, a line for each of the rest; hollow diamonds are what papers report."""
 
     def draw(figure: "Figure") -> None:
@@ -106,7 +106,7 @@ def sweep(name: str, swept: "Sweep[Outcome]") -> str:
     return _svg(name, f"against {swept.parameter}", draw)
 
 
-def _outcomes(axes: "Axes", label: str, line: "Mapping[float, Outcome]", style: Style) -> None:
+def _outcomes(axes: "Axes", label: str, line: "Mapping[float, MeasuredFigure]", style: Style) -> None:
     means = [figure.measured.mean for figure in line.values()]
     spread = {value: figure.measured.deviation for value, figure in line.items() if figure.measured.deviation}
     reported = {value: figure.reported for value, figure in line.items() if figure.reported is not None}
@@ -125,7 +125,7 @@ def _outcomes(axes: "Axes", label: str, line: "Mapping[float, Outcome]", style: 
         _line(axes, list(reported), list(reported.values()), f"{label}, reported: {told}", **hollow)
 
 
-def motion(name: str, clip: "Clip", network: str) -> str:
+def motion(name: str, clip: "TracedClip", network: str) -> str:
     """‖v_t‖₂ and ‖a_t‖₂ of a dRNN's state over a clip: Veeriah et al. (ICCV 2015), figure 3."""
     trace = clip.traces[network]
     assert trace.norms is not None
@@ -140,7 +140,7 @@ def motion(name: str, clip: "Clip", network: str) -> str:
     return _svg(name, f"{' and '.join(MOTION)} of {network} over {clip.video}", draw, _TIMELINE_INCHES)
 
 
-def probabilities(name: str, clip: "Clip", networks: Sequence[str]) -> str:
+def probabilities(name: str, clip: "TracedClip", networks: Sequence[str]) -> str:
     """The probability of the clip's class at every step, a line a network: Veeriah et al. (ICCV 2015), figure 4.
 
     networks: as ``losses`` has them; those without a trace of this clip are left out.
@@ -158,7 +158,7 @@ def probabilities(name: str, clip: "Clip", networks: Sequence[str]) -> str:
     return _svg(name, f"probability of {clip.label} over {clip.video}", draw, _TIMELINE_INCHES)
 
 
-def _timeline(figure: "Figure", clip: "Clip", quantity: str) -> "Axes":
+def _timeline(figure: "Figure", clip: "TracedClip", quantity: str) -> "Axes":
     figure.set_layout_engine("none")  # the pictures above stand by the axis's ends
     left, right = TIMELINE
     axes: Axes = figure.add_axes((left, 0.235, right - left, 0.71))

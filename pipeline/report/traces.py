@@ -25,7 +25,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clip:
+class TracedClip:
     """One test video on its time axis.
 
     label: its (first) class; fps: None where nothing says it; strip: HTML elements in the order of time, of equal parts

@@ -6,7 +6,7 @@ from pipeline.scoring.metrics import Summary
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MeasuredFigure:
     """What came out of a stream, or of the fusion, in percent."""
 
     name: str

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.results.result import Result, Row
+from pipeline.results.result import Result, StreamFigures
 
 OTHERS = "other classes"
 
@@ -46,12 +46,12 @@ def in_groups(result: Result) -> list[Group]:
     return [group for group in (*made, rest) if group.places]
 
 
-def best_stream(result: Result, table: Sequence[Row]) -> Row | None:
+def best_stream(result: Result, table: Sequence[StreamFigures]) -> StreamFigures | None:
     """Of the streams of a fusion the one whose figure is largest, the first of equals; None of a single stream."""
     return max(table[:-1], key=lambda row: row.summary(result.metric).mean) if len(table) > 1 else None
 
 
-def figures(result: Result, table: Sequence[Row]) -> list[ClassFigure]:
+def figures(result: Result, table: Sequence[StreamFigures]) -> list[ClassFigure]:
     """In the order of the classes: average precision where that is the metric, else accuracy, if there is either."""
     videos = np.zeros(len(result.classes), int)
     for id in (id for ids in result.tested for id in ids):
@@ -74,5 +74,5 @@ def figures(result: Result, table: Sequence[Row]) -> list[ClassFigure]:
     ]
 
 
-def _shares(row: Row) -> np.ndarray | None:
+def _shares(row: StreamFigures) -> np.ndarray | None:
     return row.recall if row.precision is None else row.precision

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.report.traces import Clip
+from pipeline.report.traces import TracedClip
 from pipeline.rows import Failure
 from pipeline.scoring import metrics
 from pipeline.scoring.metrics import Summary
@@ -25,7 +25,7 @@ FUSION = "fusion"
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class ReportedStream:
     """One stream of an experiment; reported: what the paper reports for it alone, in percent."""
 
     name: str
@@ -84,7 +84,7 @@ class Result:
     """
 
     title: str
-    streams: tuple[Stream, ...]
+    streams: tuple[ReportedStream, ...]
     runs: tuple[Run, ...]
     labels: Mapping[str, tuple[int, ...]]
     metric: Metric = "accuracy"
@@ -96,7 +96,7 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folds: Mapping[str, Any] = field(default_factory=dict)
-    clips: tuple[Clip, ...] = ()
+    clips: tuple[TracedClip, ...] = ()
     maps: "Mapping[str, tuple[FirstMaps, ...]]" = field(default_factory=dict)
     activations: "Mapping[str, tuple[Activations, ...]]" = field(default_factory=dict)
     explained: tuple[Explained, ...] = ()
@@ -126,7 +126,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StreamFigures:
     """The figures of a stream or the fusion, as fractions.
 
     figures: one mapping a run; counts: confusion (class, class + 1) summed over runs, None with several labels a
@@ -151,7 +151,7 @@ class Row:
         return metrics.summary(self.percent(figure))
 
 
-def rows(result: Result) -> list[Row]:
+def rows(result: Result) -> list[StreamFigures]:
     """One row a stream, and one for the fusion where there are several."""
     made = []
     for place, stream in enumerate(result.streams):
@@ -161,7 +161,7 @@ def rows(result: Result) -> list[Row]:
     return [*made, _row(result, FUSION, result.reported, fused)] if fused else made
 
 
-def _row(result: Result, name: str, reported: float | None, scores: Sequence[Scores]) -> Row:
+def _row(result: Result, name: str, reported: float | None, scores: Sequence[Scores]) -> StreamFigures:
     single = all(len(labels) == 1 for labels in result.labels.values())
     figures, counts, precisions = [], [], []
     for run in scores:
@@ -182,7 +182,9 @@ def _row(result: Result, name: str, reported: float | None, scores: Sequence[Sco
     recall = None if total is None else _mean(np.diag(total), total.sum(axis=1))
     stacked = np.array(precisions)
     precision = _mean(np.nansum(stacked, axis=0), np.isfinite(stacked).sum(axis=0)) if precisions else None
-    return Row(name, reported, tuple(figures), total, _mean_shares(counts) if counts else None, recall, precision)
+    return StreamFigures(
+        name, reported, tuple(figures), total, _mean_shares(counts) if counts else None, recall, precision
+    )
 
 
 def _mean_shares(counts: Sequence[np.ndarray]) -> np.ndarray:
@@ -198,7 +200,7 @@ def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:
     return np.array([part / number if number else math.nan for part, number in zip(total, count, strict=True)])
 
 
-def groups(result: Result, row: Row) -> Iterator[tuple[str, float, int]]:
+def groups(result: Result, row: StreamFigures) -> Iterator[tuple[str, float, int]]:
     """Name of each coarse group with test videos, the share of them that is recognised, their number."""
     if row.counts is None:
         return

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pipeline.results import per_class
-from pipeline.results.result import FUSION, Result, Row, Run, groups, rows
+from pipeline.results.result import FUSION, Result, Run, StreamFigures, groups, rows
 from pipeline.scoring.metrics import Summary
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
@@ -64,7 +64,7 @@ def _percent(fraction: float) -> float | None:
     return None if math.isnan(fraction) else round(100 * float(fraction), 6)
 
 
-def numbers(result: Result, table: Sequence[Row]) -> dict[str, Any]:
+def numbers(result: Result, table: Sequence[StreamFigures]) -> dict[str, Any]:
     """metrics.json: every figure in percent, null where there is none.
 
     confusion: counts summed over runs; confusion_percent: shares of each row, their mean over runs; weights: of the
@@ -133,7 +133,7 @@ def predictions(result: Result) -> str:
     return text.getvalue()
 
 
-def class_figures(result: Result, table: Sequence[Row]) -> str:
+def class_figures(result: Result, table: Sequence[StreamFigures]) -> str:
     """classes.csv: one line a class, group by group: its test videos, each row's figure, what the fusion gains.
 
     Figures and gains are in percent; empty where there is none.

@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 
 from pipeline.config import Config
 
-MOST_TRIED = 2000
+MAX_TRIED = 2000
 
 
 class Chosen(Config):
@@ -61,8 +61,8 @@ class Fusion(Config):
         if self.weights is not None and len(self.weights) != weighted:
             last = " before the last" if self.times_last else ""
             raise ValueError(f"fusion has {len(self.weights)} weights for {weighted} streams{last}")
-        if self.choose and (tried := comb(self.choose.parts + weighted - 1, weighted - 1)) > MOST_TRIED:
+        if self.choose and (tried := comb(self.choose.parts + weighted - 1, weighted - 1)) > MAX_TRIED:
             raise ValueError(
                 f"choose has {tried:,} weights to try for {weighted} streams with parts = {self.choose.parts}; "
-                f"no more than {MOST_TRIED:,} are tried: take fewer parts"
+                f"no more than {MAX_TRIED:,} are tried: take fewer parts"
             )

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.files.atomic import set_aside, whole
+from pipeline.files.atomic import atomic_path, quarantine
 
 Kind = Literal["logits", "probabilities"]
 
@@ -69,7 +69,7 @@ class Scores:
         ids, classes, failed = (np.array(names, np.str_) for names in (self.ids, self.classes, self.failed))
         names = {"ids": ids, "classes": classes, "failed": failed, "kind": np.array(self.kind)}
         origin = np.array(json.dumps(provenance, sort_keys=True))
-        with whole(path) as temporary, temporary.open("wb") as file:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, values=self.values, provenance=origin, **names)
 
     @classmethod
@@ -80,7 +80,7 @@ class Scores:
                 ids, classes, failed = (tuple(archive[name].tolist()) for name in ("ids", "classes", "failed"))
                 return cls(ids, archive["values"], archive["kind"].item(), classes, failed)
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError, AttributeError) as error:
-            set_aside(path, error)
+            quarantine(path, error)
 
 
 def provenance(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pipeline.errors import UnusableVideo
 from pipeline.files.crash_notes import forget_the_killed
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.journal import Journal
-from pipeline.store.seal import holders, seal
+from pipeline.store.seal import seal, shards_by_key
 
 Compute = Callable[[Any], Iterable[Row]]
 DEATHS = 2
@@ -36,7 +36,7 @@ def fill(
     """
     began = time.monotonic()
     forget_the_killed(journal.folder)
-    held = holders(earlier)
+    held = shards_by_key(earlier)
     missing = [keys for keys in videos if keys.name not in held and keys not in journal]
     if missing:
         _compute(missing, source, build(), journal, description=shard.parent.name)

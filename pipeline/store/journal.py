@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.files.atomic import whole
+from pipeline.files.atomic import atomic_path
 from pipeline.files.crash_notes import NOTE, attempt
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.layout import failure_path, fixed_text, new_file, row_path, write_row
-from pipeline.store.seal import holders
+from pipeline.store.seal import shards_by_key
 
 
 class Journal:
@@ -31,13 +31,13 @@ class Journal:
         rows = list(rows)
         if len(rows) != len(keys.variants):
             raise ValueError(f"{keys.id}: {len(rows)} rows for {len(keys.variants)} variants")
-        with whole(self.path(keys)) as temporary, new_file(temporary) as file:
+        with atomic_path(self.path(keys)) as temporary, new_file(temporary) as file:
             for variant, (key, row) in enumerate(zip(keys.variants, rows, strict=True)):
                 write_row(file.create_group(row_path(keys.id, variant)), key, keys.source_digest, row)
 
     def fail(self, keys: Keys, failure: Failure) -> None:
         """Keep the reason why there is no row."""
-        with whole(self.path(keys)) as temporary, new_file(temporary) as file:
+        with atomic_path(self.path(keys)) as temporary, new_file(temporary) as file:
             text = np.array([failure.reason.encode()])
             reason = file.create_dataset(failure_path(keys.id), data=text, chunks=(1,), fletcher32=True)
             reason.attrs.update(key=fixed_text(keys.name), frames_decoded=failure.frames_decoded)
@@ -56,7 +56,7 @@ class Journal:
 
     def discard_sealed(self, shards: Iterable[Path]) -> None:
         """Forget what these shards hold: a process was killed, or slower than another, after they were sealed."""
-        held = holders(shards)
+        held = shards_by_key(shards)
         with suppress(OSError):  # another run may sweep as well
             for path in self.folder.iterdir():
                 if path.stem in held:

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from pipeline.errors import UnusableVideo
-from pipeline.files.atomic import set_aside
+from pipeline.files.atomic import quarantine
 from pipeline.files.deferred_errors import LateErrors
 from pipeline.rows import Failure, Row
 
@@ -85,7 +85,7 @@ def keys_of(path: Path) -> list[tuple[str, str]]:
         with open_sealed(path) as file:
             return places_of(file)
     except DAMAGE as error:
-        set_aside(path, error)
+        quarantine(path, error)
 
 
 def places_of(file: h5py.File) -> list[tuple[str, str]]:
@@ -116,4 +116,4 @@ def open_sealed(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
-        set_aside(path, error)
+        quarantine(path, error)

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from pipeline.errors import DamagedStore, InputError
-from pipeline.files.atomic import set_aside
+from pipeline.files.atomic import quarantine
 from pipeline.rows import Failure, Partial, Row
 from pipeline.store.layout import DAMAGE, RESERVED_NAME, attributes_of, failure_of, failure_path, open_sealed, row_path
 
@@ -23,7 +23,7 @@ def provenance(path: Path) -> dict[str, Any]:
         with open_sealed(path) as file:
             return dict(json.loads(file.attrs["provenance"]))
     except DAMAGE as error:
-        set_aside(path, error)
+        quarantine(path, error)
 
 
 class Store:
@@ -116,7 +116,7 @@ class Store:
         with self._reading(shard) as file:
             held = place in file
         if not held:
-            set_aside(self.index, ValueError(f"it links {place}, which {shard.name} does not hold"))
+            quarantine(self.index, ValueError(f"it links {place}, which {shard.name} does not hold"))
         return shard
 
     @contextmanager
@@ -133,7 +133,7 @@ class Store:
             del self._files[path]
             file.close()
             if path.exists() and path.stat().st_ino == inode:
-                set_aside(path, error)
+                quarantine(path, error)
             raise DamagedStore(f"{path} was damaged, and is being made anew by another: run again") from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 
 from pipeline.errors import DamagedStore
-from pipeline.files.atomic import set_aside, whole
+from pipeline.files.atomic import atomic_path, quarantine
 from pipeline.rows import Keys
 from pipeline.store.layout import (
     DAMAGE,
@@ -28,7 +28,7 @@ def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], prove
     sources: by the video's key name, the journal file or earlier shard that holds it.
     Raises DamagedStore, naming the file set aside, where a source cannot be read.
     """
-    with whole(shard) as temporary:
+    with atomic_path(shard) as temporary:
         try:
             with new_file(temporary) as file:
                 for keys in videos:
@@ -45,7 +45,7 @@ def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], prove
             raise ValueError(f"{shard}: nothing was sealed for {', '.join(missing)}")
 
 
-def holders(shards: Iterable[Path]) -> dict[str, Path]:
+def shards_by_key(shards: Iterable[Path]) -> dict[str, Path]:
     """By key, the sealed shard that holds the row or failure. A damaged shard is set aside, and skipped."""
     found: dict[str, Path] = {}
     for shard in shards:
@@ -58,7 +58,7 @@ def holders(shards: Iterable[Path]) -> dict[str, Path]:
 
 def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, Any]) -> None:
     """One file beside the shards that links every row and failure of all of them."""
-    with whole(index) as temporary, new_file(temporary) as file:
+    with atomic_path(index) as temporary, new_file(temporary) as file:
         file.create_group("videos")
         file.create_group("failures")
         for shard in shards:
@@ -72,7 +72,7 @@ def verify(path: Path) -> None:
     try:
         _read_everything(path)
     except DAMAGE as error:
-        set_aside(path, error)
+        quarantine(path, error)
 
 
 def _copy_video(source: Path, keys: Keys, target: h5py.File) -> None:

@@ -35,7 +35,7 @@ class Examples(Protocol):
 
 
 @runtime_checkable
-class Varying(Protocol):
+class AugmentedExamples(Protocol):
     """Examples that are drawn anew in every epoch (augmentation)."""
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.files.atomic import whole
+from pipeline.files.atomic import atomic_path
 from pipeline.training.config import Fit
 
 _FORMAT = 2
@@ -33,7 +33,7 @@ def write(checkpoint: Path, identity: str, state: Mapping[str, Any]) -> None:
     """Keep ``state``: tensors, numbers and texts, in mappings and sequences."""
     content = io.BytesIO()
     torch.save({"identity": identity, **state}, content)  # its own writing hides a full disk's errno
-    with whole(checkpoint) as temporary:
+    with atomic_path(checkpoint) as temporary:
         temporary.write_bytes(content.getbuffer())
 
 

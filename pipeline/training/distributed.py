@@ -27,7 +27,7 @@ _LEFT = "left-{}"  # the file in which a process says why it leaves the group
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ProcessShare:
     """Process ``rank`` of ``processes``."""
 
     rank: int = 0
@@ -76,19 +76,19 @@ class _Loss(nn.Module):
 @contextmanager
 def companions(
     function: Callable[..., Any], arguments: tuple[Any, ...], processes: int, device: str
-) -> Iterator[Share]:
+) -> Iterator[ProcessShare]:
     """While the block runs as the first of ``processes``, ``function(*arguments, share)`` runs in each of the others.
 
     They get copies of the arguments, and end with this process however it ends. Raises the InputError or OSError of one
     of them that the others then miss.
     """
     if processes == 1:
-        yield Share()
+        yield ProcessShare()
         return
     content = pickle.dumps((function, arguments))  # bytes: tensors on their own would be shared, not copied
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        meeting, shares = str(Path(folder) / "meeting"), [Share(rank, processes) for rank in range(processes)]
+        meeting, shares = str(Path(folder) / "meeting"), [ProcessShare(rank, processes) for rank in range(processes)]
         others = [context.Process(target=_run, args=(content, share, meeting, device)) for share in shares[1:]]
         try:
             for other in others:
@@ -107,7 +107,7 @@ def companions(
                 other.join()
 
 
-def _run(content: bytes, share: Share, meeting: str, device: str) -> None:
+def _run(content: bytes, share: ProcessShare, meeting: str, device: str) -> None:
     end_with_parent()
     function, arguments = pickle.loads(content)
     with _met(share, meeting, device):
@@ -119,7 +119,7 @@ def _run(content: bytes, share: Share, meeting: str, device: str) -> None:
 
 
 @contextmanager
-def _met(share: Share, meeting: str, device: str) -> Iterator[None]:
+def _met(share: ProcessShare, meeting: str, device: str) -> Iterator[None]:
     """In the group of all processes."""
     if device == "cuda":
         torch.cuda.set_device(share.rank)

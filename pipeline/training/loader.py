@@ -13,20 +13,20 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.errors import InputError
-from pipeline.training.batches import Batch, Examples, Item, Varying, collate, transfer
+from pipeline.training.batches import AugmentedExamples, Batch, Examples, Item, collate, transfer
 from pipeline.training.child_process import end_with_parent
-from pipeline.training.prefetch import ahead
+from pipeline.training.prefetch import prefetch
 
 _AHEAD = 2  # batches that each process has ready
 
 
-class Loading:
+class BatchLoader:
     """Reads batches of examples in ``loaders`` processes, or in a thread of this one where there are none.
 
     The processes open their files themselves, are kept from one epoch to the next, and end with this one.
     """
 
-    def __init__(self, examples: Examples | Varying, *, seed: int, device: str, loaders: int) -> None:
+    def __init__(self, examples: Examples | AugmentedExamples, *, seed: int, device: str, loaders: int) -> None:
         self.device = device
         self._turn: list[tuple[int, np.ndarray]] = []
         self._batches = _Batches(examples, seed)
@@ -43,7 +43,7 @@ class Loading:
     def _read_here(self) -> Iterable[Batch]:
         batches = map(self._batches.read, self._turn)
         # what is drawn is decoded first, which takes longer than handing it from one thread to another
-        return ahead(batches) if self._batches.vary else batches
+        return prefetch(batches) if self._batches.vary else batches
 
     def _processes(self, loaders: int) -> "DataLoader[Batch | Exception]":
         return DataLoader(
@@ -64,8 +64,8 @@ class Loading:
 class _Batches(Dataset["Batch | Exception"]):
     """(epoch, indices) to a batch, or to what went wrong: torch would bury that under another process's trace."""
 
-    def __init__(self, examples: Examples | Varying, seed: int) -> None:
-        self.examples, self.seed, self.vary = examples, seed, isinstance(examples, Varying)
+    def __init__(self, examples: Examples | AugmentedExamples, seed: int) -> None:
+        self.examples, self.seed, self.vary = examples, seed, isinstance(examples, AugmentedExamples)
 
     def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch | Exception:
         try:

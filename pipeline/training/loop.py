@@ -15,11 +15,11 @@ from tqdm import tqdm
 from pipeline.errors import InputError
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training import random_state
-from pipeline.training.batches import Batch, Examples, Varying, batches, collate, transfer
+from pipeline.training.batches import AugmentedExamples, Batch, Examples, batches, collate, transfer
 from pipeline.training.config import Fit
 from pipeline.training.curves import Curves
-from pipeline.training.distributed import Share, companions
-from pipeline.training.loader import Loading
+from pipeline.training.distributed import ProcessShare, companions
+from pipeline.training.loader import BatchLoader
 from pipeline.training.optimisers import OPTIMISERS, groups, learning_rate
 from pipeline.training.protocols import Network
 from pipeline.training.random_state import seeded
@@ -34,7 +34,7 @@ class Diverged(InputError):
 
 def fit(
     network: Network,
-    examples: Examples | Varying,
+    examples: Examples | AugmentedExamples,
     config: Fit,
     *,
     seed: int,
@@ -84,16 +84,16 @@ def _accompany(*arguments: Any) -> None:
 
 def _train(
     network: Network,
-    examples: Examples | Varying,
+    examples: Examples | AugmentedExamples,
     config: Fit,
     seed: int,
     device: str,
     checkpoint: Path,
     loaders: int,
-    share: Share,
+    share: ProcessShare,
 ) -> Curves:
     device, first = share.device(device), share.rank == 0
-    loading = Loading(examples, seed=seed, device=device, loaders=loaders)
+    loading = BatchLoader(examples, seed=seed, device=device, loaders=loaders)
     training = _Training(network, examples.lengths, config, seed, device, share)
     identity = checkpoints.identity(network.state_dict(), examples.lengths, config, seed)
     if earlier := checkpoints.read(checkpoint, identity):
@@ -132,7 +132,7 @@ class _Training:
     """
 
     def __init__(
-        self, network: Network, lengths: Sequence[int], config: Fit, seed: int, device: str, share: Share
+        self, network: Network, lengths: Sequence[int], config: Fit, seed: int, device: str, share: ProcessShare
     ) -> None:
         self.network, self.lengths, self.config, self.seed = network, lengths, config, seed
         self.device, self.share = device, share
@@ -156,7 +156,7 @@ class _Training:
         """Whether there is an epoch to begin, or to go on with."""
         return len(self.curves) < self.epochs and not _stalled(self.curves, self.config.patience)
 
-    def epoch(self, loading: Loading) -> Iterator[None]:
+    def epoch(self, loading: BatchLoader) -> Iterator[None]:
         """What is left of one pass over the examples, within the bound on iterations: step by step."""
         number = len(self.curves)
         entropy = np.random.SeedSequence((self.seed, number))

@@ -11,7 +11,7 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
+def prefetch(items: Iterable[T]) -> Iterator[T]:
     """The same items, each made in a thread of its own while the one before is in use; what it raises comes in turn.
 
     Decoding, scaling and a GPU's work let go of the interpreter: they overlap.

@@ -35,7 +35,7 @@ Colour = Literal["rgb", "grey"]
 # Without these swscale halves the chroma's width, which costs 4:2:0 nothing, and rounds by table.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _UNNAMED_RATE = 25
-_LEAST_OF_HEADER = 0.9  # headers lie by a few frames in either direction
+_MIN_OF_HEADER = 0.9  # headers lie by a few frames in either direction
 _BLOCK_BYTES = 64 * 2**20
 _SHORTEST_S = 1e-6
 
@@ -152,7 +152,7 @@ def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> I
         yield from packet.decode()
     if partial:
         raise UnusableVideo("cut off: of its last frame only a part is there")
-    if packets < _LEAST_OF_HEADER * stream.frames:
+    if packets < _MIN_OF_HEADER * stream.frames:
         raise UnusableVideo(f"cut off or damaged: its header announces {stream.frames} frames, and there are {packets}")
 
 

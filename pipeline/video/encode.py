@@ -10,7 +10,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from pipeline.errors import InputError
-from pipeline.files.atomic import whole
+from pipeline.files.atomic import atomic_path
 from pipeline.files.deferred_errors import LateErrors
 from pipeline.video.decode import Image
 
@@ -35,7 +35,7 @@ def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: fl
     # "bitexact" keeps libav's version out of the file
     options = {"fflags": "+bitexact"}
     with (
-        whole(path) as temporary,
+        atomic_path(path) as temporary,
         LateErrors(temporary) as taking,
         av.open(taking, "w", format="mp4", options=options) as container,
     ):

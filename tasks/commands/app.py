@@ -13,6 +13,7 @@ from tasks.commands.store_layout import located
 from tasks.commands.text_tables import table
 from tasks.experiment import load_experiment
 from tasks.recipes import bundled, matching
+from tasks.runtime.start import start
 
 if TYPE_CHECKING:
     from tasks.evaluation import Evaluate
@@ -41,6 +42,7 @@ Place = Annotated[str, typer.Argument(metavar="STORE", help="the store, or in it
 @app.callback()
 def _main() -> None:
     """Offline action recognition: features into stores once, sequence models on the stores."""
+    start()
     settings.current()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.compare.differences import Arrays, Difference, Rows, compare
+from pipeline.compare.differences import Arrays, Difference, FeatureSet, compare
 from pipeline.compare.sources import NpyFolder, PlainFile, Stored
 from pipeline.errors import InputError
 from pipeline.store import inspection
@@ -63,7 +63,7 @@ def _decoded(arrays: Arrays) -> Arrays:
     return {**rest, **decoded}
 
 
-def rows_at(path: Path, known: Collection[str]) -> Rows:
+def rows_at(path: Path, known: Collection[str]) -> FeatureSet:
     """What lies at a path; ``known`` are ids of videos, by which a plain file's groups are told from its videos."""
     if (shelf := as_shelf(path)) is not None:
         index = shelf.folder / "index.h5"

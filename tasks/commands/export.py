@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.errors import InputError
-from pipeline.files.atomic import whole, write_text
+from pipeline.files.atomic import atomic_path, write_text
 from pipeline.rows import Row
 from pipeline.store import inspection
 from tasks.commands.store_layout import rows_file
@@ -75,7 +75,7 @@ def _labels(manifest: Path, ids: set[str]) -> dict[str, Any]:
 def _row(folder: Path, row: Row) -> None:
     (folder / ATTRIBUTES).unlink(missing_ok=True)
     for name, array in row.arrays.items():
-        with whole(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+        with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
     _write(folder / ATTRIBUTES, row.attributes)
 

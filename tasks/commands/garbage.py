@@ -16,12 +16,12 @@ from pipeline.files.atomic import is_in_use
 from pipeline.files.lock import everything
 from tasks import settings
 from tasks.base import Stage
-from tasks.commands.store_layout import INDEX, SHARD, Shelf, bytes_of, datasets, shelves
+from tasks.commands.store_layout import INDEX, SHARD, StageFolder, bytes_of, datasets, shelves
 from tasks.commands.text_tables import size
 from tasks.commands.upstream import upstream_first
 from tasks.evaluation import Evaluate
 from tasks.features import ExtractShard
-from tasks.index import foreseen, manifest
+from tasks.index import as_if_indexed, manifest
 
 REST_S = 3600
 """A stage that something was written to within this time may belong to a run that is alive: it stays, whole.
@@ -119,7 +119,7 @@ def _reach(kept: Kept, evaluation: Evaluate) -> None:
     index = evaluation.index
     if not manifest(index.dataset).exists() or not all(task.complete() for task in index.requires()):
         raise InputError(f"{index.dataset.store_name} is not indexed")
-    with foreseen(index.dataset, index.survey()):
+    with as_if_indexed(index.dataset, index.survey()):
         kept.folders.add(evaluation.folder())
         for stage in upstream_first(evaluation.stages(), lambda _: True):
             _keep(kept, stage)
@@ -132,7 +132,7 @@ def _keep(kept: Kept, stage: Stage) -> None:
         kept.files.update((*stage.earlier(), stage.journal))  # whose rows are taken over
 
 
-def _spent(shelf: Shelf, kept: Kept) -> Iterator[Path]:
+def _spent(shelf: StageFolder, kept: Kept) -> Iterator[Path]:
     """All of a stage that is not reached; of one that is, superseded shards, their journals, and what was damaged."""
     if shelf.folder not in kept.folders:
         yield shelf.folder
@@ -143,7 +143,7 @@ def _spent(shelf: Shelf, kept: Kept) -> Iterator[Path]:
             yield path
 
 
-def is_alive(shelf: Shelf) -> bool:
+def is_alive(shelf: StageFolder) -> bool:
     """Whether a run may be at work in it."""
     written = [path for path in shelf.folder.rglob("*") if not path.is_dir()]
     recent = time.time() - REST_S

@@ -12,7 +12,7 @@ from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
 from tasks.commands.store_layout import (
     SHOWN,
-    Shelf,
+    StageFolder,
     as_shelf,
     bytes_of,
     datasets,
@@ -56,7 +56,7 @@ def failed(video: str, stage: str, failure: Failure) -> tuple[str, str, str, str
     return video, stage, str(failure.frames_decoded), failure.reason
 
 
-def failed_in(found: Iterable[Shelf]) -> Iterator[str]:
+def failed_in(found: Iterable[StageFolder]) -> Iterator[str]:
     """A line for each video that could not be used, of each stage that met it."""
     lines = [
         failed(video, shelf.folder.name, failure)
@@ -67,7 +67,7 @@ def failed_in(found: Iterable[Shelf]) -> Iterator[str]:
     yield from table([FAILED_HEADER, *lines], indent="") if lines else ["no video has failed"]
 
 
-def read_by(evaluation: "Evaluate") -> list[Shelf]:
+def read_by(evaluation: "Evaluate") -> list[StageFolder]:
     """The stages with rows that an experiment reads, those that are there. Raises InputError without an index."""
     stages = upstream_first(evaluation.stages(), lambda _: True)
     folders = [stage.folder for stage in stages if isinstance(stage, Extract)]
@@ -84,7 +84,7 @@ def _dataset(folder: Path) -> Iterator[str]:
         yield from table([_shelf(shelf) for shelf in found])
 
 
-def _shelf(shelf: Shelf) -> tuple[str, str, str, str]:
+def _shelf(shelf: StageFolder) -> tuple[str, str, str, str]:
     held = size(bytes_of(shelf.folder))
     if shelf.output is None:
         return shelf.folder.name, "not finished", "", held

@@ -20,7 +20,7 @@ OUTPUTS = ("index.h5", "network.safetensors", "reducer.safetensors", "scores.npz
 SHOWN = 10
 
 
-class Shelf(NamedTuple):
+class StageFolder(NamedTuple):
     """The folder of one stage."""
 
     folder: Path
@@ -56,17 +56,17 @@ def datasets(store: Path) -> list[Path]:
     return [folder for folder in _folders(store) if is_dataset(folder)]
 
 
-def shelves(dataset: Path) -> list[Shelf]:
+def shelves(dataset: Path) -> list[StageFolder]:
     """The folders of a data set's stages."""
     return [shelf for folder in _folders(dataset) if (shelf := as_shelf(folder)) is not None]
 
 
-def as_shelf(folder: Path) -> Shelf | None:
+def as_shelf(folder: Path) -> StageFolder | None:
     """A stage's folder; None where it is something else."""
     named = STAGE.fullmatch(folder.name)
     if named is None or not folder.is_dir() or is_dataset(folder):
         return None
-    return Shelf(folder, named["name"], named["fingerprint"])
+    return StageFolder(folder, named["name"], named["fingerprint"])
 
 
 def rows_file(path: Path) -> Path:
@@ -84,7 +84,7 @@ def bytes_of(path: Path) -> int:
     return sum(file.lstat().st_size for file in inside if file.is_symlink() or not file.is_dir())
 
 
-def under(path: Path) -> list[Shelf]:
+def under(path: Path) -> list[StageFolder]:
     """All stages' folders at or below the folder of a store, of a data set or of a stage.
 
     Raises InputError where there is none.

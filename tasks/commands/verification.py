@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from pipeline.errors import DamagedStore, InputError
 from pipeline.files import tensors
-from pipeline.files.atomic import set_aside
+from pipeline.files.atomic import quarantine
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
 from pipeline.store.seal import verify as verify_rows
@@ -52,14 +52,14 @@ def _rows(file: Path) -> None:
     try:
         inspection.check(file)
     except InputError as error:
-        set_aside(file, error)
+        quarantine(file, error)
 
 
 def _figures(file: Path) -> None:
     try:
         json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        set_aside(file, error)
+        quarantine(file, error)
 
 
 _CHECKS: dict[str, Callable[[Path], Any]] = {

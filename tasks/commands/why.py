@@ -15,11 +15,11 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.store import inspection
 from tasks.base import Stage, checkpoints
-from tasks.commands.store_layout import Shelf, flattened, shelves
+from tasks.commands.store_layout import StageFolder, flattened, shelves
 from tasks.commands.upstream import upstream_first
 from tasks.evaluation import Evaluate, Fuse
 from tasks.features import Extract, ExtractShard
-from tasks.index import Index, Library, foreseen, library, manifest
+from tasks.index import Index, Library, as_if_indexed, library, manifest
 from tasks.training import StreamStage
 
 NAMED = 3
@@ -43,7 +43,7 @@ def why(evaluation: Evaluate) -> Iterator[str]:
     survey = None if index.complete() else index.survey()
     if survey is not None:
         yield f"would run: Index {name}: {_listed(_resurveyed(index, survey))}"
-    with nullcontext() if survey is None else foreseen(index.dataset, survey):
+    with nullcontext() if survey is None else as_if_indexed(index.dataset, survey):
         lines = list(_lines(evaluation))
     yield from lines
     if survey is None and not lines:
@@ -122,7 +122,7 @@ def _reasons(stage: Stage) -> Iterator[str]:
     yield from ["never computed"] if nearest is None else differences(nearest, origin)
 
 
-def _nearest(origin: Mapping[str, Any], found: Iterable[Shelf]) -> dict[str, Any] | None:
+def _nearest(origin: Mapping[str, Any], found: Iterable[StageFolder]) -> dict[str, Any] | None:
     """The provenance with the most in common, of several the latest; None where there is none of its kind."""
     ranked = []
     for shelf in found:

@@ -17,7 +17,7 @@ from tasks.index import fold, library
 from tasks.rows import labels
 
 if TYPE_CHECKING:
-    from extractors.tdn.inference import TDNDescriber
+    from extractors.tdn.inference import TDNFeatureExtractor
     from tasks.evaluation import Evaluate
 
 
@@ -33,14 +33,14 @@ def activations(evaluation: "Evaluate") -> dict[str, tuple[Activations, ...]]:
 
 
 def _of_stage(evaluation: "Evaluate", stage: Extract, extractor: TDN) -> Iterator[Activations]:
-    from extractors.tdn.inference import TDNDescriber
+    from extractors.tdn.inference import TDNFeatureExtractor
 
     dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
     indexed, store = library(dataset), Store(stage.path())
     known = labels(indexed)
     before, after = _probabilities(store, [id for id in fold(dataset, number).test if store.variants(id)])
     trained = FitExtractor(dataset=dataset, extractor=extractor, fold=number)
-    network = TDNDescriber(extractor.fitted.build, trained.path(), "cpu")
+    network = TDNFeatureExtractor(extractor.fitted.build, trained.path(), "cpu")
     for id in most_improved(before, after, known):
         label = known[id][0]
         row = store.read(id, arrays=["scores", "snippet_frames"]).arrays
@@ -66,7 +66,7 @@ def _probabilities(store: Store, videos: Sequence[str]) -> tuple[dict[str, np.nd
 
 
 def _drawn(
-    evaluation: "Evaluate", extractor: TDN, network: "TDNDescriber", id: str, frames: np.ndarray, label: int
+    evaluation: "Evaluate", extractor: TDN, network: "TDNFeatureExtractor", id: str, frames: np.ndarray, label: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """One clip's frames with the maps of images, and the means of two with those of changes; None without its flow."""
     dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]

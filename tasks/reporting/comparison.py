@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report.comparison_page import Compared
-from pipeline.results.experiment_figure import Figure
+from pipeline.results.experiment_figure import MeasuredFigure
 from pipeline.results.sweeps import flat
 from pipeline.scoring.metrics import Summary
 from pipeline.training.curves import Curves
@@ -59,7 +59,7 @@ def _compared(task: "Evaluate", title: str, page: Path) -> Compared:
         parameters=flat(task.recipe.model_dump(mode="json", exclude=_TOLD)),
         page=Path(os.path.relpath(task.folder() / "report.html", page.parent)).as_posix(),
         figures=tuple(
-            Figure(row["name"], told["metric"], Summary(**row["summary"][told["metric"]]), row["reported"])
+            MeasuredFigure(row["name"], told["metric"], Summary(**row["summary"][told["metric"]]), row["reported"])
             for row in told["rows"]
         ),
         classes={name: share / 100 for name, share in zip(told["classes"], shares, strict=True) if share is not None},

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from data.base import Dataset
 from pipeline.pca.project import load_reducer
 from pipeline.report import example_videos
-from pipeline.results.result import Explained, Result, Run
-from pipeline.results.result import Stream as ReportedStream
+from pipeline.results.result import Explained, ReportedStream, Result, Run
 from pipeline.rows import Failure
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.scores import provenance as scores_provenance

@@ -10,7 +10,7 @@ from extractors.convnet3d.config import WINDOW_FRAMES, ConvNet3D
 from pipeline.report.feature_maps import FirstMaps
 from pipeline.report.feature_maps import pictures as over_frame
 from pipeline.report.thumbnails import TIMELINE
-from pipeline.report.traces import Clip, Trace, choose
+from pipeline.report.traces import Trace, TracedClip, choose
 from pipeline.store import Store
 from pipeline.video.sampling import resample
 from tasks.features import Extract, FitExtractor, extract
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tasks.evaluation import Evaluate
 
 
-def clips(evaluation: "Evaluate") -> tuple[Clip, ...]:
+def clips(evaluation: "Evaluate") -> tuple[TracedClip, ...]:
     """The chosen clips with the traces of all streams whose networks have any; none where no stream's has."""
     dataset = evaluation.recipe.dataset
     chosen = _chosen(evaluation)
@@ -39,9 +39,9 @@ def clips(evaluation: "Evaluate") -> tuple[Clip, ...]:
         return ()
     strips = pictures(dataset, extents, modality(evaluation.recipe.streams), TIMELINE)
     return tuple(
-        Clip(video, _label(evaluation, video), *extents[video], strips[video], traces)
+        TracedClip(video, _label(evaluation, video), *extents[video], strips[video], traces)
         if traces
-        else Clip(video, _label(evaluation, video))
+        else TracedClip(video, _label(evaluation, video))
         for video, traces in found.items()
     )
 

@@ -1,0 +1,39 @@
+"""Prepares an interpreter for running tasks: all that it changes outside of this project's own state."""
+
+import logging
+import multiprocessing
+import os
+
+from tasks import settings
+from tasks.base import UserErrorFilter
+
+PRELOADED = (
+    "tasks.runtime.worker_process",
+    "torch",
+    "cv2",
+    "scipy.linalg",
+    "pipeline.training.loop",
+    "pipeline.store",
+    "pipeline.video.decode",
+)
+"""What the fork server imports before it forks: starting, and what every worker needs and takes seconds to import."""
+_FILTER = UserErrorFilter()
+
+
+def start() -> None:
+    """Prepare this interpreter for running tasks; once more changes nothing.
+
+    Entry points call it: ``kinescope``, ``luigi --module tasks`` as it loads the package, and the server that workers
+    are forked from. It completes luigi's configuration, has workers forked from a server, lets no file of the working
+    directory pass for a module in the processes that begin here, registers what happens when workers begin and end, and
+    has mistakes that a user can mend logged as one sentence.
+    """
+    from tasks.runtime import sweep, workers  # noqa: F401 (luigi's events are the doors of both)
+
+    settings.complete()
+    os.environ["PYTHONSAFEPATH"] = "1"  # a folder named data, or a file tasks.py, is common
+    # A worker forked from luigi's own process would inherit its threads, and one that starts from nothing imports torch
+    # for seconds: workers are forked from a server that has imported everything and done nothing.
+    multiprocessing.set_start_method("forkserver", force=True)
+    multiprocessing.set_forkserver_preload(list(PRELOADED))
+    logging.getLogger("luigi-interface").addFilter(_FILTER)
