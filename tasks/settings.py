@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from contextlib import AbstractContextManager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class kinescope(luigi.Config):
 _adopted: list[kinescope | InputError] = []
 
 
+@cache  # reading the files again would undo what was set since
 def complete() -> None:
     """Give every setting that no luigi.cfg names its default, luigi's own settings among them."""
     for path in (DEFAULTS, *_CONFIGURED, os.environ.get("LUIGI_CONFIG_PATH", "")):
