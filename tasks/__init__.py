@@ -2,9 +2,10 @@
 
 import sys
 
-from tasks.evaluation import Evaluate, EvaluateAll, Fuse
+from tasks.evaluation import Evaluate, EvaluateAll
 from tasks.features import Extract, ExtractShard, FitExtractor
 from tasks.frames import Decode
+from tasks.fusion import Fuse
 from tasks.index import Generate, Index
 from tasks.inputs import FitReducer
 from tasks.runtime.start import start

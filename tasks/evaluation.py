@@ -1,4 +1,4 @@
-"""From an experiment to its report: trials, splits and seeds, fused and measured."""
+"""Evaluate experiments: all runs of one, and a report; several, and a page that sets them side by side."""
 
 import json
 from collections.abc import Iterator
@@ -8,83 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from data.base import Dataset
-from data.validation import Validation
-from extractors.convnet3d.config import ConvNet3D
 from pipeline.errors import InputError
 from pipeline.files.atomic import write_text
 from pipeline.fingerprint import fingerprint, short_digest
-from pipeline.scoring.fusion_config import Fusion
 from tasks import settings
-from tasks.base import ConfigParameter, Root, Stage, origin
-from tasks.experiment import DEFAULT, AnyStream, Experiment, load_experiment
-from tasks.index import AnyDataset, Index, folds, library
+from tasks.base import Root
+from tasks.experiment import DEFAULT, Experiment, load_experiment
+from tasks.index import Index
 from tasks.recipes import matching
-from tasks.rows import labels
-from tasks.training import Predict
+from tasks.runs import Runs
 
 if TYPE_CHECKING:
     from pipeline.results.result import Result
 
-Streams = tuple[AnyStream, ...]
 REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv", "classes.csv", "folds.json")
-"""The files of a experiment_page."""
-
-
-class Fuse(Stage):
-    """The scores of all streams of one split and seed, joined by video id."""
-
-    dataset = ConfigParameter[Dataset](AnyDataset)
-    streams = ConfigParameter[Streams](Streams)
-    fusion = ConfigParameter[Fusion](Fusion)
-    fold = luigi.IntParameter()
-    seed = luigi.IntParameter()
-
-    def predictions(self) -> list[Predict]:
-        """The scores that are fused."""
-        return [predict(self.dataset, stream, self.fold, self.seed) for stream in self.streams]
-
-    def validations(self) -> list[Predict]:
-        """The scores by which weights are chosen, of the streams that are weighted: none where weights are given."""
-        choose = self.fusion.choose
-        if choose is None:
-            return []
-        part = Validation(of=self.dataset, share=choose.validation, seed=choose.seed)
-        weighted = self.streams[:-1] if self.fusion.times_last else self.streams
-        return [predict(part, stream, self.fold, self.seed) for stream in weighted]
-
-    def requires(self) -> list[Predict]:
-        return [*self.predictions(), *self.validations()]
-
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint("Fuse", self.fusion.significant(str), self.upstream.values())
-
-    @property
-    def upstream(self) -> dict[str, str]:
-        """The fingerprint of each stream's scores."""
-        fused = {stage.stream.title: stage.fingerprint for stage in self.predictions()}
-        return fused | {f"validation of {stage.stream.title}": stage.fingerprint for stage in self.validations()}
-
-    def origin(self, **more: Any) -> dict[str, Any]:
-        return origin(self, self.fusion.significant(str), self.upstream, **more)
-
-    def path(self) -> Path:
-        return settings.store() / self.dataset.store_name / f"fused-{self.fingerprint}" / "scores.npz"
-
-    def compute(self) -> None:
-        from pipeline.scoring.late_fusion import fuse
-        from pipeline.scoring.scores import Scores
-        from pipeline.scoring.weight_search import choose
-
-        scores, validated = (
-            [Scores.load(stage.path()) for stage in stages] for stages in (self.predictions(), self.validations())
-        )
-        if not validated:
-            fuse(scores, self.fusion).save(self.path(), self.origin())
-            return
-        choice = choose(validated, labels(library(self.dataset)), self.fusion)
-        fuse(scores, self.fusion.by(choice.weights)).save(self.path(), self.origin(choice=choice._asdict()))
+"""The files of a report."""
 
 
 class Evaluate(Root):
@@ -97,34 +35,23 @@ class Evaluate(Root):
         """What the experiment's file says."""
         return load_experiment(self.experiment)
 
+    @cached_property
+    def runs(self) -> Runs:
+        """Its runs, one a fold and seed."""
+        return Runs(self.recipe)
+
     @property
     def index(self) -> Index:
         """What must be known before any other path is."""
         return Index(dataset=self.recipe.dataset.without_protocol())
 
     @property
-    def runs(self) -> list[tuple[int, int]]:
-        """Fold and seed of every run."""
-        return [(fold, seed) for fold in range(len(folds(self.recipe.dataset))) for seed in self.recipe.seeds]
-
-    def predictions(self, fold: int, seed: int) -> list[Predict]:
-        """The scores of each stream."""
-        return [predict(self.recipe.dataset, stream, fold, seed) for stream in self.recipe.streams_of(seed)]
-
-    def results(self, fold: int, seed: int) -> list[Stage]:
-        """What one run needs: the streams' scores, or their fusion, which requires them."""
-        if self.recipe.fusion is None:
-            return list(self.predictions(fold, seed))
-        recipe, streams = self.recipe, self.recipe.streams_of(seed)
-        return [Fuse(dataset=recipe.dataset, streams=streams, fusion=recipe.fusion, fold=fold, seed=seed)]
-
-    @property
     def fingerprint(self) -> str:
-        inputs = [stage.fingerprint for run in self.runs for stage in self.results(*run)]
+        inputs = [stage.fingerprint for stage in self.runs.all_results()]
         return fingerprint("Evaluate", json.loads(self.recipe.canonical()), inputs)
 
     def folder(self) -> Path:
-        """The folder of the experiment_page."""
+        """The folder of the report."""
         return settings.store() / self.recipe.dataset.store_name / f"evaluate-{self.fingerprint}"
 
     def output(self) -> luigi.LocalTarget:
@@ -159,32 +86,17 @@ class Evaluate(Root):
     def needed(self) -> Iterator[Any]:
         """The index, without which no other path is known, and what the report reads."""
         yield self.index
-        yield self.stages()
+        yield self.runs.stages()
 
     def report(self) -> "Result":
-        """Write the files of the experiment_page, and return what they tell."""
-        from pipeline.report import experiment_page
-        from tasks.reporting.results import gather
+        """Write the files of the report, and return the figures in them."""
+        from pipeline.report.experiment_page import write
+        from tasks.reporting.results import gather, illustrate
 
         with settings.exclusive(self.folder()):
-            result = gather(self)
-            experiment_page.write(result, self.folder())
+            result = gather(self.runs)
+            write(result, illustrate(self.runs, result), self.folder())
         return result
-
-    def stages(self) -> list[Stage]:
-        """All that the report reads, each once: features, what was fitted for them, curves of the training, scores."""
-        predictions = [stage for run in self.runs for stage in self.predictions(*run)]
-        results = [stage for run in self.runs for stage in self.results(*run)]
-        features = dict.fromkeys(stage for each in predictions for stage in each.features)  # which runs may share
-        fitted = [fit for stage in features for fit in stage.fitting().values()]
-        learnt = [needed for stage in predictions for needed in (*stage.reduction(), *stage.training())]
-        return list(dict.fromkeys([*features, *self.mapped(), *fitted, *learnt, *predictions, *results]))
-
-    def mapped(self) -> list[Stage]:
-        """The frames that feature maps of the first run's 3D-ConvNets are drawn from."""
-        drawn = [stage for prediction in self.predictions(*self.runs[0]) for stage in prediction.features]
-        convnets = [stage for stage in drawn if isinstance(stage.extractor, ConvNet3D)]
-        return [source for stage in convnets if (source := stage.source())]
 
     def summary(self) -> str:
         """The table for the terminal, and where the report is."""
@@ -231,14 +143,15 @@ class EvaluateAll(Root):
     def needed(self) -> Iterator[Any]:
         """The experiments, and what their common page reads."""
         yield self.evaluations
-        yield [stage for task in self.evaluations for stage in task.stages()]
+        yield [stage for task in self.evaluations for stage in task.runs.stages()]
 
     def page(self) -> str:
         """The common page."""
         from pipeline.report.comparison_page import page
-        from tasks.reporting.comparison import gathered
+        from tasks.reporting.comparison import Evaluated, compared
 
-        return page(gathered(self.evaluations, self._path("html")))
+        done = [Evaluated(task.experiment, task.runs, task.folder()) for task in self.evaluations]
+        return page(compared(done, self._path("html")))
 
     def summary(self) -> str:
         """The table, and where it and the page are."""
@@ -247,11 +160,6 @@ class EvaluateAll(Root):
     def _path(self, suffix: str) -> Path:
         name = short_digest([task.fingerprint for task in self.evaluations])
         return settings.store() / "tables" / f"{name}.{suffix}"
-
-
-def predict(dataset: Dataset, stream: AnyStream, fold: int, seed: int) -> Predict:
-    """The scores of one stream; a model that is not trained knows no seed."""
-    return Predict(dataset=dataset, stream=stream, fold=fold, seed=seed if stream.model.trained else 0)
 
 
 def _table_rows(task: Evaluate) -> Iterator[tuple[str, str, str, str, str]]:

@@ -19,6 +19,7 @@ import tasks
 from extractors.skeleton.config import Skeleton
 from pipeline.store import Store
 from tasks.commands.app import app
+from tasks.runs import Runs
 
 ROOT = Path(__file__).parent.parent
 RECIPE = """
@@ -86,7 +87,7 @@ class Small:
 
     def rows(self) -> Path:
         """The folder of the features."""
-        return self.experiment().predictions(0, 0)[0].features[0].folder
+        return self.experiment().runs.predictions(0, 0)[0].features[0].folder
 
     def rest(self) -> None:
         """As if nothing had been written for two hours."""
@@ -192,7 +193,7 @@ def test_why_tells_a_touched_file_from_a_changed_one(small: Small) -> None:
 
 
 def test_why_names_what_is_missing_or_was_damaged(small: Small) -> None:
-    (training,) = small.experiment().predictions(0, 0)[0].training()
+    (training,) = small.experiment().runs.predictions(0, 0)[0].training()
     training.path().unlink()
     assert small.says("why", small.recipe) == ["nothing would run"]  # the report is there, and current
     small.experiment().output().remove()
@@ -412,11 +413,11 @@ def test_gc_takes_nothing_while_a_report_is_gathered(small: Small, monkeypatch: 
 
     gather, answers = results.gather, []
 
-    def slowly(evaluation: tasks.Evaluate) -> object:
+    def slowly(runs: Runs) -> object:
         command = [sys.executable, "-c", "from tasks.commands.app import app; app()", "gc", small.recipe, "--delete"]
         environment = {**os.environ, "LUIGI_CONFIG_PATH": str(small.folder / "luigi.cfg")}
         answers.append(subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment))
-        return gather(evaluation)
+        return gather(runs)
 
     (small.folder / "luigi.cfg").write_text(f"[kinescope]\nstore = {small.store}\n")
     monkeypatch.setattr(results, "gather", slowly)

@@ -20,7 +20,7 @@ from pipeline.scoring.scores import Scores, provenance
 from pipeline.store import Store
 from tasks.experiment import Stream, load_experiment
 from tasks.index import fold
-from tasks.reporting.results import gather
+from tasks.reporting.results import gather, illustrate
 
 DATASET = """
 [dataset]
@@ -117,7 +117,7 @@ def run(store: Path) -> Iterator[Run]:
 
 
 def fusion_of(task: tasks.Evaluate) -> tasks.Fuse:
-    (fused,) = task.results(0, 0)
+    (fused,) = task.runs.results(0, 0)
     assert isinstance(fused, tasks.Fuse)
     return fused
 
@@ -187,7 +187,7 @@ def test_only_what_depends_on_a_change_is_computed_again(run: Run) -> None:
 
 def test_a_joined_stream_is_the_sum_of_its_inputs_and_is_drawn_step_by_step(run: Run) -> None:
     task, _ = run(fusion='rule = "product"')
-    joined = task.predictions(0, 0)[0]
+    joined = task.runs.predictions(0, 0)[0]
     model = joined.stream.model
     parts = [
         tasks.Predict(dataset=joined.dataset, stream=Stream(**dict(each), model=model), fold=0, seed=0)
@@ -199,9 +199,10 @@ def test_a_joined_stream_is_the_sum_of_its_inputs_and_is_drawn_step_by_step(run:
     for sequence, one, other in zip(found.inputs, each[0].inputs, each[1].inputs, strict=True):
         assert sequence.shape == (6, 5)
         np.testing.assert_array_equal(sequence, one + other)
-    result = gather(task)
-    assert all("joined" in clip.traces for clip in result.clips)
-    assert len(result.clips) > 0
+    result = gather(task.runs)
+    clips = illustrate(task.runs, result).clips
+    assert all("joined" in clip.traces for clip in clips)
+    assert len(clips) > 0
     names = {each.reducer for each in result.explained}
     assert names == {"joined, input 1 (skeleton)", "joined, input 2 (skeleton)"}
 
@@ -221,7 +222,7 @@ def test_what_was_chosen_on_can_be_evaluated_itself(run: Run, store: Path) -> No
     part = f'[dataset]\nname = "validation"\nshare = 0.5\n{of}'
     path.write_text(recipe(store, dataset=part, fusion='rule = "sum"'))
     task = tasks.Evaluate(experiment=str(path))
-    assert all(stage.complete() for stage in task.predictions(0, 0))
+    assert all(stage.complete() for stage in task.runs.predictions(0, 0))
     assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
     assert "not on its test videos" in (task.folder() / "report.html").read_text()
     path.write_text(recipe(store, dataset=part))

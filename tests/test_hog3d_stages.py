@@ -62,7 +62,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         luigi.task_register.Register.clear_instance_cache()
         task = tasks.Evaluate(experiment=str(path))
         assert luigi.build([task.index], local_scheduler=True, workers=1, log_level="ERROR")
-        predictions = [stage for run in task.runs for stage in task.predictions(*run)]
+        predictions = [stage for run in task.runs.pairs for stage in task.runs.predictions(*run)]
         assert luigi.build(predictions, local_scheduler=True, workers=1, log_level="ERROR")
         return task
 
@@ -72,14 +72,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 def stage(evaluation: tasks.Evaluate, trial: int) -> Extract:
     """The extraction that a trial reads."""
-    return evaluation.predictions(trial, 0)[0].features[0]
+    return evaluation.runs.predictions(trial, 0)[0].features[0]
 
 
 def test_hog3d_is_computed_twice_however_many_trials_there_are(run: Run, ran: Counter[str]) -> None:
     evaluation = run(3, 3)
     assert (ran["hog3d_raw"], ran["hog3d"], ran["FitExtractor"]) == (1, 1, 3)
     assert len({stage(evaluation, trial).folder for trial in range(3)}) == 1
-    assert Counter(needed.task_family for needed in evaluation.stages()) == {
+    assert Counter(needed.task_family for needed in evaluation.runs.stages()) == {
         "Extract": 1,
         "FitExtractor": 3,
         "Train": 3,

@@ -43,13 +43,13 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tasks.Evalu
     luigi.task_register.Register.clear_instance_cache()
     task = tasks.Evaluate(experiment=str(path))
     assert luigi.build([task.index], local_scheduler=True, workers=1, log_level="ERROR")
-    assert luigi.build(task.predictions(0, 0), local_scheduler=True, workers=1, log_level="ERROR")
+    assert luigi.build(task.runs.predictions(0, 0), local_scheduler=True, workers=1, log_level="ERROR")
     yield task
     get_config().remove_section("kinescope")
 
 
 def test_a_video_has_one_fisher_vector_of_all_its_trajectories(evaluation: tasks.Evaluate) -> None:
-    stage = evaluation.predictions(0, 0)[0].features[0]
+    stage = evaluation.runs.predictions(0, 0)[0].features[0]
     vectors, trajectories = Store(stage.path()), Store(stage.source().path())
     assert len(vectors.ids()) == 12
     for video in vectors.ids():
@@ -62,7 +62,7 @@ def test_a_video_has_one_fisher_vector_of_all_its_trajectories(evaluation: tasks
 
 
 def test_the_vocabulary_sees_training_videos_only(evaluation: tasks.Evaluate) -> None:
-    (fitted,) = evaluation.predictions(0, 0)[0].features[0].fitting().values()
+    (fitted,) = evaluation.runs.predictions(0, 0)[0].features[0].fitting().values()
     train = fold(evaluation.recipe.dataset, 0).train
     rows = StoredRows(Store(fitted.material.path()), train)
     material = Labelled(rows, [0] * len(rows), 1, [video for video, _ in rows.places])
@@ -73,6 +73,6 @@ def test_the_vocabulary_sees_training_videos_only(evaluation: tasks.Evaluate) ->
 
 
 def test_margins_become_probabilities_by_softmax(evaluation: tasks.Evaluate) -> None:
-    scores = Scores.load(evaluation.predictions(0, 0)[0].path())
+    scores = Scores.load(evaluation.runs.predictions(0, 0)[0].path())
     assert scores.kind == "logits"
     np.testing.assert_allclose(scores.probabilities(), softmax(scores.values, axis=1), rtol=1e-12)

@@ -351,7 +351,7 @@ def test_segments_from_files_to_a_report(recipe: Any):
     task = recipe(trials=2)
     assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
     assert task.folder().parent.name == "kth-2"
-    features = Store(task.predictions(0, 0)[0].features[0].path())
+    features = Store(task.runs.predictions(0, 0)[0].features[0].path())
     assert len(features.ids()) == 11
     assert features.read("person02_walking_d1/2").attributes["frames"] == 12
     (failed,) = features.failures().items()
@@ -380,7 +380,7 @@ def test_another_seed_is_another_fit_and_a_fold_drawn_again_is_the_same(recipe: 
     fits: dict[tuple[str, ...], set[str]] = {}
     for seed in range(8):
         task = recipe(seed=seed)
-        dataset, prediction = task.recipe.dataset, task.predictions(0, 0)[0]
+        dataset, prediction = task.recipe.dataset, task.runs.predictions(0, 0)[0]
         test = tasks.index.fold(dataset, 0).test
         tested.setdefault(test, set()).add(prediction.fingerprint)
         fits.setdefault(test, set()).add(next(iter(prediction.features[0].fitting().values())).fingerprint)

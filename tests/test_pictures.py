@@ -23,7 +23,7 @@ from pipeline.scoring.scores import Scores
 from pipeline.store import Store
 from pipeline.training.curves import Curves
 from pipeline.video.sampling import resample
-from tasks.reporting.results import gather
+from tasks.reporting.results import gather, illustrate
 
 SVG = "{http://www.w3.org/2000/svg}"
 BAD = "video12"
@@ -242,13 +242,13 @@ def ran(task: Any) -> Any:
 
 def test_a_trace_ends_with_the_stored_scores(experiments: dict[str, tasks.Evaluate]) -> None:
     task = ran(experiments["both"])
-    result = gather(task)
-    assert [(clip.video, clip.label) for clip in result.clips] == [(BAD, "a"), ("video13", "b"), ("video14", "c")]
-    assert not result.clips[0].traces
-    for clip in result.clips[1:]:
+    shown = illustrate(task.runs, gather(task.runs)).clips
+    assert [(clip.video, clip.label) for clip in shown] == [(BAD, "a"), ("video13", "b"), ("video14", "c")]
+    assert not shown[0].traces
+    for clip in shown[1:]:
         assert (clip.length_frames, clip.fps, list(clip.traces)) == (16, None, ["dRNN", "LSTM"])
         assert len(clip.strip) == thumbnails.TIMELINE.pictures
-        for stage in task.predictions(0, 0):
+        for stage in task.runs.predictions(0, 0):
             trace = clip.traces[stage.stream.title]
             scores = Scores.load(stage.path())
             told = scores.probabilities()[scores.ids.index(clip.video), scores.classes.index(clip.label)]
@@ -265,8 +265,8 @@ def test_a_trace_ends_with_the_stored_scores(experiments: dict[str, tasks.Evalua
 
 def test_explained_energy_is_that_of_the_training_rows(experiments: dict[str, tasks.Evaluate]) -> None:
     task = ran(experiments["both"])
-    (explained,) = gather(task).explained
-    prediction, _ = task.predictions(0, 0)
+    (explained,) = gather(task.runs).explained
+    prediction, _ = task.runs.predictions(0, 0)
     store = Store(prediction.features[0].path())
     rows = np.concatenate([store.read(f"video{number:02d}").arrays["features"] for number in range(12)])
     variances = np.linalg.svd((rows - rows.mean(0)).astype(float), compute_uv=False) ** 2
@@ -279,7 +279,7 @@ def test_explained_energy_is_that_of_the_training_rows(experiments: dict[str, ta
 
 def test_what_says_nothing_step_by_step_is_not_drawn(experiments: dict[str, tasks.Evaluate]) -> None:
     task = ran(experiments["svm"])
-    assert gather(task).clips == ()
+    assert illustrate(task.runs, gather(task.runs)).clips == ()
     assert 'id="steps"' not in (task.folder() / "report.html").read_text()
     assert 'id="steps"' in (ran(experiments["both"]).folder() / "report.html").read_text()
 
@@ -309,7 +309,7 @@ def test_several_experiments_are_drawn_together(experiments: dict[str, tasks.Eva
 
 def test_a_damaged_reducer_is_fitted_again_for_the_report(experiments: dict[str, tasks.Evaluate]) -> None:
     task = ran(experiments["res"])
-    (stage,) = task.predictions(0, 0)[0].reduction()
+    (stage,) = task.runs.predictions(0, 0)[0].reduction()
     page = task.folder() / "report.html"
     text, whole = page.read_text(), stage.path().read_bytes()
     stage.path().write_bytes(whole[:-9])

@@ -69,7 +69,7 @@ class Runs:
 
     def store(self) -> Store:
         """The features of the experiment as it is now."""
-        return Store(self.experiment().predictions(0, 0)[0].features[0].path())
+        return Store(self.experiment().runs.predictions(0, 0)[0].features[0].path())
 
 
 @pytest.fixture
@@ -174,9 +174,9 @@ def test_a_missing_index_is_made_again(runs: Runs) -> None:
 
 def test_a_damaged_network_is_trained_again(runs: Runs) -> None:
     runs()
-    (training,) = runs.experiment().predictions(0, 0)[0].training()
+    (training,) = runs.experiment().runs.predictions(0, 0)[0].training()
     training.path().write_bytes(training.path().read_bytes()[:-9])
-    shutil.rmtree(runs.experiment().predictions(0, 0)[0].path().parent)
+    shutil.rmtree(runs.experiment().runs.predictions(0, 0)[0].path().parent)
     shutil.rmtree(runs.experiment().folder())
     assert runs() == ["Predict", "Train"]
 
@@ -193,7 +193,7 @@ def test_a_network_found_damaged_only_by_the_report_is_trained_again(
     runs: Runs, damage: Callable[[Path], None]
 ) -> None:
     runs()
-    (training,) = runs.experiment().predictions(0, 0)[0].training()
+    (training,) = runs.experiment().runs.predictions(0, 0)[0].training()
     whole = training.path().read_bytes()
     damage(training.path())
     shutil.rmtree(runs.experiment().folder())
@@ -237,7 +237,7 @@ def test_several_experiments_make_one_table_and_share_their_features(runs: Runs)
 
 def test_only_what_a_gpu_makes_faster_waits_for_one(runs: Runs) -> None:
     runs()
-    (prediction,) = runs.experiment().predictions(0, 0)
+    (prediction,) = runs.experiment().runs.predictions(0, 0)
     (shard, *_), (training,) = prediction.features[0].requires(), prediction.training()
     assert "gpu" not in training.resources
     get_config().set("kinescope", "device", "cuda")
@@ -247,7 +247,7 @@ def test_only_what_a_gpu_makes_faster_waits_for_one(runs: Runs) -> None:
 
 def test_shards_of_one_stage_may_run_together_and_outputs_are_made_once(runs: Runs) -> None:
     runs()
-    extraction = runs.experiment().predictions(0, 0)[0].features[0]
+    extraction = runs.experiment().runs.predictions(0, 0)[0].features[0]
     needed = [stage.resources for stage in extraction.requires()]
     assert len({name for resources in needed for name in resources}) == len(needed) > 1
 

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
@@ -17,10 +17,12 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.report.example_videos import KINDS, choose
 from pipeline.report.experiment_page import write
-from pipeline.report.feature_maps import FirstMaps, pictures
+from pipeline.report.feature_maps import FirstMaps
+from pipeline.report.feature_maps import pictures as first_maps
+from pipeline.report.illustrations import Illustrations
 from pipeline.report.traces import Trace, TracedClip
 from pipeline.results.per_class import best_stream, in_groups
-from pipeline.results.result import Explained, ReportedStream, Result, Run, rows
+from pipeline.results.result import Explained, ReportedStream, Result, Run
 from pipeline.results.tables import markdown_table, text_table
 from pipeline.rows import Failure
 from pipeline.scoring import metrics
@@ -115,14 +117,7 @@ def make(
         curves = Curves((1.5, 0.5, 0.2), (0.3, 0.6, 0.9), (0.1, 0.1, 0.01))
         fused = fuse(scores, Fusion()) if streams > 1 else None
         made.append(Run(f"split {number}", 7 + number, scores, fused, (curves,) * (streams - 1) + (None,)))
-    frames = np.arange(4)
-    trace = Trace(frames, rng.uniform(size=4), rng.uniform(size=(4, 3)))
-    shown = TracedClip(
-        ids[0], names[0], 5, 25.0, (), {f"stream {HOSTILE} {number}": trace for number in range(streams)}
-    )
     return Result(
-        clips=(shown, TracedClip(ids[1], names[1])),
-        maps={HOSTILE: (FirstMaps(ids[0], names[0], 4, pictures(np.zeros((54, 34)), np.ones((7, 48, 28)))),)},
         explained=(Explained(HOSTILE, HOSTILE, 3, 0.987654),),
         title=f"Title {HOSTILE}",
         streams=tuple(ReportedStream(f"stream {HOSTILE} {number}") for number in range(streams)),
@@ -130,6 +125,17 @@ def make(
         labels=labels,
         **{"reported": 92.5, "table": "Some table 4", **more},
     )
+
+
+def write_illustrated(result: Result, folder: Path, pictures: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    """Write a report with a traced clip of all streams, one of none, and feature maps."""
+    rng = np.random.default_rng(1)
+    trace = Trace(np.arange(4), rng.uniform(size=4), rng.uniform(size=(4, 3)))
+    (lost, *_), name = result.labels, result.classes[0]
+    shown = TracedClip(lost, name, 5, 25.0, (), {stream.name: trace for stream in result.streams})
+    maps = FirstMaps(lost, name, 4, first_maps(np.zeros((54, 34)), np.ones((7, 48, 28))))
+    clips = (shown, TracedClip(f"{HOSTILE}/1", result.classes[1]))
+    write(result, Illustrations(tuple(choose(result)), pictures or {}, clips, {HOSTILE: (maps,)}), folder)
 
 
 PROVENANCE = {
@@ -153,7 +159,7 @@ def test_a_page_is_whole_and_self_contained(classes: int, streams: int, runs: in
         groups={HOSTILE: classes_of(classes)[:2]},
         provenance=PROVENANCE,
     )
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert {"script", "link", "iframe", "object", "embed", "form", "base"}.isdisjoint(page.tags)
@@ -190,7 +196,7 @@ def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_figures_are_those_of_metrics(tmp_path: Path) -> None:
     lost = f"{HOSTILE}/1"
     result = make(7, 2, 3, failed=[lost], failures={lost: Failure("cut short", 12)})
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     numbers = json.loads((tmp_path / "metrics.json").read_text())
     assert [row["name"] for row in numbers["rows"]] == [*(stream.name for stream in result.streams), "fusion"]
     assert [row["reported"] for row in numbers["rows"]] == [None, None, 92.5]
@@ -224,14 +230,14 @@ def test_confusion_is_the_mean_of_the_trials(tmp_path: Path) -> None:
     ]
     runs = tuple(Run(f"trial {number}", 0, (scores,), None, (None,)) for number, scores in enumerate(trials))
     result = Result("t", (ReportedStream("s"),), runs, labels)
-    (row,) = rows(result)
+    (row,) = result.rows
     assert row.counts is not None
     assert row.confusion is not None
     assert row.counts.tolist() == [[2, 2, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]]
     third = 1 / 3
     expected = [[third, (third + 0.5) / 2, 0, 0.25], [0, 1, 0, 0], [np.nan] * 4]
     np.testing.assert_allclose(row.confusion, expected)
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     (told,) = json.loads((tmp_path / "metrics.json").read_text())["rows"]
     assert told["confusion"] == row.counts.tolist()
     assert told["confusion_percent"][0] == pytest.approx([100 * share for share in expected[0]])
@@ -244,7 +250,7 @@ def test_confusion_is_the_mean_of_the_trials(tmp_path: Path) -> None:
 
 def test_page_metrics_and_predictions_agree(tmp_path: Path) -> None:
     result = make(7, 2, 3, failed=[f"{HOSTILE}/1"])
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     page = (tmp_path / "report.html").read_text()
     numbers = json.loads((tmp_path / "metrics.json").read_text())
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
@@ -273,7 +279,7 @@ def test_page_metrics_and_predictions_agree(tmp_path: Path) -> None:
 def test_examples_are_those_of_the_predictions(tmp_path: Path) -> None:
     lost = f"{HOSTILE}/1"
     result = make(7, 2, 2, failed=[lost], failures={lost: Failure("cut short", 12)})
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
         lines = [line for line in csv.DictReader(file) if (line["stream"], line["fold"]) == ("fusion", "split 0")]
     told = {line["video"]: line for line in lines}
@@ -339,7 +345,7 @@ def test_the_place_of_a_class_that_is_not_among_the_best_is_told(tmp_path: Path)
     result = voices([last, last], [last, last])
     (example,) = choose(result)
     assert {(each.label, each.place, each.probability) for each in example.opinions[1:]} == {("x", 6, 0.01)}
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     assert (tmp_path / "report.html").read_text().count("x in place 6, 1.0") == 2
 
 
@@ -357,12 +363,12 @@ def test_kinds_of_examples_share_the_places() -> None:
 
 def test_the_gain_of_a_fusion_is_over_its_best_stream(tmp_path: Path) -> None:
     result = make(7, 3, 2, failed=[f"{HOSTILE}/1"], groups={"pair": classes_of(7)[5:3:-1], "absent": ("nowhere",)})
-    table = rows(result)
-    best = best_stream(result, table)
+    table = result.rows
+    best = best_stream(result)
     assert best is not None
     accuracies = [row.summary("accuracy").mean for row in table[:-1]]
     assert best is table[int(np.argmax(accuracies))]
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     with (tmp_path / "classes.csv").open(newline="", encoding="utf-8") as file:
         header, *lines = csv.reader(file)
     assert header[:3] == ["group", "class", "test videos"]
@@ -391,14 +397,14 @@ def test_the_confusion_stands_in_groups(tmp_path: Path) -> None:
     result = make(8, 2, 1, groups={"second": ("class 7", "class 2"), "first": ("class 3",)})
     order = ["class 7", "class 2", "class 3", *classes_of(8)[:2], "class 4", "class 5", "class 6"]
     assert [result.classes[place] for group in in_groups(result) for place in group.places] == order
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     page = (tmp_path / "report.html").read_text()
     matrix = page[page.index('<table class="matrix"') :]
     matrix = matrix[: matrix.index("</table>")]
     assert [unescape(name) for name in re.findall(r'scope="row" title="([^"]*)"', matrix)] == order
     assert [unescape(name) for name in re.findall(r'scope="col"[^>]* title="([^"]*)"', matrix)] == order
     assert re.findall(r'scope="rowgroup"[^>]*><span>([^<]*)', matrix) == ["second", "first", "other classes"]
-    counts = rows(result)[-1].counts
+    counts = result.rows[-1].counts
     assert counts is not None
     cells = [int(*re.findall(r"<small>(\d+)", cell) or "0") for cell in re.findall(r"<td[^>]*>(.*?)</td>", matrix)]
     places = [result.classes.index(name) for name in order]
@@ -413,7 +419,7 @@ def test_without_groups_the_confusion_stands_in_the_order_of_classes() -> None:
 
 def test_groups_count_their_videos(tmp_path: Path) -> None:
     result = make(4, 1, 2, groups={"pair": classes_of(4)[:2], "absent": ("nowhere",)})
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     row = json.loads((tmp_path / "metrics.json").read_text())["rows"][0]
     counts = np.array(row["confusion"])
     assert row["groups"]["pair"] == pytest.approx(100 * (counts[0, 0] + counts[1, 1]) / counts[:2].sum())
@@ -423,12 +429,12 @@ def test_groups_count_their_videos(tmp_path: Path) -> None:
 def test_predictions_tell_every_video_of_every_run(tmp_path: Path) -> None:
     lost = f"{HOSTILE}/1"
     result = make(3, 2, 2, failed=[lost])
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 2 * 3 * 9
     fused = [line for line in lines if line["stream"] == "fusion" and line["fold"] == "split 1"]
-    assert sum(int(line["correct"]) for line in fused) / len(fused) == rows(result)[-1].figures[1]["accuracy"]
+    assert sum(int(line["correct"]) for line in fused) / len(fused) == result.rows[-1].figures[1]["accuracy"]
     scores = result.runs[1].fused
     assert scores is not None
     for line in fused:
@@ -443,7 +449,7 @@ def test_predictions_tell_every_video_of_every_run(tmp_path: Path) -> None:
 
 def test_several_labels_are_ranked(tmp_path: Path) -> None:
     result = make(4, 2, 2, several=True, metric="mAP", provenance=PROVENANCE)
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     Page((tmp_path / "report.html").read_text())
     row = json.loads((tmp_path / "metrics.json").read_text())["rows"][0]
     assert row["confusion"] is None
@@ -458,7 +464,7 @@ def test_classes_without_test_videos_have_no_figure(tmp_path: Path) -> None:
     labels = {"a": (0,), "b": (0,)}
     scores = Scores(("a", "b"), np.eye(2), "probabilities", ("x", "y"))
     result = Result("t", (ReportedStream("s"),), (Run("f", 0, (scores,), None, (None,)),), labels, metric="mAP")
-    write(result, tmp_path)
+    write_illustrated(result, tmp_path)
     row = json.loads((tmp_path / "metrics.json").read_text())["rows"][0]
     assert row["class_accuracy"] == [50.0, None]
     assert row["average_precision"] == [100.0, None]
@@ -513,7 +519,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_chosen_weights_are_told_with_their_videos(tmp_path: Path) -> None:
     result = make(3, 2, 2)
-    write(result, tmp_path / "given")
+    write_illustrated(result, tmp_path / "given")
     assert json.loads((tmp_path / "given" / "metrics.json").read_text())["weights"] == []
     assert 'id="weights"' not in (tmp_path / "given" / "report.html").read_text()
     choices = [Choice((0.25, 0.75), 0.5, (0.25, 0.375), (HOSTILE, f"v{number}"), ("lost",)) for number in range(2)]

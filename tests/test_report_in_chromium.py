@@ -17,8 +17,10 @@ from pipeline.files.atomic import write_text
 from pipeline.report import activation_maps, feature_maps, thumbnails
 from pipeline.report.activation_maps import Activations
 from pipeline.report.comparison_page import Compared, page
+from pipeline.report.example_videos import choose
 from pipeline.report.experiment_page import write
 from pipeline.report.feature_maps import FirstMaps
+from pipeline.report.illustrations import Illustrations
 from pipeline.report.traces import Trace, TracedClip
 from pipeline.results.experiment_figure import MeasuredFigure
 from pipeline.results.result import Explained, ReportedStream, Result, Run
@@ -73,7 +75,6 @@ def synthetic(classes: int, streams: int) -> Result:
         loss = tuple(2.0 / (epoch + 1) + 0.1 * number for epoch in range(9))
         curves = Curves(loss, tuple(1 - value / 3 for value in loss), (0.1,) * 5 + (0.01,) * 4)
         runs.append(Run(f"split {number // 2 + 1}", number % 2, tuple(made), fused, (curves,) * streams))
-    frame = rng.integers(0, 255, (120, 160, 3)).astype(np.uint8)
     halves = {"a group of rather many words": names[1::2], "another": names[:-1:2]} if streams > 1 else {}
     return Result(
         title=f"{classes} classes, {streams} streams",
@@ -86,11 +87,20 @@ def synthetic(classes: int, streams: int) -> Result:
         notes=("A note.",),
         groups=halves,
         provenance={"stages": [{"stage": "train", "fingerprint": "0123456789ab"}], "files": dict.fromkeys(ids, "d1")},
-        pictures={id: thumbnails.of_frames([frame] * 4) for id in ids[1:]},
-        clips=(clip(LOST, names[0], [], frame), *(clip(id, names[1], range(streams), frame) for id in ids[1:3])),
-        maps={"stream 0": (FirstMaps(ids[1], names[1], 13, feature_maps.pictures(*first_layer())),)},
-        activations={"stream 0": (activation(ids[1], names[1], frame),)},
         explained=tuple(Explained("stream 0", f"split {number}", 450, 0.97) for number in (1, 2)),
+    )
+
+
+def illustrated(result: Result) -> Illustrations:
+    """Pictures of everything that a report may show; none of the video that cannot be used."""
+    frame = np.random.default_rng(len(result.classes)).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    names, (_, *ids), streams = result.classes, result.labels, len(result.streams)
+    return Illustrations(
+        examples=tuple(choose(result)),
+        pictures={id: thumbnails.of_frames([frame] * 4) for id in ids},
+        clips=(clip(LOST, names[0], [], frame), *(clip(id, names[1], range(streams), frame) for id in ids[:2])),
+        maps={"stream 0": (FirstMaps(ids[0], names[1], 13, feature_maps.pictures(*first_layer())),)},
+        activations={"stream 0": (activation(ids[0], names[1], frame),)},
     )
 
 
@@ -169,7 +179,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             write_text(folder / "report.html", page(several()))
         if not folder.exists():
             classes, streams = map(int, name.split("x"))
-            write(synthetic(classes, streams), folder)
+            result = synthetic(classes, streams)
+            write(result, illustrated(result), folder)
         return folder
 
     return make

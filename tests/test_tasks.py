@@ -86,7 +86,7 @@ def test_a_trained_extractor_from_files_to_report(run: Run, monkeypatch: pytest.
     assert [row["name"] for row in measured["rows"]] == ["vote", "recurrent", "fusion"]
     assert {row["summary"]["accuracy"]["runs"] for row in measured["rows"]} == {2}
     assert (task.folder() / "report.html").read_text().startswith("<!")
-    features = Store(task.predictions(0, 0)[0].features[0].path())
+    features = Store(task.runs.predictions(0, 0)[0].features[0].path())
     row = features.read(features.ids()[0])
     assert row.arrays["features"].shape[1] == 120
     assert row.arrays["scores"].shape[1] == 6

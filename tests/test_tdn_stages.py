@@ -20,7 +20,7 @@ from pipeline.store import Store
 from pipeline.store.inspection import provenance
 from pipeline.training.weights_file import load_curves, load_state
 from tasks.features import FitExtractor
-from tasks.reporting.results import gather
+from tasks.reporting.results import gather, illustrate
 
 FIT = 'optimiser = "adam", lr = 0.0005, batch = 6, epochs = {epochs}, jitter_scales = [1], partial_bn = true'
 RGB = """
@@ -116,7 +116,7 @@ def test_two_streams_from_files_to_report(run: Run) -> None:
     task, ran = run(RGB + FLOW)
     assert ran.count("FitExtractor") == 3  # TDN of RGB, TSN of flow, TDN of flow
     assert ran.count("Train") == 0
-    rgb, flow = task.predictions(0, 0)
+    rgb, flow = task.runs.predictions(0, 0)
     (trained,) = flow.features[0].fitting().values()
     (start,) = trained.start
     assert start.extractor.name == "tsn"
@@ -131,20 +131,21 @@ def test_two_streams_from_files_to_report(run: Run) -> None:
     rows = Store(rgb.features[0].path())
     arrays = rows.read(rows.ids()[0]).arrays
     np.testing.assert_allclose(arrays["scores"], (arrays["image_scores"] + arrays["difference_scores"]) / 2, atol=1e-6)
-    (fused,) = task.results(0, 0)
+    (fused,) = task.runs.results(0, 0)
     each = [Scores.load(stage.path()).values for stage in (rgb, flow)]
     expected = sum(w * v / np.abs(v).sum(1, keepdims=True) for w, v in zip((1, 1.5), each, strict=True))
     np.testing.assert_allclose(Scores.load(fused.path()).values, expected)
 
-    result = gather(task)
+    result = gather(task.runs)
+    pictures = illustrate(task.runs, result)
     assert all(len(curves) == 2 for curves in result.runs[0].curves)
-    assert set(result.activations) <= {"RGB", "flow"}
-    for shown in (each for videos in result.activations.values() for each in videos):
+    assert set(pictures.activations) <= {"RGB", "flow"}
+    for shown in (each for videos in pictures.activations.values() for each in videos):
         assert shown.after > shown.before
         assert (len(shown.images), len(shown.changes), len(shown.frames)) == (2, 1, 2)
         assert all(picture.startswith("<img") for picture in (*shown.images, *shown.changes))
     page = (task.folder() / "report.html").read_text()
-    assert ('id="activations"' in page) == bool(result.activations)
+    assert ('id="activations"' in page) == bool(pictures.activations)
 
 
 def test_what_changes_and_only_that_is_trained_again(run: Run) -> None:
@@ -161,13 +162,17 @@ def test_each_seed_has_networks_of_its_own(run: Run) -> None:
     task, _ = run(RGB + FLOW)
     several, ran = run(RGB + FLOW, seeds=[0, 1])
     assert ran.count("FitExtractor") == 3  # those of seed 0 are there
-    assert [stage.path() for stage in several.predictions(0, 0)] == [stage.path() for stage in task.predictions(0, 0)]
+    assert [stage.path() for stage in several.runs.predictions(0, 0)] == [
+        stage.path() for stage in task.runs.predictions(0, 0)
+    ]
     networks = {
-        seed: {fit.path() for stage in several.predictions(0, seed) for fit in stage.features[0].fitting().values()}
+        seed: {
+            fit.path() for stage in several.runs.predictions(0, seed) for fit in stage.features[0].fitting().values()
+        }
         for seed in (0, 1)
     }
     assert not networks[0] & networks[1]
-    (flow,) = several.predictions(0, 1)[1].features[0].fitting().values()
+    (flow,) = several.runs.predictions(0, 1)[1].features[0].fitting().values()
     assert isinstance(flow, FitExtractor)
     assert flow.start[0].network.seed == flow.network.seed == 1
     told = json.loads((several.folder() / "metrics.json").read_text())
@@ -266,7 +271,7 @@ def test_videos_with_several_labels_from_lists_to_report(
     assert len(row["average_precision"]) == 3
     assert "10 videos of 3 categories, where 91,223 of 239 are published." in told["notes"]
     assert (task.folder() / "report.html").exists()
-    (stage,) = task.predictions(0, 0)[0].features
+    (stage,) = task.runs.predictions(0, 0)[0].features
     rows = Store(stage.path())
     starts = rows.read("film0").arrays["start_frames"]
     assert set(starts.tolist()) <= {0, 5, 10, 15, 20}

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.files.atomic import write_text
-from pipeline.report import example_videos, html, plots, timelines
+from pipeline.report import html, plots, timelines
+from pipeline.report.illustrations import Illustrations
 from pipeline.results import per_class, tables
 from pipeline.results.per_class import ClassFigure
-from pipeline.results.result import Result, StreamFigures, groups, rows
+from pipeline.results.result import Result, StreamFigures, groups
 from pipeline.scoring import metrics
 
 LONGEST_BRANCH = 100
@@ -32,41 +33,40 @@ class Confused(NamedTuple):
     share: float
 
 
-def write(result: Result, folder: Path) -> None:
+def write(result: Result, illustrations: Illustrations, folder: Path) -> None:
     """The tables, ``predictions.csv``, ``classes.csv``, ``metrics.json`` and ``folds.json``, and the page, last."""
-    table = rows(result)
-    numbers = json.dumps(tables.numbers(result, table), indent=1, allow_nan=False)
+    numbers = json.dumps(tables.numbers(result), indent=1, allow_nan=False)
     write_text(folder / "table.txt", tables.text_table(result) + "\n")
     write_text(folder / "predictions.csv", tables.predictions(result))
-    write_text(folder / "classes.csv", tables.class_figures(result, table))
+    write_text(folder / "classes.csv", tables.class_figures(result))
     write_text(folder / "metrics.json", numbers + "\n")
     write_text(folder / "folds.json", json.dumps(result.folds, indent=1) + "\n")
-    write_text(folder / "report.html", _page(result, table))
+    write_text(folder / "report.html", _page(result, illustrations))
 
 
-def _page(result: Result, table: Sequence[StreamFigures]) -> str:
-    last = table[-1]
+def _page(result: Result, illustrations: Illustrations) -> str:
+    last = result.rows[-1]
     networks = [stream.name for stream in result.streams]
-    known = per_class.figures(result, table)
+    known = per_class.figures(result)
     return html.render(
         "report.html.j2",
         result=result,
-        rows=table,
+        rows=result.rows,
+        illustrations=illustrations,
         last=last,
         titles=tables.TITLES,
         tested=len({id for ids in result.tested for id in ids}),
-        scale=_scale(result, table),
-        by_fold=_by_fold(result, table),
+        scale=_scale(result),
+        by_fold=_by_fold(result),
         groups=list(groups(result, last)),
         class_figures=_best_first(known, lambda figure: figure.share),
-        best=per_class.best_stream(result, table),
+        best=per_class.best_stream(result),
         gains=_best_first((each for each in known if not math.isnan(each.gain)), lambda figure: figure.gain),
         order=per_class.in_groups(result),
         mistakes=_mistakes(last, result.classes),
-        examples=example_videos.choose(result),
         curves=_curves(result),
         together=_together(result),
-        timelines=timelines.drawn(result.clips, networks),
+        timelines=timelines.drawn(illustrations.clips, networks),
         networks=networks,
         failed_column=int(last.counts is not None and last.counts[:, -1].any()),
         failed_runs={id: sum(id in run.final.failed for run in result.runs) for id in result.failures},
@@ -95,15 +95,15 @@ def _together(result: Result) -> str:
     return plots.losses("losses", trained, list(curves)) if len(trained) > 1 else ""
 
 
-def _scale(result: Result, table: Sequence[StreamFigures]) -> tuple[int, int]:
+def _scale(result: Result) -> tuple[int, int]:
     """The ends, in percent, of the axis on which all runs and reported figures are drawn."""
-    figures = [value for row in table for value in row.percent(result.metric)]
-    figures += [row.reported for row in table if row.reported is not None]
+    figures = [value for row in result.rows for value in row.percent(result.metric)]
+    figures += [row.reported for row in result.rows if row.reported is not None]
     low, high = 5 * math.floor(min(figures) / 5), 5 * math.ceil(max(figures) / 5)
     return (low, high) if low < high else (max(0, low - 5), min(100, low + 5))
 
 
-def _by_fold(result: Result, table: Sequence[StreamFigures]) -> list[tuple[str, int, list[metrics.Summary]]]:
+def _by_fold(result: Result) -> list[tuple[str, int, list[metrics.Summary]]]:
     """Of several folds with several seeds each: name, number of runs, and each row's figure over the seeds."""
     folds = dict.fromkeys(run.fold for run in result.runs)
     if not 1 < len(folds) < len(result.runs):
@@ -111,7 +111,7 @@ def _by_fold(result: Result, table: Sequence[StreamFigures]) -> list[tuple[str, 
     made = []
     for fold in folds:
         places = [place for place, run in enumerate(result.runs) if run.fold == fold]
-        figures = [metrics.summary([row.percent(result.metric)[place] for place in places]) for row in table]
+        figures = [metrics.summary([row.percent(result.metric)[place] for place in places]) for row in result.rows]
         made.append((fold, len(places), figures))
     return made
 

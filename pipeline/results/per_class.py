@@ -1,7 +1,6 @@
 """Classes of an experiment: in what order they stand, the figure of each, and what a fusion gains on it."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,20 +45,20 @@ def in_groups(result: Result) -> list[Group]:
     return [group for group in (*made, rest) if group.places]
 
 
-def best_stream(result: Result, table: Sequence[StreamFigures]) -> StreamFigures | None:
+def best_stream(result: Result) -> StreamFigures | None:
     """Of the streams of a fusion the one whose figure is largest, the first of equals; None of a single stream."""
-    return max(table[:-1], key=lambda row: row.summary(result.metric).mean) if len(table) > 1 else None
+    return max(result.rows[:-1], key=lambda row: row.summary(result.metric).mean) if len(result.rows) > 1 else None
 
 
-def figures(result: Result, table: Sequence[StreamFigures]) -> list[ClassFigure]:
+def figures(result: Result) -> list[ClassFigure]:
     """In the order of the classes: average precision where that is the metric, else accuracy, if there is either."""
     videos = np.zeros(len(result.classes), int)
     for id in (id for ids in result.tested for id in ids):
         videos[list(result.labels[id])] += 1
-    shares = [known for row in table if (known := _shares(row)) is not None]
+    shares = [known for row in result.rows if (known := _shares(row)) is not None]
     if not shares:
         return []
-    best = best_stream(result, table)
+    best = best_stream(result)
     single = None if best is None else _shares(best)
     gains = np.full(len(videos), math.nan) if single is None else shares[-1] - single
     return [

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.report.traces import TracedClip
 from pipeline.rows import Failure
 from pipeline.scoring import metrics
 from pipeline.scoring.metrics import Summary
@@ -16,8 +16,6 @@ from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
 
 if TYPE_CHECKING:
-    from pipeline.report.activation_maps import Activations
-    from pipeline.report.feature_maps import FirstMaps
     from pipeline.training.curves import Curves
 
 Metric = Literal["accuracy", "mean_class_accuracy", "mAP"]
@@ -69,63 +67,6 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """All that a report tells.
-
-    table: where the paper reports; metric: the figure it reports; reported: that figure in percent;
-    labels: class indices by video id, of every test video at the least; failures: of test and training videos by id;
-    groups: coarse groups of classes by name; notes: what a reader must know; provenance: nested mappings and
-    sequences of JSON values; pictures: of example videos by id, a few HTML elements each in the
-    order of time, which go into the page as they are; folds: JSON values, by what protocol the videos were divided and
-    into which halves; clips: of the first run, with what each stream says step by step; maps: of each 3D-ConvNet by the
-    stream's name; activations: class activation maps of each temporal difference network, likewise; explained: by each
-    PCA of each fold.
-    Raises InputError where runs do not fit the streams, or a scored video has no label.
-    """
-
-    title: str
-    streams: tuple[ReportedStream, ...]
-    runs: tuple[Run, ...]
-    labels: Mapping[str, tuple[int, ...]]
-    metric: Metric = "accuracy"
-    table: str = ""
-    reported: float | None = None
-    failures: Mapping[str, Failure] = field(default_factory=dict)
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    folds: Mapping[str, Any] = field(default_factory=dict)
-    clips: tuple[TracedClip, ...] = ()
-    maps: "Mapping[str, tuple[FirstMaps, ...]]" = field(default_factory=dict)
-    activations: "Mapping[str, tuple[Activations, ...]]" = field(default_factory=dict)
-    explained: tuple[Explained, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.runs or not self.streams:
-            raise InputError("there is nothing to report; at least one run of one stream is needed")
-        for run in self.runs:
-            if not len(run.scores) == len(run.curves) == len(self.streams):
-                raise InputError(f"fold {run.fold!r}: scores and curves of all {len(self.streams)} streams are needed")
-            if (run.fused is None) != (len(self.streams) == 1):
-                raise InputError(f"fold {run.fold!r}: several streams need a fusion, and a single one takes none")
-            for scores in (*run.scores, *((run.fused,) if run.fused else ())):
-                if scores.classes != self.classes:
-                    raise InputError(f"fold {run.fold!r}: classes differ; they must be the same in all runs")
-                if unlabelled := sorted({*scores.ids, *scores.failed} - self.labels.keys()):
-                    raise InputError(f"video {unlabelled[0]!r} has scores but no label; every test video needs one")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.runs[0].scores[0].classes
-
-    @property
-    def tested(self) -> list[tuple[str, ...]]:
-        """The ids of each run's test videos, failed ones included."""
-        return [(*run.final.ids, *run.final.failed) for run in self.runs]
-
-
-@dataclass(frozen=True, slots=True)
 class StreamFigures:
     """The figures of a stream or the fusion, as fractions.
 
@@ -151,14 +92,64 @@ class StreamFigures:
         return metrics.summary(self.percent(figure))
 
 
-def rows(result: Result) -> list[StreamFigures]:
-    """One row a stream, and one for the fusion where there are several."""
-    made = []
-    for place, stream in enumerate(result.streams):
-        alone = result.reported if len(result.streams) == 1 and stream.reported is None else stream.reported
-        made.append(_row(result, stream.name, alone, [run.scores[place] for run in result.runs]))
-    fused = [run.fused for run in result.runs if run.fused is not None]
-    return [*made, _row(result, FUSION, result.reported, fused)] if fused else made
+@dataclass(frozen=True)
+class Result:
+    """All that a report tells.
+
+    table: where the paper reports; metric: the figure it reports; reported: that figure in percent;
+    labels: class indices by video id, of every test video at the least; failures: of test and training videos by id;
+    groups: coarse groups of classes by name; notes: what a reader must know; provenance: nested mappings and
+    sequences of JSON values; folds: JSON values, by what protocol the videos were divided and into which halves;
+    explained: by each PCA of each fold.
+    Raises InputError where runs do not fit the streams, or a scored video has no label.
+    """
+
+    title: str
+    streams: tuple[ReportedStream, ...]
+    runs: tuple[Run, ...]
+    labels: Mapping[str, tuple[int, ...]]
+    metric: Metric = "accuracy"
+    table: str = ""
+    reported: float | None = None
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    folds: Mapping[str, Any] = field(default_factory=dict)
+    explained: tuple[Explained, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.runs or not self.streams:
+            raise InputError("there is nothing to report; at least one run of one stream is needed")
+        for run in self.runs:
+            if not len(run.scores) == len(run.curves) == len(self.streams):
+                raise InputError(f"fold {run.fold!r}: scores and curves of all {len(self.streams)} streams are needed")
+            if (run.fused is None) != (len(self.streams) == 1):
+                raise InputError(f"fold {run.fold!r}: several streams need a fusion, and a single one takes none")
+            for scores in (*run.scores, *((run.fused,) if run.fused else ())):
+                if scores.classes != self.classes:
+                    raise InputError(f"fold {run.fold!r}: classes differ; they must be the same in all runs")
+                if unlabelled := sorted({*scores.ids, *scores.failed} - self.labels.keys()):
+                    raise InputError(f"video {unlabelled[0]!r} has scores but no label; every test video needs one")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.runs[0].scores[0].classes
+
+    @property
+    def tested(self) -> list[tuple[str, ...]]:
+        """The ids of each run's test videos, failed ones included."""
+        return [(*run.final.ids, *run.final.failed) for run in self.runs]
+
+    @cached_property
+    def rows(self) -> list[StreamFigures]:
+        """Figures of each stream and, where there are several, of the fusion: the last are the experiment's own."""
+        made = []
+        for place, stream in enumerate(self.streams):
+            only = self.reported if len(self.streams) == 1 and stream.reported is None else stream.reported
+            made.append(_row(self, stream.name, only, [run.scores[place] for run in self.runs]))
+        fused = [run.fused for run in self.runs if run.fused is not None]
+        return [*made, _row(self, FUSION, self.reported, fused)] if fused else made
 
 
 def _row(result: Result, name: str, reported: float | None, scores: Sequence[Scores]) -> StreamFigures:

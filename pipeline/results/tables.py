@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pipeline.results import per_class
-from pipeline.results.result import FUSION, Result, Run, StreamFigures, groups, rows
+from pipeline.results.result import FUSION, Result, Run, groups
 from pipeline.scoring.metrics import Summary
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
@@ -38,7 +38,7 @@ def markdown_table(cells: Iterable[Sequence[str]], numbers: int) -> str:
 def _cells(result: Result) -> list[list[str]]:
     source = f"reported ({result.table})" if result.table else "reported"
     lines = [["stream", f"{TITLES[result.metric]} [%]", source, "difference"]]
-    for row in rows(result):
+    for row in result.rows:
         measured = row.summary(result.metric)
         difference = "" if row.reported is None else f"{measured.mean - row.reported:+.2f}"
         lines.append([row.name, plus_minus(measured), "" if row.reported is None else f"{row.reported:g}", difference])
@@ -64,7 +64,7 @@ def _percent(fraction: float) -> float | None:
     return None if math.isnan(fraction) else round(100 * float(fraction), 6)
 
 
-def numbers(result: Result, table: Sequence[StreamFigures]) -> dict[str, Any]:
+def numbers(result: Result) -> dict[str, Any]:
     """metrics.json: every figure in percent, null where there is none.
 
     confusion: counts summed over runs; confusion_percent: shares of each row, their mean over runs; weights: of the
@@ -94,7 +94,7 @@ def numbers(result: Result, table: Sequence[StreamFigures]) -> dict[str, Any]:
                 if row.confusion is None
                 else [[_percent(share) for share in shares] for shares in row.confusion],
             }
-            for row in table
+            for row in result.rows
         ],
         "weights": [_choice(run, run.choice) for run in result.runs if run.choice],
         "explained": [
@@ -133,17 +133,17 @@ def predictions(result: Result) -> str:
     return text.getvalue()
 
 
-def class_figures(result: Result, table: Sequence[StreamFigures]) -> str:
+def class_figures(result: Result) -> str:
     """classes.csv: one line a class, group by group: its test videos, each row's figure, what the fusion gains.
 
     Figures and gains are in percent; empty where there is none.
     """
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    best = per_class.best_stream(result, table)
+    best = per_class.best_stream(result)
     gain = [] if best is None else [f"gain over {best.name}"]
-    lines.writerow(["group", "class", "test videos", *(row.name for row in table), *gain])
-    known = per_class.figures(result, table)
+    lines.writerow(["group", "class", "test videos", *(row.name for row in result.rows), *gain])
+    known = per_class.figures(result)
     for group in per_class.in_groups(result):
         for figure in (known[place] for place in group.places if known):
             shares = [*figure.streams, figure.share, *([figure.gain] if gain else [])]

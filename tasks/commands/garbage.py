@@ -121,7 +121,7 @@ def _reach(kept: Kept, evaluation: Evaluate) -> None:
         raise InputError(f"{index.dataset.store_name} is not indexed")
     with as_if_indexed(index.dataset, index.survey()):
         kept.folders.add(evaluation.folder())
-        for stage in upstream_first(evaluation.stages(), lambda _: True):
+        for stage in upstream_first(evaluation.runs.stages(), lambda _: True):
             _keep(kept, stage)
 
 

@@ -69,7 +69,7 @@ def failed_in(found: Iterable[StageFolder]) -> Iterator[str]:
 
 def read_by(evaluation: "Evaluate") -> list[StageFolder]:
     """The stages with rows that an experiment reads, those that are there. Raises InputError without an index."""
-    stages = upstream_first(evaluation.stages(), lambda _: True)
+    stages = upstream_first(evaluation.runs.stages(), lambda _: True)
     folders = [stage.folder for stage in stages if isinstance(stage, Extract)]
     return [shelf for folder in folders if (shelf := as_shelf(folder)) is not None]
 

@@ -17,8 +17,9 @@ from pipeline.store import inspection
 from tasks.base import Stage, checkpoints
 from tasks.commands.store_layout import StageFolder, flattened, shelves
 from tasks.commands.upstream import upstream_first
-from tasks.evaluation import Evaluate, Fuse
+from tasks.evaluation import Evaluate
 from tasks.features import Extract, ExtractShard
+from tasks.fusion import Fuse
 from tasks.index import Index, Library, as_if_indexed, library, manifest
 from tasks.training import StreamStage
 
@@ -69,7 +70,7 @@ def _lines(evaluation: Evaluate) -> Iterator[str]:
     shortcoming = evaluation.shortcoming()
     if shortcoming is None:  # what the report was made from may be gone
         return
-    missing = upstream_first(evaluation.stages(), lambda stage: not stage.complete())
+    missing = upstream_first(evaluation.runs.stages(), lambda stage: not stage.complete())
     stages = [stage for stage in missing if not isinstance(stage, ExtractShard)]
     told = [(_title(stage), _listed(_reasons(stage)), stage) for stage in stages]
     places = list(dict.fromkeys((title, reasons) for title, reasons, _ in told))

@@ -15,27 +15,27 @@ from pipeline.store import Store
 from tasks.features import Extract, FitExtractor, extract
 from tasks.index import fold, library
 from tasks.rows import labels
+from tasks.runs import Runs
 
 if TYPE_CHECKING:
     from extractors.tdn.inference import TDNFeatureExtractor
-    from tasks.evaluation import Evaluate
 
 
-def activations(evaluation: "Evaluate") -> dict[str, tuple[Activations, ...]]:
+def activations(runs: Runs) -> dict[str, tuple[Activations, ...]]:
     """By the stream's name, the test videos of the first run that the differences improve most."""
     made: dict[str, tuple[Activations, ...]] = {}
-    for prediction in evaluation.predictions(*evaluation.runs[0]):
+    for prediction in runs.predictions(*runs.pairs[0]):
         for stage in prediction.features:
             if isinstance(stage.extractor, TDN):
                 title = prediction.stream.title
-                made[title] = (*made.get(title, ()), *_of_stage(evaluation, stage, stage.extractor))
+                made[title] = (*made.get(title, ()), *_of_stage(runs, stage, stage.extractor))
     return {name: shown for name, shown in made.items() if shown}
 
 
-def _of_stage(evaluation: "Evaluate", stage: Extract, extractor: TDN) -> Iterator[Activations]:
+def _of_stage(runs: Runs, stage: Extract, extractor: TDN) -> Iterator[Activations]:
     from extractors.tdn.inference import TDNFeatureExtractor
 
-    dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
+    dataset, (number, _) = runs.recipe.dataset, runs.pairs[0]
     indexed, store = library(dataset), Store(stage.path())
     known = labels(indexed)
     before, after = _probabilities(store, [id for id in fold(dataset, number).test if store.variants(id)])
@@ -46,7 +46,7 @@ def _of_stage(evaluation: "Evaluate", stage: Extract, extractor: TDN) -> Iterato
         row = store.read(id, arrays=["scores", "snippet_frames"]).arrays
         frames = row["snippet_frames"][int(softmax(row["scores"], axis=-1)[:, label].argmax())]
         try:
-            drawn = _drawn(evaluation, extractor, network, id, frames, label)
+            drawn = _drawn(runs, extractor, network, id, frames, label)
         except DamagedStore:
             raise
         except (InputError, OSError):  # a video that cannot be shown is no reason to fail
@@ -66,10 +66,10 @@ def _probabilities(store: Store, videos: Sequence[str]) -> tuple[dict[str, np.nd
 
 
 def _drawn(
-    evaluation: "Evaluate", extractor: TDN, network: "TDNFeatureExtractor", id: str, frames: np.ndarray, label: int
+    runs: Runs, extractor: TDN, network: "TDNFeatureExtractor", id: str, frames: np.ndarray, label: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """One clip's frames with the maps of images, and the means of two with those of changes; None without its flow."""
-    dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
+    dataset, (number, _) = runs.recipe.dataset, runs.pairs[0]
     indexed = library(dataset)
     (video,) = (each for each in indexed.listing.videos if each.id == id)
     indexed.digests.check(video.files["video"])

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from pipeline.report.comparison_page import Compared
 from pipeline.results.experiment_figure import MeasuredFigure
@@ -15,9 +15,7 @@ from pipeline.scoring.metrics import Summary
 from pipeline.training.curves import Curves
 from tasks.reporting.results import curves
 from tasks.reporting.traces import clips
-
-if TYPE_CHECKING:
-    from tasks.evaluation import Evaluate
+from tasks.runs import Runs
 
 _TOLD: Any = {
     "title": True,
@@ -29,35 +27,44 @@ _TOLD: Any = {
 """What a recipe says to its reader alone."""
 
 
-def gathered(evaluations: Sequence["Evaluate"], page: Path) -> list[Compared]:
-    """Each experiment, read from its report and its finished stages; page: where they are put side by side."""
-    titles = Counter(task.recipe.title for task in evaluations)
+class Evaluated(NamedTuple):
+    """A finished experiment: its name or path as it was given, its runs, and the folder of its report."""
+
+    experiment: str
+    runs: Runs
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """Its recipe's."""
+        return self.runs.recipe.title
+
+
+def compared(experiments: Sequence[Evaluated], page: Path) -> list[Compared]:
+    """Read each experiment from its report and its finished stages; ``page`` is where they are set side by side."""
+    titles = Counter(each.title for each in experiments)
     return [
-        _compared(task, task.recipe.title if titles[task.recipe.title] == 1 else _told_apart(task), page)
-        for task in evaluations
+        _compared(each, each.title if titles[each.title] == 1 else f"{each.title} ({each.experiment})", page)
+        for each in experiments
     ]
 
 
-def _told_apart(task: "Evaluate") -> str:
-    return f"{task.recipe.title} ({task.experiment})"
-
-
-def _compared(task: "Evaluate", title: str, page: Path) -> Compared:
-    streams = [stream.title for stream in task.recipe.streams]
+def _compared(evaluated: Evaluated, title: str, page: Path) -> Compared:
+    runs, recipe = evaluated.runs, evaluated.runs.recipe
+    streams = [stream.title for stream in recipe.streams]
     names = {name: title if len(streams) == 1 else f"{title}: {name}" for name in streams}
     trained: dict[str, list[Curves]] = {names[name]: [] for name in streams}
-    for run in task.runs:
-        for prediction in task.predictions(*run):
-            trained[names[prediction.stream.title]] += filter(None, [curves(prediction)])
-    told = json.loads((task.folder() / "metrics.json").read_text(encoding="utf-8"))
+    for prediction in runs.all_predictions():
+        trained[names[prediction.stream.title]] += filter(None, [curves(prediction)])
+    told = json.loads((evaluated.folder / "metrics.json").read_text(encoding="utf-8"))
     own = told["rows"][-1]
     shares = own["average_precision"] or own["class_accuracy"] or [None] * len(told["classes"])
     return Compared(
         title=title,
-        table=task.recipe.table,
-        dataset=task.recipe.dataset.store_name,
-        parameters=flat(task.recipe.model_dump(mode="json", exclude=_TOLD)),
-        page=Path(os.path.relpath(task.folder() / "report.html", page.parent)).as_posix(),
+        table=recipe.table,
+        dataset=recipe.dataset.store_name,
+        parameters=flat(recipe.model_dump(mode="json", exclude=_TOLD)),
+        page=Path(os.path.relpath(evaluated.folder / "report.html", page.parent)).as_posix(),
         figures=tuple(
             MeasuredFigure(row["name"], told["metric"], Summary(**row["summary"][told["metric"]]), row["reported"])
             for row in told["rows"]
@@ -65,6 +72,6 @@ def _compared(task: "Evaluate", title: str, page: Path) -> Compared:
         classes={name: share / 100 for name, share in zip(told["classes"], shares, strict=True) if share is not None},
         curves={name: runs for name, runs in trained.items() if runs},
         clips=tuple(
-            replace(clip, traces={names[name]: trace for name, trace in clip.traces.items()}) for clip in clips(task)
+            replace(clip, traces={names[name]: trace for name, trace in clip.traces.items()}) for clip in clips(runs)
         ),
     )

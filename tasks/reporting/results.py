@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data.base import Dataset
 from pipeline.pca.project import load_reducer
-from pipeline.report import example_videos
+from pipeline.report.example_videos import choose
+from pipeline.report.illustrations import Illustrations
 from pipeline.results.result import Explained, ReportedStream, Result, Run
 from pipeline.rows import Failure
 from pipeline.scoring.scores import Scores
@@ -22,42 +22,48 @@ from tasks.reporting.activation_maps import activations
 from tasks.reporting.thumbnails import modality, pictures
 from tasks.reporting.traces import clips, feature_maps
 from tasks.rows import labels
+from tasks.runs import Runs
 from tasks.training import Predict
 
-if TYPE_CHECKING:
-    from tasks.evaluation import Evaluate
 
-
-def gather(evaluation: "Evaluate") -> Result:
-    """Everything that the report tells, read from the finished stages."""
-    recipe = evaluation.recipe
+def gather(runs: Runs) -> Result:
+    """Read the figures that the report tells from the finished stages."""
+    recipe = runs.recipe
     indexed = library(recipe.dataset)
-    stages = list(_extractions(evaluation))
-    result = Result(
+    stages = list(_extractions(runs))
+    return Result(
         title=recipe.title,
         table=recipe.table,
         metric=recipe.metric,
         reported=recipe.reported,
         notes=(*recipe.notes, *recipe.dataset.notes(indexed.listing)),
         streams=tuple(ReportedStream(stream.title, stream.reported) for stream in recipe.streams),
-        runs=tuple(_run(evaluation, *run) for run in evaluation.runs),
+        runs=tuple(_run(runs, *pair) for pair in runs.pairs),
         labels=labels(indexed),
         failures=_failures(stages),
         groups=recipe.dataset.groups,
         folds=_divisions(recipe.dataset),
-        clips=clips(evaluation),
-        maps=feature_maps(evaluation),
-        activations=activations(evaluation),
-        explained=tuple(_explained(evaluation)),
+        explained=tuple(_explained(runs)),
         provenance={
             "experiment": json.loads(recipe.canonical()),
             "stages": {str(stage.folder.name): provenance(stage.path()) for stage in stages},
             "files": {str(path): entry.digest for path, entry in indexed.digests.entries.items()},
         },
     )
+
+
+def illustrate(runs: Runs, result: Result) -> Illustrations:
+    """Draw the pictures of the report from the finished stages and, of the examples, from files of the data set."""
+    recipe, examples = runs.recipe, choose(result)
     # A file that could not be used, or that nothing used, may harm whoever opens it.
-    shown = [example.video for example in example_videos.choose(result) if not example.failed]
-    return replace(result, pictures=pictures(recipe.dataset, shown, modality(recipe.streams)))
+    shown = [example.video for example in examples if not example.failed]
+    return Illustrations(
+        examples=tuple(examples),
+        pictures=pictures(recipe.dataset, shown, modality(recipe.streams)),
+        clips=clips(runs),
+        maps=feature_maps(runs),
+        activations=activations(runs),
+    )
 
 
 def _divisions(dataset: Dataset) -> dict[str, Any]:
@@ -74,11 +80,11 @@ def _divisions(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _run(evaluation: "Evaluate", fold: int, seed: int) -> Run:
-    predictions = evaluation.predictions(fold, seed)
-    fused = next((stage.path() for stage in evaluation.results(fold, seed)), None) if evaluation.recipe.fusion else None
+def _run(runs: Runs, fold: int, seed: int) -> Run:
+    predictions = runs.predictions(fold, seed)
+    fused = next((stage.path() for stage in runs.results(fold, seed)), None) if runs.recipe.fusion else None
     return Run(
-        fold=folds(evaluation.recipe.dataset)[fold].name,
+        fold=folds(runs.recipe.dataset)[fold].name,
         seed=seed,
         scores=tuple(Scores.load(stage.path()) for stage in predictions),
         fused=Scores.load(fused) if fused else None,
@@ -103,11 +109,11 @@ def curves(prediction: Predict) -> Any:
     return next(map(load_curves, trained), None)
 
 
-def _explained(evaluation: "Evaluate") -> Iterator[Explained]:
+def _explained(runs: Runs) -> Iterator[Explained]:
     """Of each fold's PCAs, those of extractors and those of streams."""
-    seed = evaluation.recipe.seeds[0]
-    for number, fold in enumerate(folds(evaluation.recipe.dataset)):
-        for prediction in evaluation.predictions(number, seed):
+    seed = runs.recipe.seeds[0]
+    for number, fold in enumerate(folds(runs.recipe.dataset)):
+        for prediction in runs.predictions(number, seed):
             for reading in prediction.readings:
                 fitting = reading.features.fitting().items()
                 fitted = [stage for name, stage in fitting if name == fold.name]
@@ -118,15 +124,14 @@ def _explained(evaluation: "Evaluate") -> Iterator[Explained]:
                         yield Explained(name, fold.name, len(state["variances"]), float(state["energy"]))
 
 
-def _extractions(evaluation: "Evaluate") -> Iterator[Extract]:
+def _extractions(runs: Runs) -> Iterator[Extract]:
     """Each extraction that any run reads, once."""
     seen: set[str] = set()
-    for run in evaluation.runs:
-        for prediction in evaluation.predictions(*run):
-            for stage in prediction.features:
-                if stage.fingerprint not in seen:
-                    seen.add(stage.fingerprint)
-                    yield stage
+    for prediction in runs.all_predictions():
+        for stage in prediction.features:
+            if stage.fingerprint not in seen:
+                seen.add(stage.fingerprint)
+                yield stage
 
 
 def _failures(stages: list[Extract]) -> dict[str, Failure]:

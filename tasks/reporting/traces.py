@@ -1,7 +1,6 @@
 """What the trained networks of an experiment's first run say of a few clips, step by step, and their feature maps."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,19 +16,17 @@ from tasks.features import Extract, FitExtractor, extract
 from tasks.index import fold, library
 from tasks.reporting.thumbnails import modality, pictures
 from tasks.rows import labels
+from tasks.runs import Runs
 from tasks.training import Predict
 
-if TYPE_CHECKING:
-    from tasks.evaluation import Evaluate
 
-
-def clips(evaluation: "Evaluate") -> tuple[TracedClip, ...]:
+def clips(runs: Runs) -> tuple[TracedClip, ...]:
     """The chosen clips with the traces of all streams whose networks have any; none where no stream's has."""
-    dataset = evaluation.recipe.dataset
-    chosen = _chosen(evaluation)
+    dataset = runs.recipe.dataset
+    chosen = _chosen(runs)
     found: dict[str, dict[str, Trace]] = {video: {} for video in chosen}
     extents: dict[str, tuple[int, float | None]] = {}
-    for prediction in evaluation.predictions(*evaluation.runs[0]):
+    for prediction in runs.predictions(*runs.pairs[0]):
         for video, trace in _traces(prediction, chosen):
             found[video][prediction.stream.title] = trace
             attributes = _timing(prediction).read(video, arrays=()).attributes
@@ -37,39 +34,39 @@ def clips(evaluation: "Evaluate") -> tuple[TracedClip, ...]:
             extents[video] = int(attributes["frames"]), fps
     if not extents:
         return ()
-    strips = pictures(dataset, extents, modality(evaluation.recipe.streams), TIMELINE)
+    strips = pictures(dataset, extents, modality(runs.recipe.streams), TIMELINE)
     return tuple(
-        TracedClip(video, _label(evaluation, video), *extents[video], strips[video], traces)
+        TracedClip(video, _label(runs, video), *extents[video], strips[video], traces)
         if traces
-        else TracedClip(video, _label(evaluation, video))
+        else TracedClip(video, _label(runs, video))
         for video, traces in found.items()
     )
 
 
-def feature_maps(evaluation: "Evaluate") -> dict[str, tuple[FirstMaps, ...]]:
+def feature_maps(runs: Runs) -> dict[str, tuple[FirstMaps, ...]]:
     """By the stream's name, the maps of the chosen clips of each 3D-ConvNet, those of several streams once.
 
     Of each clip those of the window whose scores are best for its class.
     """
     made: dict[str, tuple[FirstMaps, ...]] = {}
     seen: list[ConvNet3D] = []
-    for prediction in evaluation.predictions(*evaluation.runs[0]):
+    for prediction in runs.predictions(*runs.pairs[0]):
         for stage in prediction.features:
             extractor = stage.extractor
             if isinstance(extractor, ConvNet3D) and extractor not in seen:
                 seen.append(extractor)
                 title = prediction.stream.title
-                made[title] = (*made.get(title, ()), *_first_maps(evaluation, extractor, stage))
+                made[title] = (*made.get(title, ()), *_first_maps(runs, extractor, stage))
     return {name: maps for name, maps in made.items() if maps}
 
 
-def _chosen(evaluation: "Evaluate") -> tuple[str, ...]:
-    dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
+def _chosen(runs: Runs) -> tuple[str, ...]:
+    dataset, (number, _) = runs.recipe.dataset, runs.pairs[0]
     return choose(labels(library(dataset)), fold(dataset, number).test)
 
 
-def _label(evaluation: "Evaluate", video: str) -> str:
-    indexed = library(evaluation.recipe.dataset)
+def _label(runs: Runs, video: str) -> str:
+    indexed = library(runs.recipe.dataset)
     return indexed.listing.classes[labels(indexed)[video][0]]
 
 
@@ -97,17 +94,17 @@ def _timing(prediction: Predict) -> Store:
     return Store(prediction.features[0].path())
 
 
-def _first_maps(evaluation: "Evaluate", extractor: ConvNet3D, features: Extract) -> Iterator[FirstMaps]:
+def _first_maps(runs: Runs, extractor: ConvNet3D, features: Extract) -> Iterator[FirstMaps]:
     from extractors.convnet3d.network import first_maps, load
 
-    dataset, (number, _) = evaluation.recipe.dataset, evaluation.runs[0]
+    dataset, (number, _) = runs.recipe.dataset, runs.pairs[0]
     network = load(FitExtractor(dataset=dataset, extractor=extractor, fold=number).path(), "cpu")
     boxes, rows = Store(extract(dataset, extractor.upstream, number).path()), Store(features.path())
-    for video in filter(rows.variants, _chosen(evaluation)):
+    for video in filter(rows.variants, _chosen(runs)):
         windows = rows.read(video, arrays=["scores", "start_frames"]).arrays
         shares = torch.from_numpy(windows["scores"]).softmax(dim=1)[:, labels(library(dataset))[video][0]]
         start = int(windows["start_frames"][shares.argmax()])
         whole = boxes.read(video, arrays=["cuboid"], part=slice(start, start + WINDOW_FRAMES))
         window = whole.arrays["cuboid"].astype(np.float32)
         frame = start + WINDOW_FRAMES // 2
-        yield FirstMaps(video, _label(evaluation, video), frame, over_frame(*first_maps(network, window)))
+        yield FirstMaps(video, _label(runs, video), frame, over_frame(*first_maps(network, window)))

@@ -1,0 +1,80 @@
+"""Late fusion of the streams of one run."""
+
+from pathlib import Path
+from typing import Any
+
+from luigi import IntParameter
+
+from data.base import Dataset
+from data.validation import Validation
+from pipeline.fingerprint import fingerprint
+from pipeline.scoring.fusion_config import Fusion
+from tasks import settings
+from tasks.base import ConfigParameter, Stage, origin
+from tasks.experiment import AnyStream
+from tasks.index import AnyDataset, library
+from tasks.rows import labels
+from tasks.training import Predict
+
+Streams = tuple[AnyStream, ...]
+
+
+class Fuse(Stage):
+    """The scores of all streams of one split and seed, joined by video id."""
+
+    dataset = ConfigParameter[Dataset](AnyDataset)
+    streams = ConfigParameter[Streams](Streams)
+    fusion = ConfigParameter[Fusion](Fusion)
+    fold = IntParameter()
+    seed = IntParameter()
+
+    def predictions(self) -> list[Predict]:
+        """The scores that are fused."""
+        return [predict(self.dataset, stream, self.fold, self.seed) for stream in self.streams]
+
+    def validations(self) -> list[Predict]:
+        """The scores by which weights are chosen, of the streams that are weighted: none where weights are given."""
+        choose = self.fusion.choose
+        if choose is None:
+            return []
+        part = Validation(of=self.dataset, share=choose.validation, seed=choose.seed)
+        weighted = self.streams[:-1] if self.fusion.times_last else self.streams
+        return [predict(part, stream, self.fold, self.seed) for stream in weighted]
+
+    def requires(self) -> list[Predict]:
+        return [*self.predictions(), *self.validations()]
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint("Fuse", self.fusion.significant(str), self.upstream.values())
+
+    @property
+    def upstream(self) -> dict[str, str]:
+        """The fingerprint of each stream's scores."""
+        fused = {stage.stream.title: stage.fingerprint for stage in self.predictions()}
+        return fused | {f"validation of {stage.stream.title}": stage.fingerprint for stage in self.validations()}
+
+    def origin(self, **more: Any) -> dict[str, Any]:
+        return origin(self, self.fusion.significant(str), self.upstream, **more)
+
+    def path(self) -> Path:
+        return settings.store() / self.dataset.store_name / f"fused-{self.fingerprint}" / "scores.npz"
+
+    def compute(self) -> None:
+        from pipeline.scoring.late_fusion import fuse
+        from pipeline.scoring.scores import Scores
+        from pipeline.scoring.weight_search import choose
+
+        scores, validated = (
+            [Scores.load(stage.path()) for stage in stages] for stages in (self.predictions(), self.validations())
+        )
+        if not validated:
+            fuse(scores, self.fusion).save(self.path(), self.origin())
+            return
+        choice = choose(validated, labels(library(self.dataset)), self.fusion)
+        fuse(scores, self.fusion.by(choice.weights)).save(self.path(), self.origin(choice=choice._asdict()))
+
+
+def predict(dataset: Dataset, stream: AnyStream, fold: int, seed: int) -> Predict:
+    """The scores of one stream; a model that is not trained knows no seed."""
+    return Predict(dataset=dataset, stream=stream, fold=fold, seed=seed if stream.model.trained else 0)

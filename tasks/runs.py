@@ -1,0 +1,59 @@
+"""Runs of an experiment, and the stages that they consist of: what evaluating it and reporting on it share."""
+
+from extractors.convnet3d.config import ConvNet3D
+from tasks.base import Stage
+from tasks.experiment import Experiment
+from tasks.fusion import Fuse, predict
+from tasks.index import folds
+from tasks.training import Predict
+
+
+class Runs:
+    """Every run of an experiment, one a fold and seed, with its stages.
+
+    Parameters
+    ----------
+    recipe
+        The experiment; its data set must be indexed before anything is asked of its runs.
+    """
+
+    def __init__(self, recipe: Experiment) -> None:
+        self.recipe = recipe
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Number of the fold, and seed, of every run."""
+        return [(fold, seed) for fold in range(len(folds(self.recipe.dataset))) for seed in self.recipe.seeds]
+
+    def predictions(self, fold: int, seed: int) -> list[Predict]:
+        """List what scores the test videos of one run, stream by stream."""
+        return [predict(self.recipe.dataset, stream, fold, seed) for stream in self.recipe.streams_of(seed)]
+
+    def results(self, fold: int, seed: int) -> list[Stage]:
+        """List what one run comes to: the streams' scores, or their fusion, which requires them."""
+        if self.recipe.fusion is None:
+            return list(self.predictions(fold, seed))
+        recipe, streams = self.recipe, self.recipe.streams_of(seed)
+        return [Fuse(dataset=recipe.dataset, streams=streams, fusion=recipe.fusion, fold=fold, seed=seed)]
+
+    def all_predictions(self) -> list[Predict]:
+        """List what scores the test videos, run by run and stream by stream."""
+        return [stage for run in self.pairs for stage in self.predictions(*run)]
+
+    def all_results(self) -> list[Stage]:
+        """List what all runs come to."""
+        return [stage for run in self.pairs for stage in self.results(*run)]
+
+    def stages(self) -> list[Stage]:
+        """List what a report reads, each stage once: features, what was fitted for them, training curves, scores."""
+        predictions = self.all_predictions()
+        features = dict.fromkeys(stage for each in predictions for stage in each.features)  # which runs may share
+        fitted = [fit for stage in features for fit in stage.fitting().values()]
+        learnt = [needed for stage in predictions for needed in (*stage.reduction(), *stage.training())]
+        return list(dict.fromkeys([*features, *self._mapped(), *fitted, *learnt, *predictions, *self.all_results()]))
+
+    def _mapped(self) -> list[Stage]:
+        """The frames that feature maps of the first run's 3D-ConvNets are drawn from."""
+        drawn = [stage for prediction in self.predictions(*self.pairs[0]) for stage in prediction.features]
+        convnets = [stage for stage in drawn if isinstance(stage.extractor, ConvNet3D)]
+        return [source for stage in convnets if (source := stage.source())]
