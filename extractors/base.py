@@ -1,10 +1,10 @@
 """What an extractor promises."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from pydantic import NonNegativeInt
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.training.batches import Target
     from pipeline.training.curves import Curves
 
-__all__ = ["Clip", "Extraction", "Extractor", "FittedNetwork", "Labelled", "Row"]
+__all__ = ["Clip", "Extract", "Extraction", "Extractor", "FittedNetwork", "Labelled", "Row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,10 @@ class Clip:
 
     path: Path
     frames: tuple[int, int] | None = None
+
+
+Extract = Callable[[Any], Iterator[Row]]
+"""Makes the rows of a clip, or of the upstream rows of one video, whichever its extractor reads."""
 
 
 class Extraction(Protocol):
@@ -121,10 +125,47 @@ class Extractor(Config):
         """What the rows call the array ``name`` of a fold."""
         return f"{name}-{fold}" if self.serves_all_folds else name
 
-    @abstractmethod
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
-        """Import what is needed and make it ready on ``device``.
+        """Import what is needed, and make it ready on ``device``.
 
-        states: by the name of the fold, the safetensors file of what was fitted in it; one, unless the extraction
-            ``serves_all_folds``.
+        Parameters
+        ----------
+        device
+            Torch device: "cpu", "cuda" or "cuda:<n>".
+        states
+            By the name of the fold, the safetensors file of what was fitted in it: none where nothing is fitted, those
+            of all folds where one extraction ``serves_all_folds``, else a single one.
+
+        Raises
+        ------
+        ValueError
+            Where there are other states than these.
+        InputError
+            Where a file is not what is needed.
         """
+        self._check_states(states)
+        extract = self._build(device, states)
+
+        def checked(source: Clip | Sequence[Row]) -> Iterator[Row]:
+            self._check_source(source)
+            return extract(source)
+
+        return checked
+
+    @abstractmethod
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
+        """Return what makes rows of a clip, or of upstream rows: ``build`` has checked ``states``, and checks these."""
+
+    def _check_states(self, states: Mapping[str, Path]) -> None:
+        if self.fitted is None and states:
+            raise ValueError(f"{self.name} takes no fitted state as it is configured, not {len(states)}")
+        if self.serves_all_folds and not states:
+            raise ValueError(f"{self.name} needs the files of what was fitted in all folds; there is none")
+        if self.fitted is not None and not self.serves_all_folds and len(states) != 1:
+            raise ValueError(f"{self.name} needs the file of what was fitted in one fold, not in {len(states)}")
+
+    def _check_source(self, source: Clip | Sequence[Row]) -> None:
+        if self.upstream is None and not isinstance(source, Clip):
+            raise TypeError(f"{self.name} reads a {self.reads} file, not rows")
+        if self.upstream is not None and isinstance(source, Clip):
+            raise TypeError(f"{self.name} reads rows of {self.upstream.name}, not a file")

@@ -1,6 +1,6 @@
 """The frames store: decoded frames for random access, which training on snippets and thumbnails need."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, Row
+from extractors.clip_reader import ClipReader
 from extractors.pictures import Spool
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Frames(Extractor):
     def _size_instead_of_short_side(cls, table: Any) -> Any:
         return one_size(table)
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Runs on the CPU whatever the device."""
         return partial(_extract, self)
 
@@ -72,25 +73,6 @@ def scaled(picture: np.ndarray, short_side: int | None, size_px: tuple[int, int]
     return cv2.resize(picture, size_px, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-class Survey:
-    """A clip's blocks as they are decoded, to be gone through once; and what only that tells."""
-
-    def __init__(self, clip: Clip) -> None:
-        self.clip, self.length, self.fps = clip, 0, 0.0
-
-    def __iter__(self) -> "Iterator[Block]":
-        from pipeline.video.decode import decode
-
-        for block in decode(self.clip.path, frames=self.clip.frames):
-            self.length, self.fps = self.length + len(block.frames), block.fps
-            yield block
-
-    @property
-    def attributes(self) -> dict[str, float | int | str]:
-        """Of the row, when all blocks have passed."""
-        return {"fps": self.fps, "frames": self.length}
-
-
 def numbered(blocks: "Iterable[Block]", every_s: float | None) -> Iterator[tuple[int, np.ndarray]]:
     """Frames (height, width, 3) with their numbers in the clip: all, or the first at or after every so many seconds.
 
@@ -107,12 +89,10 @@ def numbered(blocks: "Iterable[Block]", every_s: float | None) -> Iterator[tuple
                 yield block.start + place, block.frames[place].copy()  # the rest of its block is free to go
 
 
-def _extract(config: Frames, clip: Clip | Sequence[Row]) -> Iterator[Row]:
-    if not isinstance(clip, Clip):
-        raise TypeError("frames reads a video file, not rows")
-    spool, survey = Spool("frames", config.encoding, config.quality), Survey(clip)
+def _extract(config: Frames, clip: Clip) -> Iterator[Row]:
+    spool, reader = Spool("frames", config.encoding, config.quality), ClipReader(clip)
     starts = []
-    for number, frame in numbered(survey, config.every_s):
+    for number, frame in numbered(reader.blocks(), config.every_s):
         spool.add(scaled(frame, config.short_side, config.size_px))
         starts.append(number)
-    yield Row({**spool.arrays(), "start_frames": np.array(starts, np.int64)}, survey.attributes)
+    yield Row({**spool.arrays(), "start_frames": np.array(starts, np.int64)}, reader.attributes)

@@ -9,7 +9,7 @@ import pytest
 from contracts import GOLDEN, MEMBERS, Member, same
 
 from extractors import EXTRACTORS
-from extractors.base import Clip
+from extractors.base import Clip, Row
 from pipeline.config import one_of, parse
 from pipeline.errors import UnusableVideo
 
@@ -112,6 +112,21 @@ def test_bad_files_fail_with_a_reason_and_absent_ones_are_not_the_videos_fault(m
         member.rows(Clip(member.source.path, (0, 10_000)))
     with pytest.raises(FileNotFoundError):
         member.rows(Clip(tmp_path / f"absent{suffix}"))
+
+
+def test_a_file_is_no_row_and_a_row_no_file(member: Member) -> None:
+    config = member.config
+    sentence = f"rows of {config.upstream.name}, not a file" if config.upstream else f"a {config.reads} file, not rows"
+    with pytest.raises(TypeError, match=f"{config.name} reads {sentence}"):
+        config.build("cpu", member.states)(member.source if config.upstream else [Row({})])
+
+
+def test_what_was_fitted_is_given_in_full_and_nothing_else(member: Member, tmp_path: Path) -> None:
+    one, two = {"0": tmp_path / "0"}, {"0": tmp_path / "0", "1": tmp_path / "1"}
+    too_few_or_many = [{}] if member.config.serves_all_folds else [{}, two]
+    for states in too_few_or_many if member.config.fitted else [one, two]:
+        with pytest.raises(ValueError, match=member.config.name):
+            member.config.build("cpu", states)
 
 
 def test_the_golden_file_of_this_version(member: Member) -> None:

@@ -110,7 +110,7 @@ def test_kept_raw_rows_lead_to_the_same_features_fold_by_fold(tmp_path: Path) ->
     assert np.array_equal(row.arrays["start_frames"], expected.arrays["start_frames"])
     assert row.arrays["features"].dtype == np.float32
     np.testing.assert_allclose(row.arrays["features"], expected.arrays["features-a"], rtol=0, atol=5e-3)
-    with pytest.raises(TypeError, match="reads rows of hog3d_raw, not a file"):
+    with pytest.raises(TypeError, match="hog3d reads rows of hog3d_raw, not a file"):
         next(config.build("cpu", {"a": one})(clip))
 
 

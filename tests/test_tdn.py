@@ -210,7 +210,7 @@ def test_wrong_fields_are_refused(fields: dict[str, Any], message: str) -> None:
 
 
 def test_a_network_that_is_not_there_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="one trained network, not of 0"):
+    with pytest.raises(ValueError, match="what was fitted in one fold, not in 0"):
         tdn().build("cpu", {})
     _, states = trained(tmp_path)
     with pytest.raises(TypeError, match="a video file, not rows"):

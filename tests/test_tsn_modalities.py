@@ -341,7 +341,8 @@ def test_rgb_weights_are_no_flow_weights(weights: dict[str, Path]) -> None:
 @pytest.mark.parametrize("fit", [None, {"epochs": 1}])
 def test_a_network_that_is_not_there_is_a_mistake_of_the_caller(weights: dict[str, Path], fit: dict[str, int]) -> None:
     states = {} if fit else {"0": weights["rgb"]}
-    with pytest.raises(ValueError, match="one trained network where it is fine-tuned, not of"):
+    sentence = "what was fitted in one fold, not in 0" if fit else "takes no fitted state as it is configured, not 1"
+    with pytest.raises(ValueError, match=sentence):
         tsn("rgb", weights, fit).build("cpu", states)
 
 

@@ -1,7 +1,7 @@
 """C3D: spatio-temporal features of clips of sixteen frames."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, Row
+from extractors.clip_reader import ClipReader
 from pipeline.config import File
 
 _BATCH = 8  # clips that are computed at once
@@ -38,7 +39,7 @@ class C3D(Extractor):
     stride_frames: PositiveInt = Field(8, description="between the first frames of clips")
     dtype: Literal["float16", "float32"] = "float32"
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """``weights`` and ``mean`` must be paths. Raises InputError where a file is not what is needed."""
         from extractors.c3d.network import ClipFeatureExtractor
 
@@ -46,40 +47,26 @@ class C3D(Extractor):
         return partial(_extract, self, ClipFeatureExtractor(Path(self.weights), self.layer, self.pool5, mean, device))
 
 
-class _Clips:
-    """The clips (16, 112, 112, 3) uint8 of a video as it is decoded; its frames and rate once they have gone by."""
+def _clips(frames: Iterable[np.ndarray], stride_frames: int) -> Iterator[np.ndarray]:
+    """Cut a video's frames into clips (16, 112, 112, 3) uint8, ``stride_frames`` apart."""
+    from extractors.c3d.network import CLIP_FRAMES, cropped
 
-    def __init__(self, clip: Clip, stride_frames: int) -> None:
-        self.clip, self.stride_frames = clip, stride_frames
-        self.frames, self.fps = 0, 0.0
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        from extractors.c3d.network import CLIP_FRAMES, cropped
-        from pipeline.video.decode import decode
-
-        held: deque[np.ndarray] = deque(maxlen=CLIP_FRAMES)
-        for block in decode(self.clip.path, frames=self.clip.frames):
-            self.fps = block.fps
-            for frame in block.frames:
-                if self.frames % self.stride_frames < CLIP_FRAMES:
-                    held.append(cropped(frame))
-                self.frames += 1
-                start = self.frames - CLIP_FRAMES
-                if start >= 0 and start % self.stride_frames == 0:
-                    yield np.stack(held)
+    held: deque[np.ndarray] = deque(maxlen=CLIP_FRAMES)
+    for number, frame in enumerate(frames):
+        if number % stride_frames < CLIP_FRAMES:
+            held.append(cropped(frame))
+        start = number + 1 - CLIP_FRAMES
+        if start >= 0 and start % stride_frames == 0:
+            yield np.stack(held)
 
 
-def _extract(
-    config: C3D, feature_extractor: Callable[[np.ndarray], np.ndarray], clip: Clip | Sequence[Row]
-) -> Iterator[Row]:
+def _extract(config: C3D, feature_extractor: Callable[[np.ndarray], np.ndarray], clip: Clip) -> Iterator[Row]:
     from extractors.c3d.network import CLIP_FRAMES
     from pipeline.training.prefetch import prefetch, stacks
     from pipeline.video.sampling import windows
 
-    if not isinstance(clip, Clip):
-        raise TypeError("c3d reads a video file, not rows")
-    clips = _Clips(clip, config.stride_frames)
-    described = [feature_extractor(batch).astype(config.dtype) for batch in prefetch(stacks(clips, _BATCH))]
-    starts = windows(clips.frames, CLIP_FRAMES, config.stride_frames)
-    arrays = {"features": np.concatenate(described), "start_frames": starts}
-    yield Row(arrays, {"fps": clips.fps, "frames": clips.frames})
+    reader = ClipReader(clip)
+    clips = _clips(reader.frames(), config.stride_frames)
+    features = [feature_extractor(batch).astype(config.dtype) for batch in prefetch(stacks(clips, _BATCH))]
+    starts = windows(reader.length, CLIP_FRAMES, config.stride_frames)
+    yield Row({"features": np.concatenate(features), "start_frames": starts}, reader.attributes)

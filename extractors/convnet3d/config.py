@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
-from extractors.base import Clip, Extraction, Extractor, FittedNetwork, Labelled, Row
+from extractors.base import Extract, Extractor, FittedNetwork, Labelled, Row
 from extractors.convnet3d.person_boxes import PersonBoxes
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.training.config import Fit
@@ -86,11 +86,9 @@ class ConvNet3D(Extractor):
         network = self.network.model_copy(update={"seed": self.network.seed + seed})
         return self.model_copy(update={"network": network})
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         from extractors.convnet3d.network import load
 
-        if len(states) != 1:
-            raise ValueError(f"convnet3d needs the file of one trained network, not of {len(states)}")
         (state,) = states.values()
         return partial(_extract, load(state, device), self.stride_frames)
 
@@ -134,11 +132,9 @@ def window_starts(present: np.ndarray, stride_frames: int) -> np.ndarray:
     return starts[seen[starts + WINDOW_FRAMES] > seen[starts]]
 
 
-def _extract(network: "ConvNet", stride_frames: int, rows: Clip | Sequence[Row]) -> Iterator[Row]:
+def _extract(network: "ConvNet", stride_frames: int, rows: Sequence[Row]) -> Iterator[Row]:
     from extractors.convnet3d.network import describe
 
-    if isinstance(rows, Clip):
-        raise TypeError("convnet3d reads rows of person_boxes, not a file")
     for row in rows:
         cuboid, present = row.arrays["cuboid"], row.arrays["present"]
         if len(cuboid) < WINDOW_FRAMES:

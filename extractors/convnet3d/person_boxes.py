@@ -1,6 +1,6 @@
 """The moving person, cut out of a video and normalised in contrast."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, Row
+from extractors.clip_reader import ClipReader
 from pipeline.errors import UnusableVideo
 
 FRAME_HEIGHT = 60
@@ -38,7 +39,7 @@ class PersonBoxes(Extractor):
     def variants(self) -> int:
         return 1 + self.mirror
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Runs on the CPU whatever the device."""
         import extractors.convnet3d.local_contrast
         import extractors.convnet3d.person_tracking  # noqa: F401
@@ -46,37 +47,34 @@ class PersonBoxes(Extractor):
         return partial(_extract, self)
 
 
-def _extract(config: PersonBoxes, clip: Clip | Sequence[Row]) -> Iterator[Row]:
+def _extract(config: PersonBoxes, clip: Clip) -> Iterator[Row]:
     from extractors.convnet3d.local_contrast import local_contrast
     from extractors.convnet3d.person_tracking import cut, track
 
-    if not isinstance(clip, Clip):
-        raise TypeError("person_boxes reads a video file, not rows")
-    frames, fps = _halved(clip)
-    window_frames = max(1, round(config.smoothing_seconds * fps))
+    reader = ClipReader(clip, colour="grey")
+    frames = _halved(reader)
+    window_frames = max(1, round(config.smoothing_seconds * reader.fps))
     centres, present = track(frames, window_frames=window_frames, min_foreground=config.min_foreground)
     if not present.any():
         raise UnusableVideo(f"{len(frames)} frames without a moving person; at least one is needed", len(frames))
     cuboid = local_contrast(cut(frames, centres, BOX_WIDTH)).astype(np.float16)
-    attributes = {"fps": fps, "frames": len(frames)}
-    yield Row({"cuboid": cuboid, "present": present}, {**attributes, "mirrored": 0})
+    yield Row({"cuboid": cuboid, "present": present}, {**reader.attributes, "mirrored": 0})
     if config.mirror:
         mirrored = np.ascontiguousarray(cuboid[:, :, ::-1])
-        yield Row({"cuboid": mirrored, "present": present}, {**attributes, "mirrored": 1})
+        yield Row({"cuboid": mirrored, "present": present}, {**reader.attributes, "mirrored": 1})
 
 
-def _halved(clip: Clip) -> tuple[np.ndarray, float]:
-    """Grey frames uint8 (time, 60, width) of the whole clip, and its frames per second."""
+def _halved(reader: ClipReader) -> np.ndarray:
+    """Grey frames uint8 (time, 60, width) of the whole clip."""
     import cv2
 
-    from pipeline.video.decode import decode
-
     frames: list[np.ndarray] = []
-    for block in decode(clip.path, colour="grey", frames=clip.frames):
-        height, width = block.frames.shape[1:3]
+    for frame in reader.frames():
+        height, width = frame.shape
         size = (max(1, round(width * FRAME_HEIGHT / height)), FRAME_HEIGHT)
-        method = cv2.INTER_AREA if height > FRAME_HEIGHT else cv2.INTER_LINEAR
-        frames.extend(cv2.resize(frame, size, interpolation=method) for frame in block.frames)
+        frames.append(
+            cv2.resize(frame, size, interpolation=cv2.INTER_AREA if height > FRAME_HEIGHT else cv2.INTER_LINEAR)
+        )
     if len(frames) < 2:
         raise UnusableVideo(f"{len(frames)} frames; at least 2 are needed to see what moves", len(frames))
-    return np.stack(frames), block.fps
+    return np.stack(frames)

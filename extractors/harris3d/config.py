@@ -1,6 +1,6 @@
 """Space-time interest points, each described by the optical flow around it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, NonNegativeFloat
 
-from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, Row
+from extractors.clip_reader import ClipReader
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Harris3D(Extractor):
     k: NonNegativeFloat = Field(5e-4, description="of H: the higher, the more alike must the three eigenvalues be")
     threshold: NonNegativeFloat = Field(1e-9, description="least H of a point")
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Runs on the CPU whatever the device."""
         import extractors.harris3d.hof  # noqa: F401
 
@@ -57,7 +58,7 @@ class Harris3D(Extractor):
 
 
 class Window(NamedTuple):
-    """Consecutive frames of a clip of ``fps``, and which of them, counted within the window, no other window keeps.
+    """Consecutive frames of a clip, and which of them, counted within the window, no other window keeps.
 
     frames: grey (time, height, width); ``first`` is the index in the clip of the first of them.
     """
@@ -65,31 +66,26 @@ class Window(NamedTuple):
     frames: "Image"
     first: int
     kept: range
-    fps: float
 
 
-def _extract(config: Harris3D, clip: Clip | Sequence[Row]) -> Iterator[Row]:
+def _extract(config: Harris3D, clip: Clip) -> Iterator[Row]:
     from extractors.harris3d.hof import FlowHistograms
     from extractors.harris3d.interest_points import halo_frames, interest_points
-    from pipeline.video.decode import decode
 
-    if not isinstance(clip, Clip):
-        raise TypeError("harris3d reads a video file, not rows")
     parameters = config.model_dump(include={"sigmas", "taus", "k", "threshold"})
     describe = FlowHistograms()
     points, features = [], []
-    blocks = decode(clip.path, colour="grey", frames=clip.frames)
-    for window in _windows(blocks, halo_frames(max(config.taus))):
+    reader = ClipReader(clip, colour="grey")
+    for window in _windows(reader.blocks(), halo_frames(max(config.taus))):
         found = interest_points(window.frames, window.kept, **parameters)
         found[:, 2] += window.first
         points.append(found)
         features.append(describe(window.frames, window.first, found))
-    frames = window.first + len(window.frames)
     arrays = {"features": np.concatenate(features), "points": np.concatenate(points)}
     if not len(arrays["points"]):
-        raise UnusableVideo(_reason(config, frames, *window.frames.shape[1:]), frames)
+        raise UnusableVideo(_reason(config, reader.length, *window.frames.shape[1:]), reader.length)
     arrays["start_frames"] = arrays["points"][:, 2].astype(np.int64)
-    yield Row(arrays, {"fps": window.fps, "frames": frames})
+    yield Row(arrays, reader.attributes)
 
 
 def _reason(config: Harris3D, frames: int, height: int, width: int) -> str:
@@ -113,8 +109,8 @@ def _windows(blocks: "Iterable[Block]", halo: int) -> Iterator[Window]:
         while first + len(held) >= done + _STRIDE_FRAMES + halo:
             stop = done + _STRIDE_FRAMES
             within = np.stack(held[: stop + halo - first])
-            yield Window(within, first, range(done - first, stop - first), block.fps)
+            yield Window(within, first, range(done - first, stop - first))
             done = stop
             dropped = max(0, done - halo - first)
             first, held = first + dropped, held[dropped:]
-    yield Window(np.stack(held), first, range(done - first, len(held)), block.fps)
+    yield Window(np.stack(held), first, range(done - first, len(held)))

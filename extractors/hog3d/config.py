@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, Row
+from extractors.clip_reader import ClipReader
 from extractors.fitted_pca import FittedProjection, sample
 from extractors.hog3d.grid import Descriptor, Grid
 from pipeline.pca.config import PCA
@@ -42,7 +43,7 @@ class HOG3DRows(Extractor):
     sampled_frames: PositiveInt | None = Field(None, description="positions of a clip, drawn at random; None: all")
     seed: NonNegativeInt = Field(0, description="of that draw, which depends on the number of positions alone besides")
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         from extractors.hog3d.dense import Dense
 
         return partial(_raw, self, Dense(self.descriptor, self.grid, device))
@@ -87,60 +88,44 @@ class HOG3D(Extractor):
     def serves_all_folds(self) -> bool:
         return not self.keep_raw
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         from extractors.hog3d.dense import Dense
         from extractors.hog3d.projection import Projections
 
-        if not states:
-            raise ValueError("hog3d needs the file of what was fitted in every fold")
-        if self.keep_raw and len(states) > 1:
-            raise ValueError(f"hog3d with keep_raw needs the file of what was fitted in one fold, not in {len(states)}")
         projections = Projections(states, device)
         if self.keep_raw:
             return partial(_projected_rows, projections)
         return partial(_projected, self, Dense(self.descriptor, self.grid, device), projections)
 
 
-class _Grey:
-    """Blocks of a clip's grey frames, uint8 (time, height, width), and its attributes once they have gone by."""
-
-    def __init__(self, clip: Clip | Sequence[Row]) -> None:
-        if not isinstance(clip, Clip):
-            raise TypeError("HOG3D is computed from a video file, not from rows")
-        self.clip = clip
-        self.attributes: dict[str, float | int | str] = {}
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        from pipeline.video.decode import decode
-
-        frames = 0
-        for block in decode(self.clip.path, colour="grey", frames=self.clip.frames, block_frames=_BLOCK_FRAMES):
-            frames += len(block.frames)
-            self.attributes = {"fps": block.fps, "frames": frames}
-            yield block.frames
+def _grey(clip: Clip) -> ClipReader:
+    return ClipReader(clip, colour="grey", block_frames=_BLOCK_FRAMES)
 
 
-def _raw(config: HOG3DRows, dense: "Dense", clip: Clip | Sequence[Row]) -> Iterator[Row]:
+def _blocks(reader: ClipReader) -> Iterator[np.ndarray]:
+    """Blocks of grey frames, uint8 (time, height, width)."""
+    return (block.frames for block in reader.blocks())
+
+
+def _raw(config: HOG3DRows, dense: "Dense", clip: Clip) -> Iterator[Row]:
     from pipeline.video.sampling import windows
 
-    grey, chosen = _Grey(clip), None
+    reader, chosen = _grey(clip), None
     if config.sampled_frames is not None:
-        positions = len(windows(sum(map(len, grey)), dense.reach_frames, config.grid.stride_frames))
+        positions = len(windows(sum(map(len, _blocks(_grey(clip)))), dense.reach_frames, config.grid.stride_frames))
         chosen = sample(positions, config.sampled_frames, config.seed)
-    starts, features = _spooled((starts, part.half()) for starts, part in dense(grey, chosen))
-    yield Row({"features": features, "start_frames": starts}, grey.attributes)
+    starts, features = _spooled((starts, part.half()) for starts, part in dense(_blocks(reader), chosen))
+    yield Row({"features": features, "start_frames": starts}, reader.attributes)
 
 
-def _projected(config: HOG3D, dense: "Dense", projections: "Projections", clip: Clip | Sequence[Row]) -> Iterator[Row]:
-    grey = _Grey(clip)
-    starts, features = _spooled((starts, projections(part)) for starts, part in dense(grey))
+def _projected(config: HOG3D, dense: "Dense", projections: "Projections", clip: Clip) -> Iterator[Row]:
+    reader = _grey(clip)
+    starts, features = _spooled((starts, projections(part)) for starts, part in dense(_blocks(reader)))
     folds = {config.array("features", fold): features[:, number] for number, fold in enumerate(projections.folds)}
-    yield Row({**folds, "start_frames": starts}, grey.attributes)
+    yield Row({**folds, "start_frames": starts}, reader.attributes)
 
 
-def _projected_rows(projections: "Projections", rows: Clip | Sequence[Row]) -> Iterator[Row]:
-    if isinstance(rows, Clip):
-        raise TypeError("hog3d with keep_raw reads rows of hog3d_raw, not a file")
+def _projected_rows(projections: "Projections", rows: Sequence[Row]) -> Iterator[Row]:
     for row in rows:
         features = projections.of_rows(row.arrays["features"])[:, 0]
         yield Row({"features": features, "start_frames": row.arrays["start_frames"]}, dict(row.attributes))

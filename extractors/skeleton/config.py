@@ -1,12 +1,12 @@
 """Skeleton features: positions, angles, offsets, velocities and distances of 20 joints, one vector a frame."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, Row
 from extractors.skeleton.augmentation import Augmentation
 
 if TYPE_CHECKING:
@@ -50,12 +50,10 @@ class Skeleton(Extractor):
     def variants(self) -> int:
         return 1 + (self.augment.copies if self.augment else 0)
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         from extractors.skeleton.file import read
 
-        def extract(source: Clip | Sequence[Row]) -> Iterator[Row]:
-            if not isinstance(source, Clip):
-                raise TypeError("skeleton features are computed from files, not from rows")
+        def extract(source: Clip) -> Iterator[Row]:
             joints = read(source.path, source.frames)
             for copy in range(self.variants):
                 yield self._row(joints, copy)

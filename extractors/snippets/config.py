@@ -119,9 +119,6 @@ class SnippetExtractor(Extractor):
         """Of a clip, or of each of its rows of flow. Raises UnusableVideo where there are too few for a snippet."""
         from extractors.snippets.sources import of_flow, of_video
 
-        if isinstance(source, Clip) == (self.flow is not None):
-            wanted = "rows of tvl1, not a file" if self.flow else "a video file, not rows"
-            raise TypeError(f"{self.name} of {self.modality} reads {wanted}")
         if isinstance(source, Clip):
             clips = iter([of_video(source, self.short_side, self.size_px, self.every_s)])
         else:

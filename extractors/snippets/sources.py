@@ -7,7 +7,8 @@ from itertools import islice
 import numpy as np
 
 from extractors.base import Clip, Row
-from extractors.frames import Survey, numbered, scaled
+from extractors.clip_reader import ClipReader
+from extractors.frames import numbered, scaled
 from extractors.pictures import picture
 
 _HELD_BYTES = 2**28  # up to here a video's frames are held until their number is known; beyond, it is decoded twice
@@ -36,9 +37,9 @@ def of_video(
     clip: Clip, short_side: int | None, size_px: tuple[int, int] | None = None, every_s: float | None = None
 ) -> Pictures:
     """Frames, as ``Frames`` chooses and scales them. What nothing but decoding tells, their number, is found out."""
-    survey, numbers, held_bytes = Survey(clip), list[int](), 0
+    reader, numbers, held_bytes = ClipReader(clip), list[int](), 0
     held: list[np.ndarray] | None = []
-    for number, frame in numbered(survey, every_s):
+    for number, frame in numbered(reader.blocks(), every_s):
         numbers.append(number)
         held_bytes += frame.nbytes
         if held is not None and held_bytes <= _HELD_BYTES:
@@ -48,11 +49,11 @@ def of_video(
 
     def read(indices: Sequence[int]) -> Iterator[np.ndarray]:
         wanted = set(indices)
-        frames = held if held is not None else (frame for _, frame in numbered(Survey(clip), every_s))
+        frames = held if held is not None else (frame for _, frame in numbered(ClipReader(clip).blocks(), every_s))
         chosen = (frame for index, frame in enumerate(frames) if index in wanted)
         return (scaled(frame, short_side, size_px) for frame in chosen)
 
-    return Pictures(np.array(numbers, np.int64), survey.attributes, read)
+    return Pictures(np.array(numbers, np.int64), reader.attributes, read)
 
 
 def of_flow(row: Row, short_side: int | None) -> Pictures:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from extractors.base import Clip, Extraction, Row
+from extractors.base import Clip, Extract, Row
 from extractors.snippets.config import Backbone, SnippetExtractor
 from extractors.snippets.finetuning import Finetuning
 from extractors.tdn.layers import LAYERS
@@ -123,11 +123,9 @@ class TDN(SnippetExtractor):
         network = self.network.model_copy(update={"seed": self.network.seed + seed, "start": start})
         return self.model_copy(update={"network": network})
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         from extractors.tdn.inference import TDNFeatureExtractor
 
-        if len(states) != 1:
-            raise ValueError(f"tdn needs the file of one trained network, not of {len(states)}")
         (state,) = states.values()
         return partial(_extract, self, TDNFeatureExtractor(self.fitted.build, state, device))
 

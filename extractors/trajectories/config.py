@@ -1,6 +1,6 @@
 """Improved dense trajectories: points tracked through a video, and what is around them on their way."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
-from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, Row
+from extractors.clip_reader import ClipReader
 from extractors.trajectories.layout import Layout
 from pipeline.errors import UnusableVideo
 
@@ -61,23 +62,21 @@ class Trajectories(Extractor):
         """The sizes among the fields."""
         return Layout(**self.model_dump(include=set(Layout._fields)))
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Runs on the CPU whatever the device."""
         import extractors.trajectories.tracking  # noqa: F401
 
         return partial(_tracked, self)
 
 
-def _tracked(config: Trajectories, clip: Clip | Sequence[Row]) -> Iterator[Row]:
+def _tracked(config: Trajectories, clip: Clip) -> Iterator[Row]:
     from extractors.trajectories.tracking import trajectories
 
-    if not isinstance(clip, Clip):
-        raise TypeError("trajectories are computed from a video file, not from rows")
-    grey = _Grey(clip, config)
-    found = trajectories(grey, config.layout, camera_motion=config.camera_motion)
+    reader = ClipReader(clip, colour="grey")
+    found = trajectories(_sized(reader, config), config.layout, camera_motion=config.camera_motion)
     parts = [part._replace(features=part.features.astype(np.float16)) for part in found]
-    if grey.count <= config.length_frames:
-        raise UnusableVideo(f"{grey.count} frames; a trajectory needs {config.length_frames + 1}", grey.count)
+    if reader.length <= config.length_frames:
+        raise UnusableVideo(f"{reader.length} frames; a trajectory needs {config.length_frames + 1}", reader.length)
     ends = np.repeat([part.frame for part in parts], [len(part.places) for part in parts]).astype(np.int64)
     arrays = {
         "features": np.concatenate([part.features for part in parts]),
@@ -85,32 +84,19 @@ def _tracked(config: Trajectories, clip: Clip | Sequence[Row]) -> Iterator[Row]:
         "end_frames": ends,
         "places": np.concatenate([part.places for part in parts]),
     }
-    yield Row(arrays, {"fps": grey.fps, "frames": grey.count})
+    yield Row(arrays, reader.attributes)
 
 
-class _Grey:
-    """A clip's grey frames, of the configured size, and what is known of it once they have gone by."""
+def _sized(reader: ClipReader, config: Trajectories) -> "Iterator[Image]":
+    """A clip's grey frames, of the configured size."""
+    import cv2
 
-    def __init__(self, clip: Clip, config: Trajectories) -> None:
-        self.clip, self.config = clip, config
-        self.count, self.fps = 0, 0.0
-
-    def __iter__(self) -> "Iterator[Image]":
-        from pipeline.video.decode import decode
-
-        for block in decode(self.clip.path, colour="grey", frames=self.clip.frames):
-            self.fps = block.fps
-            for frame in block.frames:
-                self.count += 1
-                yield self._resized(frame)
-
-    def _resized(self, frame: "Image") -> "Image":
-        import cv2
-
-        if self.config.size_px:
-            frame = np.asarray(cv2.resize(frame, self.config.size_px, interpolation=cv2.INTER_AREA), np.uint8)
+    for frame in reader.frames():
+        if config.size_px:
+            frame = np.asarray(cv2.resize(frame, config.size_px, interpolation=cv2.INTER_AREA), np.uint8)
         height, width = frame.shape
-        if not self.config.layout.sizes(height, width):
-            patch = self.config.patch_px
-            raise UnusableVideo(f"frames of {width}x{height} pixels; at least {patch}x{patch} are needed", self.count)
-        return frame
+        if not config.layout.sizes(height, width):
+            patch = config.patch_px
+            reason = f"frames of {width}x{height} pixels; at least {patch}x{patch} are needed"
+            raise UnusableVideo(reason, reader.length)
+        yield frame

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from extractors.base import Clip, Extraction, Extractor, FittedNetwork, Labelled, Row
+from extractors.base import Extract, Extractor, FittedNetwork, Labelled, Row
 from extractors.fitted_pca import sample
 from extractors.trajectories.config import Trajectories
 
@@ -94,20 +94,16 @@ class IDT(Extractor):
             seed=self.seed,
         )
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Runs on the CPU whatever the device."""
         from extractors.trajectories.fisher import FisherVectors
         from pipeline.training.weights_file import load_state
 
-        if len(states) != 1:
-            raise ValueError(f"idt needs the file of what was fitted in one fold, not in {len(states)}")
         (state,) = states.values()
         return partial(_encoded, FisherVectors(load_state(state)))
 
 
-def _encoded(encode: "FisherVectors", rows: Clip | Sequence[Row]) -> Iterator[Row]:
-    if isinstance(rows, Clip):
-        raise TypeError("idt reads rows of trajectories, not a file")
+def _encoded(encode: "FisherVectors", rows: Sequence[Row]) -> Iterator[Row]:
     for row in rows:
         features = row.arrays["features"]
         arrays = {"features": encode(features)[None], "start_frames": np.zeros(1, np.int64)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import PositiveInt, model_validator
 
-from extractors.base import Clip, Extraction, Row
+from extractors.base import Clip, Extract, Row
 from extractors.snippets.config import SnippetExtractor
 from extractors.tsn.training import FittedTSN
 
@@ -71,12 +71,10 @@ class TSN(SnippetExtractor):
             seed=network.seed,
         )
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """``network.weights`` must be the path of a file. Raises InputError where they are another network's."""
         from extractors.tsn.inference import SnippetFeatureExtractor
 
-        if len(states) != (self.fitted is not None):
-            raise ValueError(f"tsn needs the file of one trained network where it is fine-tuned, not of {len(states)}")
         backbone, weights = self.network.backbone, Path(self.network.weights)
         if states:
             (state,) = states.values()

@@ -1,6 +1,6 @@
 """TV-L1 optical flow as pictures: what a flow stream is computed from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from extractors.base import Clip, Extraction, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, Row
+from extractors.clip_reader import ClipReader
 from extractors.frames import scaled
 from extractors.pictures import Buffer, Encoding, Spool
 from pipeline.errors import UnusableVideo
@@ -79,7 +80,7 @@ class TVL1(Extractor):
 
         return Parameters(**self.model_dump(include=set(Parameters._fields)))
 
-    def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
+    def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Both devices compute the same up to rounding."""
         if device == "cpu":
             from extractors.tvl1.cpu import CPUFlow
@@ -101,23 +102,17 @@ def pixels(stored: np.ndarray, bound_px: float) -> np.ndarray:
     return stored * np.float32(2 * bound_px / 255) - np.float32(bound_px)
 
 
-def _extract(config: TVL1, backend: Backend, clip: Clip | Sequence[Row]) -> Iterator[Row]:
-    from pipeline.video.decode import decode
-
-    if not isinstance(clip, Clip):
-        raise TypeError("tvl1 reads a video file, not rows")
-    flows, frames, first = _Flows(config, backend), 0, None
-    for block in decode(clip.path, colour="grey", frames=clip.frames):
-        for frame in block.frames:
-            due = frames % config.stride_frames == 0
-            sized = scaled(frame, None, config.size_px) if due or first is not None else None
-            if first is not None and sized is not None:
-                flows.add(first, sized)
-            first = sized if due else None
-            frames += 1
-    if frames < 2:
-        raise UnusableVideo("1 frame; optical flow needs 2", frames)
-    yield Row(flows.arrays(), {"fps": block.fps, "frames": frames, **flows.attributes()})
+def _extract(config: TVL1, backend: Backend, clip: Clip) -> Iterator[Row]:
+    reader, flows, first = ClipReader(clip, colour="grey"), _Flows(config, backend), None
+    for number, frame in enumerate(reader.frames()):
+        due = number % config.stride_frames == 0
+        sized = scaled(frame, None, config.size_px) if due or first is not None else None
+        if first is not None and sized is not None:
+            flows.add(first, sized)
+        first = sized if due else None
+    if reader.length < 2:
+        raise UnusableVideo("1 frame; optical flow needs 2", reader.length)
+    yield Row(flows.arrays(), {**reader.attributes, **flows.attributes()})
 
 
 class _Flows:
