@@ -1,4 +1,4 @@
-"""Evaluate experiments: all runs of one, and a report; several, and a page that sets them side by side."""
+"""Evaluates one experiment and reports on it, or several and sets them side by side."""
 
 import json
 from collections.abc import Iterator
@@ -26,23 +26,23 @@ REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv", "classe
 
 
 class Evaluate(Root):
-    """One experiment: every fold and seed of it, and a report of the figures beside the paper's."""
+    """Evaluate one experiment, every fold and seed of it, and report its figures beside the paper's."""
 
     experiment = luigi.Parameter(default=DEFAULT, description="a bundled experiment's name, or a TOML file's path")
 
     @cached_property
     def recipe(self) -> Experiment:
-        """What the experiment's file says."""
+        """The experiment as its file says, validated."""
         return load_experiment(self.experiment)
 
     @cached_property
     def runs(self) -> Runs:
-        """Its runs, one a fold and seed."""
+        """Runs of the experiment, one a fold and seed."""
         return Runs(self.recipe)
 
     @property
     def index(self) -> Index:
-        """What must be known before any other path is."""
+        """Manifest of the data set, without which no other path is known."""
         return Index(dataset=self.recipe.dataset.without_protocol())
 
     @property
@@ -51,20 +51,20 @@ class Evaluate(Root):
         return fingerprint("Evaluate", json.loads(self.recipe.canonical()), inputs)
 
     def folder(self) -> Path:
-        """The folder of the report."""
+        """Folder of the report."""
         return settings.store() / self.recipe.dataset.store_name / f"evaluate-{self.fingerprint}"
 
     def output(self) -> luigi.LocalTarget:
         return luigi.LocalTarget(str(self.folder() / "report.html"))
 
     def up_to_date(self) -> bool:
-        """Whether the report is there for the files as they are, with no more failures than are allowed."""
+        """Return whether the report is there for the files as they are, with no more failures than are allowed."""
         if not self.index.complete():
             return False
         return self.shortcoming() is None
 
     def shortcoming(self) -> str | None:
-        """Why the report that is there does not do; None where it does."""
+        """Say why the report that is there does not do; None where it does."""
         for name in REPORT:
             if not (self.folder() / name).exists():
                 return f"{name} is missing"
@@ -84,7 +84,7 @@ class Evaluate(Root):
         self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
 
     def needed(self) -> Iterator[Any]:
-        """The index, without which no other path is known, and what the report reads."""
+        """Yield the index, without which no other path is known, and then what the report reads."""
         yield self.index
         yield self.runs.stages()
 
@@ -99,7 +99,7 @@ class Evaluate(Root):
         return result
 
     def summary(self) -> str:
-        """The table for the terminal, and where the report is."""
+        """Return the table for the terminal, and the path of the report."""
         return f"{(self.folder() / 'table.txt').read_text()}\nreport: {self.folder() / 'report.html'}"
 
 
@@ -114,13 +114,13 @@ class Names(luigi.ListParameter):  # type: ignore[type-arg]
 
 
 class EvaluateAll(Root):
-    """Several experiments, and one table of what was measured beside what was reported."""
+    """Evaluate several experiments, and write one table and one page of measured and reported figures."""
 
     experiments = Names(description="names of bundled experiments, patterns of them such as kth1-*, or paths of files")
 
     @property
     def evaluations(self) -> list[Evaluate]:
-        """One task an experiment."""
+        """Tasks that evaluate the experiments, one each."""
         return [Evaluate(experiment=name) for pattern in self.experiments for name in matching(pattern)]
 
     def up_to_date(self) -> bool:
@@ -141,12 +141,12 @@ class EvaluateAll(Root):
         write_text(self._path("html"), compared)
 
     def needed(self) -> Iterator[Any]:
-        """The experiments, and what their common page reads."""
+        """Yield the experiments, and then what their common page reads."""
         yield self.evaluations
         yield [stage for task in self.evaluations for stage in task.runs.stages()]
 
     def page(self) -> str:
-        """The common page."""
+        """Render the common page."""
         from pipeline.report.comparison_page import page
         from tasks.reporting.comparison import Evaluated, compared
 
@@ -154,7 +154,7 @@ class EvaluateAll(Root):
         return page(compared(done, self._path("html")))
 
     def summary(self) -> str:
-        """The table, and where it and the page are."""
+        """Return the table, and the paths of it and of the page."""
         return f"{self._path('md').read_text()}\nreport: {self._path('html')}\ntable: {self._path('md')}"
 
     def _path(self, suffix: str) -> Path:

@@ -1,4 +1,4 @@
-"""Late fusion of the streams of one run."""
+"""Fuses the scores of the streams of one run."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ Streams = tuple[AnyStream, ...]
 
 
 class Fuse(Stage):
-    """The scores of all streams of one split and seed, joined by video id."""
+    """Join the scores of all streams of one split and seed by video id."""
 
     dataset = ConfigParameter[Dataset](AnyDataset)
     streams = ConfigParameter[Streams](Streams)
@@ -29,11 +29,11 @@ class Fuse(Stage):
     seed = IntParameter()
 
     def predictions(self) -> list[Predict]:
-        """The scores that are fused."""
+        """List what makes the scores that are fused."""
         return [predict(self.dataset, stream, self.fold, self.seed) for stream in self.streams]
 
     def validations(self) -> list[Predict]:
-        """The scores by which weights are chosen, of the streams that are weighted: none where weights are given."""
+        """List what makes the scores by which the weighted streams' weights are chosen; none where these are given."""
         choose = self.fusion.choose
         if choose is None:
             return []
@@ -50,7 +50,7 @@ class Fuse(Stage):
 
     @property
     def upstream(self) -> dict[str, str]:
-        """The fingerprint of each stream's scores."""
+        """Fingerprint of each stream's scores."""
         fused = {stage.stream.title: stage.fingerprint for stage in self.predictions()}
         return fused | {f"validation of {stage.stream.title}": stage.fingerprint for stage in self.validations()}
 
@@ -76,5 +76,5 @@ class Fuse(Stage):
 
 
 def predict(dataset: Dataset, stream: AnyStream, fold: int, seed: int) -> Predict:
-    """The scores of one stream; a model that is not trained knows no seed."""
+    """Return what makes the scores of one stream; a model that is not trained knows no seed."""
     return Predict(dataset=dataset, stream=stream, fold=fold, seed=seed if stream.model.trained else 0)

@@ -1,4 +1,4 @@
-"""Runs of an experiment, and the stages that they consist of: what evaluating it and reporting on it share."""
+"""Lists the runs of an experiment and the stages that they consist of, for evaluation and reports alike."""
 
 from extractors.convnet3d.config import ConvNet3D
 from tasks.base import Stage
@@ -9,7 +9,7 @@ from tasks.training import Predict
 
 
 class Runs:
-    """Every run of an experiment, one a fold and seed, with its stages.
+    """Runs of an experiment, one a fold and seed, with their stages.
 
     Parameters
     ----------

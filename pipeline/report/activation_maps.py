@@ -1,4 +1,4 @@
-"""Class activation maps over the frames that they answer to, as pictures."""
+"""Draws class activation maps over the frames that they answer to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,20 @@ _OPACITY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """Where the two networks of a temporal difference network see a class in one clip of a test video.
+    """Activation maps of one clip of a test video, for both networks of a temporal difference network.
 
-    label: the video's (first) class, which the maps are of; before, after: its probability by the images alone, and by
-    images and differences; frames: the first frame of each snippet; images, changes: HTML elements, one a snippet, and
-    one for each two that follow each other.
+    Parameters
+    ----------
+    video
+        Id of the video.
+    label
+        The video's (first) class, which the maps show.
+    before, after
+        Probability of that class by the images alone, and by images and differences, 0 to 1.
+    frames
+        First frame of each snippet.
+    images, changes
+        HTML elements: one a snippet, and one for each two successive snippets.
     """
 
     video: str
@@ -33,9 +42,14 @@ class Activations:
 def most_improved(
     before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], labels: Mapping[str, tuple[int, ...]]
 ) -> tuple[str, ...]:
-    """Of the videos whose class gains most probability those that gain most, one of a class.
+    """Choose the videos whose class gains most probability, at most one of each class.
 
-    before, after: (class,) probabilities by video id.
+    Parameters
+    ----------
+    before, after
+        Probabilities (class,) by video id.
+    labels
+        Class indices by video id.
     """
     gains = {id: float(after[id][labels[id][0]] - before[id][labels[id][0]]) for id in before}
     first: dict[int, str] = {}
@@ -46,7 +60,7 @@ def most_improved(
 
 
 def pictures(frames: Sequence[np.ndarray], maps: np.ndarray) -> tuple[str, ...]:
-    """Frames (height, width, 3) uint8 RGB with maps (n, h, w) over them, one each.
+    """Draw maps (n, h, w) over frames (height, width, 3) uint8 RGB, one on each.
 
     A map is enlarged bilinearly to the frame (7×7 to 224×224: Ng and Davis, WACV 2018, figure 3). Its smallest value is
     blue, its largest red, whatever they are.

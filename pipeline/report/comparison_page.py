@@ -1,4 +1,4 @@
-"""Several experiments on one page: measured beside reported, curves against what they differ in, and the same clips."""
+"""Sets several experiments side by side: measured and reported figures, hyperparameter sweeps and the same clips."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,14 +36,14 @@ class Compared:
 
 
 class ClassGain(NamedTuple):
-    """What an experiment's figure of a class is above another's, as a fraction."""
+    """Gain of one experiment over another on a class, as a fraction."""
 
     name: str
     gain: float
 
 
 class Gains(NamedTuple):
-    """Of one experiment over another, best first."""
+    """Gains of one experiment over another, best first."""
 
     name: str
     over: str
@@ -51,7 +51,7 @@ class Gains(NamedTuple):
 
 
 def page(experiments: Sequence[Compared]) -> str:
-    """The page, whole."""
+    """Render the page as one HTML text without references to other files."""
     clips = list(together(experiments))
     curves = {name: runs for each in experiments for name, runs in each.curves.items()}
     networks = list(dict.fromkeys([*curves, *(name for clip in clips for name in clip.traces)]))
@@ -72,7 +72,7 @@ def page(experiments: Sequence[Compared]) -> str:
 
 
 def gains(experiments: Sequence[Compared]) -> Iterator[Gains]:
-    """Of each experiment over the first of those with the same data set, protocol, metric and classes."""
+    """Compute the gains of each experiment over the first that shares its data set, protocol, metric and classes."""
     firsts: dict[Any, Compared] = {}
     for each in experiments:
         protocol = {place: value for place, value in each.parameters.items() if place.startswith("dataset.")}
@@ -84,7 +84,7 @@ def gains(experiments: Sequence[Compared]) -> Iterator[Gains]:
 
 
 def swept(experiments: Iterable[Compared]) -> list[Sweep[MeasuredFigure]]:
-    """The experiments' own figures, one metric at a time, against each number that some of them differ in alone."""
+    """Find sweeps: the experiments' own figures, by metric, against each number in which some of them differ alone."""
     own = [(each.parameters, each.figures[-1]) for each in experiments]
     metrics = dict.fromkeys(figure.metric for _, figure in own)
     return [

@@ -1,4 +1,4 @@
-"""Which test videos a report shows: the most confident right ones and mistakes, by who is right, and failed ones."""
+"""Chooses the test videos that a report shows: the most confident right and wrong ones, and some that failed."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ everywhere. Of one stream alone there are the first and the last."""
 
 
 class Opinion(NamedTuple):
-    """What a stream, or the fusion, says of a video.
+    """Judgement of a stream, or of the fusion, on a video.
 
     best: five classes, or all of fewer, and their probabilities, falling; of equal ones the class with the lower index
     comes first, as in the figures. place: of the most probable label, counted from 1; probability: its own.
@@ -32,7 +32,7 @@ class Opinion(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """Whether the best class is a label."""
+        """Return whether the best class is a label."""
         return self.place == 1
 
 
@@ -50,17 +50,17 @@ class Example:
 
     @property
     def failed(self) -> bool:
-        """Whether there are no scores of it."""
+        """Return whether the video could not be used, and so has no scores."""
         return not self.opinions
 
     @property
     def right(self) -> bool:
-        """Whether the experiment recognises it."""
+        """Return whether the experiment recognises the video."""
         return not self.failed and self.opinions[0].right
 
     @property
     def kind(self) -> str:
-        """One of ``KINDS``, or "failed"."""
+        """Name the group under which it is shown: one of ``KINDS``, or "failed"."""
         if self.failed:
             return "failed"
         agreed = all(opinion.right == self.right for opinion in self.opinions)
@@ -68,10 +68,10 @@ class Example:
 
 
 def choose(result: Result) -> list[Example]:
-    """At most twelve of the first run, kind by kind; each kind by falling confidence of the experiment's own scores.
+    """Choose at most twelve videos of the first run, kind by kind, the most confident of each kind first.
 
     Each is its class's most confident of its kind, and the kinds have equal shares of the places, or all that there
-    are; the first two failed videos are shown. Deterministic.
+    are; the first two failed videos are shown. Confidence is that of the experiment's own scores. Deterministic.
     """
     run = result.runs[0]
     names = [stream.name for stream in result.streams]

@@ -1,4 +1,4 @@
-"""Results -> a folder: a page of HTML that stands alone; beside it a table, and every number as JSON and CSV.
+"""Writes the report of one experiment: a self-contained HTML page, a text table, and every number as JSON and CSV.
 
 All figures are in percent. The last row of every table is the experiment's own: the fusion, or the only stream.
 """
@@ -25,7 +25,7 @@ LONGEST_BRANCH = 100
 
 
 class Confused(NamedTuple):
-    """Videos of one class that were taken for another; share: of the class's videos."""
+    """Confusion of one class with another: how many videos, and their share of the class's videos."""
 
     true: str
     predicted: str
@@ -34,7 +34,18 @@ class Confused(NamedTuple):
 
 
 def write(result: Result, illustrations: Illustrations, folder: Path) -> None:
-    """The tables, ``predictions.csv``, ``classes.csv``, ``metrics.json`` and ``folds.json``, and the page, last."""
+    """Write the files of a report, the page last.
+
+    Parameters
+    ----------
+    result
+        Figures of all runs.
+    illustrations
+        Pictures of the first run.
+    folder
+        Gets ``table.txt``, ``predictions.csv``, ``classes.csv``, ``metrics.json``, ``folds.json`` and ``report.html``,
+        each written atomically.
+    """
     numbers = json.dumps(tables.numbers(result), indent=1, allow_nan=False)
     write_text(folder / "table.txt", tables.text_table(result) + "\n")
     write_text(folder / "predictions.csv", tables.predictions(result))

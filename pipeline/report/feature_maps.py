@@ -1,4 +1,4 @@
-"""What the first layer of a convolutional network answers to a frame, as pictures."""
+"""Draws the feature maps of a convolutional network's first layer over the frame that they answer to."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class FirstMaps:
 
 
 def pictures(frame: np.ndarray, maps: np.ndarray) -> tuple[str, ...]:
-    """A contrast-normalised frame (height, width), and over it each of rectified maps (map, height, width).
+    """Draw a contrast-normalised frame (height, width), and each rectified map (map, height, width) over it.
 
     Maps are smaller than the frame by what a valid convolution takes from every side, and lie in its middle.
     """

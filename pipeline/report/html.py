@@ -1,4 +1,4 @@
-"""Pages of HTML that stand alone: what every template may ask for."""
+"""Renders templates to self-contained HTML pages."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from pipeline.results import tables
 
 
 def render(template: str, **given: Any) -> str:
-    """A page of a template in ``templates``; whatever is given is text to it unless it asks for a picture."""
+    """Render a template of ``templates``; all that it is given is escaped unless the template marks it as a picture."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 

@@ -1,4 +1,4 @@
-"""Drawings of the report: inline SVG in the page's own colours."""
+"""Draws the plots of reports: inline SVG in the page's own colours."""
 
 import io
 import re
@@ -40,19 +40,22 @@ _LOGARITHMIC = 8
 
 
 class Style(NamedTuple):
-    """How one of several lines is drawn: no two alike in both, and few alike in either."""
+    """Colour and dashes of one of several lines: no two lines share both, and few share either."""
 
     colour: str
     dashes: tuple[float, ...]
 
     @property
     def css(self) -> str:
-        """The colour as the page calls it."""
+        """Name of the colour in the page's style sheet."""
         return _COLOURS[self.colour]
 
 
 def styles(names: Sequence[str]) -> dict[str, Style]:
-    """By name, in order; the colours are those of Okabe and Ito, darkened or lightened to stand out on the page."""
+    """Assign a style to each name, in order.
+
+    The colours are those of Okabe and Ito, darkened or lightened to stand out on the page.
+    """
     turn, colours = len(_DASHES), len(_SERIES)
     return {
         name: Style(_SERIES[place % colours], _DASHES[(place + place // (turn * colours)) % turn])
@@ -61,7 +64,7 @@ def styles(names: Sequence[str]) -> dict[str, Style]:
 
 
 def training_curves(name: str, labels: Sequence[str], curves: "Sequence[Curves | None]") -> list[str]:
-    """Loss and accuracy by epoch: each run thin, their mean bold; dotted where the first run's rate changes."""
+    """Plot loss and accuracy by epoch: each run thin, their mean bold; dotted where the first run's rate changes."""
     drawn = [(label, curve) for label, curve in zip(labels, curves, strict=True) if curve is not None]
     rates = drawn[0][1].lr
     falls = [epoch for epoch in range(1, len(rates)) if rates[epoch] != rates[epoch - 1]]
@@ -74,7 +77,7 @@ def training_curves(name: str, labels: Sequence[str], curves: "Sequence[Curves |
 
 
 def losses(name: str, curves: "Mapping[str, Sequence[Curves]]", networks: Sequence[str]) -> str:
-    """Training loss by epoch, a line a network: the mean of its runs, up to the epoch that all of them reach.
+    """Plot the training loss by epoch, one line a network: the mean of its runs, up to the epoch that all of them reach.
 
     networks: all that have a style of their own.
     """
@@ -89,7 +92,7 @@ def losses(name: str, curves: "Mapping[str, Sequence[Curves]]", networks: Sequen
 
 
 def sweep(name: str, swept: "Sweep[MeasuredFigure]") -> str:
-    """What came out against a parameter, a line for each of the rest; hollow diamonds are what papers report."""
+    """Plot accuracy against a hyperparameter, one line for each setting of the others; diamonds are reported."""
 
     def draw(figure: "Figure") -> None:
         axes: Axes = figure.subplots()
@@ -126,7 +129,7 @@ def _outcomes(axes: "Axes", label: str, line: "Mapping[float, MeasuredFigure]", 
 
 
 def motion(name: str, clip: "TracedClip", network: str) -> str:
-    """‖v_t‖₂ and ‖a_t‖₂ of a dRNN's state over a clip: Veeriah et al. (ICCV 2015), figure 3."""
+    """Plot ‖v_t‖₂ and ‖a_t‖₂ of a dRNN's state over a clip: Veeriah et al. (ICCV 2015), figure 3."""
     trace = clip.traces[network]
     assert trace.norms is not None
     norms = dict(zip(MOTION, trace.norms.T[1:3], strict=True))
@@ -141,7 +144,7 @@ def motion(name: str, clip: "TracedClip", network: str) -> str:
 
 
 def probabilities(name: str, clip: "TracedClip", networks: Sequence[str]) -> str:
-    """The probability of the clip's class at every step, a line a network: Veeriah et al. (ICCV 2015), figure 4.
+    """Plot the probability of the clip's class at every step, one line a network: Veeriah et al. (ICCV 2015), figure 4.
 
     networks: as ``losses`` has them; those without a trace of this clip are left out.
     """

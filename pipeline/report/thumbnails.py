@@ -1,4 +1,4 @@
-"""Small pictures of a clip for reports, as HTML elements: frames as JPEG, skeletons as line drawings."""
+"""Draws small pictures of a clip as HTML elements: frames as JPEG, skeletons as line drawings."""
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,13 +20,13 @@ _KEPT = 16
 
 
 class Sampling(NamedTuple):
-    """How many pictures of a clip; those of one longer than ``longest_frames`` come from that much of its beginning."""
+    """Number of pictures of a clip; of one longer than ``longest_frames`` they come from that much of its beginning."""
 
     pictures: int
     longest_frames: int | None
 
     def places(self, length: int) -> list[int]:
-        """The frames of a clip of so many that are shown: the middles of equal parts."""
+        """List the frames that are shown of a clip of so many: the middles of equal parts."""
         length = length if self.longest_frames is None else min(length, self.longest_frames)
         return sorted({(2 * part + 1) * length // (2 * self.pictures) for part in range(self.pictures)})
 
@@ -37,7 +37,7 @@ TIMELINE = Sampling(6, None)
 
 
 def of_clip(path: Path, frames: tuple[int, int] | None = None, sampling: Sampling = CARD) -> tuple[str, ...]:
-    """Evenly spaced frames of a video file, or of a range of its frames.
+    """Draw evenly spaced frames of a video file, or of a range of its frames.
 
     Raises UnusableVideo where not one of them decodes, OSError where the file cannot be read.
     """
@@ -48,12 +48,12 @@ def of_clip(path: Path, frames: tuple[int, int] | None = None, sampling: Samplin
 
 
 def of_frames(frames: Sequence[np.ndarray]) -> tuple[str, ...]:
-    """Chosen frames, (height, width, 3) uint8 RGB each."""
+    """Draw frames, (height, width, 3) uint8 RGB each."""
     return tuple(image(_small(frame)) for frame in frames)
 
 
 def image(frame: np.ndarray) -> str:
-    """An HTML image that holds its own data; the alternative text is the surrounding element's matter."""
+    """Return an HTML image that holds its own data; the surrounding element has the alternative text."""
     height, width = frame.shape[:2]
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality)
@@ -62,7 +62,7 @@ def image(frame: np.ndarray) -> str:
 
 
 def of_skeleton(joints: np.ndarray, bones: np.ndarray, head: int, sampling: Sampling = CARD) -> tuple[str, ...]:
-    """Evenly spaced poses of joints (time, joint, 2 or more), y upwards, all at one scale; bones: (bone, 2)."""
+    """Draw evenly spaced poses of joints (time, joint, 2 or more), y upwards, all at one scale; bones: (bone, 2)."""
     chosen = joints[sampling.places(len(joints))][..., :2]
     centred = chosen - (chosen.min(axis=1, keepdims=True) + chosen.max(axis=1, keepdims=True)) / 2
     extent = 2 * np.abs(centred).max(axis=(0, 1)) + 1e-9

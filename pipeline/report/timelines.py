@@ -1,4 +1,4 @@
-"""Clips on their axis of time: the drawings that stand under a strip of each one's frames."""
+"""Draws what stands under the strip of a clip's frames, on the same axis of time."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class Timeline(NamedTuple):
 
 
 def drawn(clips: Sequence[TracedClip], networks: Sequence[str]) -> list[Timeline]:
-    """Each clip; networks: the names of all, in the order of their styles."""
+    """Draw each clip; ``networks`` are the names of all, in the order of their styles."""
     return [_drawn(f"clip-{place}", clip, networks) for place, clip in enumerate(clips)]
 
 

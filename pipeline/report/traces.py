@@ -1,4 +1,4 @@
-"""What networks said of a clip step by step, and which clips are shown so."""
+"""Holds what networks say of a clip step by step, and chooses the clips that are shown so."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """One network on one clip.
+    """Answers of one network to one clip, step by step.
 
     frames: (time,), of each step the first frame that it sees, counted within the clip.
     probability: (time,), what the network gives the clip's class at each step.
@@ -41,7 +41,7 @@ class TracedClip:
 
 
 def choose(labels: Mapping[str, tuple[int, ...]], tested: Sequence[str]) -> tuple[str, ...]:
-    """The first test video of each of three classes, evenly spread over those that have any.
+    """Choose the first test video of each of three classes, evenly spread over those that have any.
 
     Nothing depends on what a network says: all experiments on one fold show the same clips, well recognised or not.
     """

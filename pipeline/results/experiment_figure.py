@@ -1,4 +1,4 @@
-"""One figure of an experiment beside the one that its paper reports."""
+"""Holds one figure of an experiment beside the one that its paper reports."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from pipeline.scoring.metrics import Summary
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFigure:
-    """What came out of a stream, or of the fusion, in percent."""
+    """Measured figure of a stream, or of the fusion, in percent, and the reported one."""
 
     name: str
     metric: str

@@ -1,4 +1,4 @@
-"""Classes of an experiment: in what order they stand, the figure of each, and what a fusion gains on it."""
+"""Computes the figure of each class, orders classes by coarse group, and finds what a fusion gains on each."""
 
 import math
 from typing import NamedTuple
@@ -11,7 +11,7 @@ OTHERS = "other classes"
 
 
 class Group(NamedTuple):
-    """Classes that stand together; places: their indices. Without groups all stand in one without a name."""
+    """Coarse group of classes, by their indices ``places``; without groups, one of all classes without a name."""
 
     name: str
     places: tuple[int, ...]
@@ -32,7 +32,7 @@ class ClassFigure(NamedTuple):
 
 
 def in_groups(result: Result) -> list[Group]:
-    """Every class once, group by group in the groups' own order; those that no group names come last."""
+    """List every class once, group by group; classes that no group names come last."""
     index = {name: place for place, name in enumerate(result.classes)}
     if not result.groups:
         return [Group("", tuple(index.values()))]
@@ -46,12 +46,12 @@ def in_groups(result: Result) -> list[Group]:
 
 
 def best_stream(result: Result) -> StreamFigures | None:
-    """Of the streams of a fusion the one whose figure is largest, the first of equals; None of a single stream."""
+    """Return the stream of a fusion with the best figure, the first of equals; None where there is a single stream."""
     return max(result.rows[:-1], key=lambda row: row.summary(result.metric).mean) if len(result.rows) > 1 else None
 
 
 def figures(result: Result) -> list[ClassFigure]:
-    """In the order of the classes: average precision where that is the metric, else accuracy, if there is either."""
+    """Compute each class's average precision where that is the metric, else its accuracy, in the order of classes."""
     videos = np.zeros(len(result.classes), int)
     for id in (id for ids in result.tested for id in ids):
         videos[list(result.labels[id])] += 1

@@ -1,4 +1,4 @@
-"""What an experiment came to: the scores of every run, and the figures of each stream and of the fusion."""
+"""Holds the scores of all runs of an experiment, and computes the figures of each stream and of the fusion."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ FUSION = "fusion"
 
 @dataclass(frozen=True, slots=True)
 class ReportedStream:
-    """One stream of an experiment; reported: what the paper reports for it alone, in percent."""
+    """Name of a stream, and the figure that the paper reports for it alone, in percent."""
 
     name: str
     reported: float | None = None
@@ -32,7 +32,7 @@ class ReportedStream:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One fold with one seed: scores and training curves of each stream in order, and the scores of the fusion.
+    """Run of one fold with one seed: scores and training curves of each stream in order, and scores of the fusion.
 
     A stream that was not trained has None for curves; an experiment of a single stream has no fusion. choice: of the
     fusion's weights, where they are not given.
@@ -47,18 +47,18 @@ class Run:
 
     @property
     def name(self) -> str:
-        """How tables and legends call it."""
+        """Name of the run in tables and legends."""
         return f"{self.fold}, seed {self.seed}"
 
     @property
     def final(self) -> Scores:
-        """The experiment's own scores: the fusion's, or the only stream's."""
+        """Scores of the experiment as a whole: the fusion's, or the only stream's."""
         return self.scores[-1] if self.fused is None else self.fused
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What a PCA holds of its training rows on one fold: so many components, and a share of the variance in [0, 1]."""
+    """Variance that a PCA explains of its training rows on one fold: number of components, and ratio in [0, 1]."""
 
     reducer: str
     fold: str
@@ -68,7 +68,7 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class StreamFigures:
-    """The figures of a stream or the fusion, as fractions.
+    """Figures of a stream or of the fusion, as fractions.
 
     figures: one mapping a run; counts: confusion (class, class + 1) summed over runs, None with several labels a
     video; confusion: the same as shares of each row, their mean over the runs that test the class, NaN where none
@@ -84,11 +84,11 @@ class StreamFigures:
     precision: np.ndarray | None
 
     def percent(self, figure: str) -> list[float]:
-        """Of each run."""
+        """List one figure of every run, in percent."""
         return [100 * run[figure] for run in self.figures]
 
     def summary(self, figure: str) -> Summary:
-        """In percent."""
+        """Return mean, standard deviation and number of runs of one figure, in percent."""
         return metrics.summary(self.percent(figure))
 
 
@@ -134,11 +134,12 @@ class Result:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their indices."""
         return self.runs[0].scores[0].classes
 
     @property
     def tested(self) -> list[tuple[str, ...]]:
-        """The ids of each run's test videos, failed ones included."""
+        """Ids of each run's test videos, failed ones included."""
         return [(*run.final.ids, *run.final.failed) for run in self.runs]
 
     @cached_property
@@ -192,7 +193,7 @@ def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 
 def groups(result: Result, row: StreamFigures) -> Iterator[tuple[str, float, int]]:
-    """Name of each coarse group with test videos, the share of them that is recognised, their number."""
+    """Yield each coarse group that has test videos: its name, the share that is recognised, their number."""
     if row.counts is None:
         return
     for name, members in result.groups.items():

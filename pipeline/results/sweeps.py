@@ -1,4 +1,4 @@
-"""Experiments that differ in a number, such as steps, depth or width: what came out against that number."""
+"""Finds experiments that differ in one number alone, such as steps, depth or width."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ _ABSENT = "none"
 
 @dataclass(frozen=True, slots=True)
 class Sweep(Generic[T]):
-    """What came out against one parameter; lines: by what else tells experiments apart, outcomes by rising value."""
+    """Outcomes against one parameter; ``lines``: by what else tells experiments apart, outcomes by rising value."""
 
     parameter: str
     lines: Mapping[str, Mapping[float, T]]
 
     @property
     def values(self) -> list[float]:
-        """All values that any line has, rising."""
+        """List all values that any line has, rising."""
         return sorted({value for line in self.lines.values() for value in line})
 
 
@@ -32,7 +32,7 @@ def flat(table: Any, place: str = "") -> dict[str, Any]:
 
 
 def sweeps(experiments: Sequence[tuple[Mapping[str, Any], T]]) -> Iterator[Sweep[T]]:
-    """One for each parameter that has three values or more in experiments that are otherwise alike.
+    """Find each parameter that has three values or more in experiments that are otherwise alike.
 
     experiments: of each its parameters, as ``flat`` gives them, and what came out. Parameters that always change
     together are one; experiments without a neighbour that differs in the parameter alone are left out of its curve.

@@ -1,4 +1,4 @@
-"""Results as tables: for the terminal, Markdown, ``metrics.json`` and CSV files. Figures are in percent."""
+"""Formats results as tables for the terminal, Markdown, ``metrics.json`` and CSV files. Figures are in percent."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", 
 
 
 def text_table(result: Result) -> str:
-    """For the terminal: aligned columns stream, measured, reported, difference."""
+    """Format the table for the terminal: stream, measured, reported, difference."""
     lines = _cells(result)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = [
@@ -29,7 +29,7 @@ def text_table(result: Result) -> str:
 
 
 def markdown_table(cells: Iterable[Sequence[str]], numbers: int) -> str:
-    """Rows of cells, the first the header, as Markdown; the last ``numbers`` columns are aligned right."""
+    """Format rows of cells, the first the header, as Markdown; the last ``numbers`` columns are aligned right."""
     header, *lines = ([re.sub(r"([\\|`*_<\[])", r"\\\1", cell) for cell in row] for row in cells)
     marks = ["---"] * (len(header) - numbers) + ["---:"] * numbers
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, marks, *lines))
@@ -46,17 +46,17 @@ def _cells(result: Result) -> list[list[str]]:
 
 
 def plus_minus(summary: Summary) -> str:
-    """Mean, and deviation where there are several runs."""
+    """Format a mean, with its standard deviation where there are several runs."""
     return f"{summary.mean:.2f}" + ("" if summary.deviation is None else f" ± {summary.deviation:.2f}")
 
 
 def shown(fraction: float) -> str:
-    """A fraction in percent, a dash where there is none."""
+    """Format a fraction in percent, a dash where it is NaN."""
     return "–" if math.isnan(fraction) else f"{100 * fraction:.1f}"
 
 
 def signed(value: float) -> str:
-    """A difference, with a proper minus."""
+    """Format a difference with its sign, a true minus."""
     return f"{value:+.2f}".replace("-", "−")
 
 
@@ -65,7 +65,7 @@ def _percent(fraction: float) -> float | None:
 
 
 def numbers(result: Result) -> dict[str, Any]:
-    """metrics.json: every figure in percent, null where there is none.
+    """Return the content of ``metrics.json``: every figure in percent, null where there is none.
 
     confusion: counts summed over runs; confusion_percent: shares of each row, their mean over runs; weights: of the
     fusion where they were chosen, and the videos that they were chosen on.
@@ -121,7 +121,10 @@ def _choice(run: Run, choice: Choice) -> dict[str, Any]:
 
 
 def predictions(result: Result) -> str:
-    """predictions.csv: one line a run, stream and test video; labels are joined by "|", failed ones predict nothing."""
+    """Write ``predictions.csv``: one line a run, stream and test video.
+
+    Labels are joined by "|"; nothing is predicted of a failed video.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["fold", "seed", "stream", "video", "labels", "predicted", "probability", "correct"])
@@ -134,7 +137,7 @@ def predictions(result: Result) -> str:
 
 
 def class_figures(result: Result) -> str:
-    """classes.csv: one line a class, group by group: its test videos, each row's figure, what the fusion gains.
+    """Write ``classes.csv``: one line a class, group by group: test videos, each row's figure, gain of the fusion.
 
     Figures and gains are in percent; empty where there is none.
     """

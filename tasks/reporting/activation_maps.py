@@ -1,4 +1,4 @@
-"""Class activation maps of an experiment's temporal difference networks."""
+"""Computes class activation maps of an experiment's temporal difference networks."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def activations(runs: Runs) -> dict[str, tuple[Activations, ...]]:
-    """By the stream's name, the test videos of the first run that the differences improve most."""
+    """Draw, by the stream's name, the test videos of the first run that the differences improve most."""
     made: dict[str, tuple[Activations, ...]] = {}
     for prediction in runs.predictions(*runs.pairs[0]):
         for stage in prediction.features:

@@ -1,4 +1,4 @@
-"""What several experiments came to, as their common page wants it."""
+"""Gathers several experiments for their common page."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class Evaluated(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Its recipe's."""
+        """Title of the recipe."""
         return self.runs.recipe.title
 
 

@@ -1,4 +1,4 @@
-"""What all runs of an experiment came to, as the report wants it."""
+"""Gathers the figures and the pictures of an experiment for its report."""
 
 import json
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def _choice(fused: Path) -> Choice | None:
 
 
 def curves(prediction: Predict) -> Any:
-    """How the training of one run of one stream went: of its model, or of the network whose scores it takes.
+    """Load the training curves of one run of one stream: of its model, or of the network whose scores it takes.
 
     None where nothing was trained.
     """

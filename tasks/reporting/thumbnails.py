@@ -1,4 +1,4 @@
-"""Pictures of the few videos that a report shows: from the frames store where there is one, else from the files."""
+"""Draws the few videos that a report shows, from the frames store where there is one, else from the files."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -17,7 +17,7 @@ from tasks.index import library
 def pictures(
     dataset: Dataset, ids: Iterable[str], modality: str, sampling: Sampling = CARD
 ) -> dict[str, tuple[str, ...]]:
-    """Elements for the report by video id; a video that cannot be shown has none, which is no reason to fail.
+    """Draw HTML elements by video id; a video that cannot be shown has none, which is no reason to fail.
 
     modality: which of its files is opened, "video" or "skeleton".
     """
@@ -26,7 +26,7 @@ def pictures(
 
 
 def modality(streams: Iterable[AnyStream]) -> str:
-    """Which of the files shows best what the streams see."""
+    """Choose the kind of file that shows best what the streams see: "video" or "skeleton"."""
     sources = [_source(each.extractor) for stream in streams for each in stream.inputs]
     return "video" if any(source.reads == "video" for source in sources) else "skeleton"
 

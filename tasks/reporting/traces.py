@@ -1,4 +1,4 @@
-"""What the trained networks of an experiment's first run say of a few clips, step by step, and their feature maps."""
+"""Asks the trained networks of an experiment's first run about a few clips, step by step, and for feature maps."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +21,7 @@ from tasks.training import Predict
 
 
 def clips(runs: Runs) -> tuple[TracedClip, ...]:
-    """The chosen clips with the traces of all streams whose networks have any; none where no stream's has."""
+    """Trace the chosen clips through all streams whose networks have traces; no clips where no stream's has."""
     dataset = runs.recipe.dataset
     chosen = _chosen(runs)
     found: dict[str, dict[str, Trace]] = {video: {} for video in chosen}
@@ -44,7 +44,7 @@ def clips(runs: Runs) -> tuple[TracedClip, ...]:
 
 
 def feature_maps(runs: Runs) -> dict[str, tuple[FirstMaps, ...]]:
-    """By the stream's name, the maps of the chosen clips of each 3D-ConvNet, those of several streams once.
+    """Draw, by the stream's name, the maps of the chosen clips of each 3D-ConvNet, once where streams share it.
 
     Of each clip those of the window whose scores are best for its class.
     """
