@@ -99,7 +99,7 @@ def _reported(sweep: Sweep[MeasuredFigure]) -> bool:
 
 
 def together(experiments: Iterable[Compared]) -> Iterator[TracedClip]:
-    """Each clip once, with what all experiments that have a trace of it say; clips without any are left out.
+    """Join the traces that all experiments have of a clip; clips without a trace are left out.
 
     How internal states move is left to each experiment's own report.
     """

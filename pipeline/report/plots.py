@@ -77,7 +77,7 @@ def training_curves(name: str, labels: Sequence[str], curves: "Sequence[Curves |
 
 
 def losses(name: str, curves: "Mapping[str, Sequence[Curves]]", networks: Sequence[str]) -> str:
-    """Plot the training loss by epoch, one line a network: the mean of its runs, up to the epoch that all of them reach.
+    """Plot the training loss by epoch, one line a network: the mean of its runs, up to the last epoch of all.
 
     networks: all that have a style of their own.
     """
