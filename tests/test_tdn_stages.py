@@ -192,7 +192,8 @@ def test_experiments_gain_over_the_first(run: Run, folder: Path) -> None:
         json.loads((each.folder() / "metrics.json").read_text())["rows"][-1]["class_accuracy"] for each in (one, other)
     ]
     gains = [later - first for first, later in zip(*shares, strict=True)]
-    assert f"{sum(gain > 0 for gain in gains)} classes gain, {sum(gain < 0 for gain in gains)} lose" in page
+    up, down = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+    assert f"{up} class{' gains' if up == 1 else 'es gain'}, {down} lose" in page
 
 
 @pytest.mark.slow
