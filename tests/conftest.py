@@ -5,7 +5,6 @@ import pytest
 from luigi.configuration import get_config
 
 from tasks.runtime.start import start
-from tests.support.paths import ROOT
 
 pytest.register_assert_rewrite("tests.support")
 
@@ -16,6 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data. Skips where it is absent."""
+    from tests.support.paths import ROOT
+
     folder = Path(os.environ.get("KINESCOPE_SHARED", ROOT / ".." / "shared" / "data")).resolve()
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set KINESCOPE_SHARED to its folder")
