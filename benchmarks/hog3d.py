@@ -15,7 +15,7 @@ from table import ROOT, Comparison, fastest, options
 from extractors.hog3d.dense import Dense
 from extractors.hog3d.grid import Descriptor, Grid
 
-PLAIN = runpy.run_path(str(ROOT / "tests" / "plain_hog3d.py"))
+PLAIN = runpy.run_path(str(ROOT / "tests" / "support" / "plain_hog3d.py"))
 HEIGHT, WIDTH, BLOCK_FRAMES = 120, 160, 32
 
 

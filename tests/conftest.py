@@ -5,8 +5,9 @@ import pytest
 from luigi.configuration import get_config
 
 from tasks.runtime.start import start
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
+pytest.register_assert_rewrite("tests.support")
 
 # Tests run beside each other: more threads a process would only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,0 +1,171 @@
+"""TV-L1 on CUDA. Without a GPU, Triton's interpreter runs the kernels on the CPU, and its compiler compiles them."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from extractors.tvl1 import cuda as tvl1_cuda
+from extractors.tvl1.config import TVL1
+from extractors.tvl1.cpu import CPUFlow
+from extractors.tvl1.cuda import CUDAFlow
+from pipeline.errors import InputError
+from tests.support import plain_tvl1
+
+Flow = Callable[..., np.ndarray]
+
+needs_triton = pytest.mark.skipif(
+    find_spec("triton") is None or version("triton") < "3.7",
+    reason="needs triton>=3.7: the interpreter of 3.6 fails with NumPy 2.4",
+)
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+SEMANTICS = ["opencv-cpu", "opencv-cuda"]
+FAST = {"scales": 2, "warps": 2, "epsilon": 0.1}
+HEIGHT, WIDTH = 23, 37
+MOTIONS = [(1.2, -0.7), (0, 0), (-0.5, 0.3)]
+
+
+def texture(height: int, width: int, x: float = 0, y: float = 0) -> np.ndarray:
+    """Waves, uint8, moved to the right and down by pixels."""
+    row, column = np.mgrid[:height, :width].astype(float)
+    row, column = row - y, column - x
+    waves = np.sin(column / 2.3 + 1) + np.sin(row / 2.7) + np.sin((column + row) / 4.1) + np.cos((column - row) / 3.7)
+    return np.rint(127.5 + 31 * waves).astype(np.uint8)
+
+
+def moving(height: int, width: int, x: float, y: float) -> np.ndarray:
+    return np.stack([texture(height, width), texture(height, width, x, y)])
+
+
+def _interpret(blocks: tuple[int, int]) -> None:
+    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported, hence a process of its own
+    tvl1_cuda._BLOCK, tvl1_cuda._NARROW = blocks
+
+
+def _flow(config: TVL1, pairs: np.ndarray, batch_bytes: int) -> np.ndarray:
+    tvl1_cuda.BATCH_BYTES = batch_bytes
+    return CUDAFlow(config.parameters, "cpu")(pairs)
+
+
+@pytest.fixture(scope="module")
+def interpreted() -> Iterator[Flow]:
+    """Flow by Triton's interpreter, whose time is that of the blocks: the smallest image here has two."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _interpret, ((512, 4096),)) as worker:
+
+        def flow(pairs: np.ndarray, batch_bytes: int = tvl1_cuda.BATCH_BYTES, **fields: Any) -> np.ndarray:
+            return worker.submit(_flow, TVL1(**fields), pairs, batch_bytes).result()
+
+        yield flow
+
+
+def plain(pairs: np.ndarray, **fields: Any) -> np.ndarray:
+    return np.stack([plain_tvl1.flow(TVL1(**fields), *pair) for pair in pairs])
+
+
+@needs_triton
+@pytest.mark.parametrize("semantics", SEMANTICS)
+def test_a_batch_of_unlike_pairs(semantics: str, interpreted: Flow) -> None:
+    fields = {**FAST, "semantics": semantics}
+    flat = np.full((2, HEIGHT, WIDTH), 77, np.uint8)
+    pairs = np.stack([*(moving(HEIGHT, WIDTH, *motion) for motion in MOTIONS), flat])
+    flows = interpreted(pairs, **fields)
+    assert flows.shape == pairs.shape
+    assert flows.dtype == np.float32
+    np.testing.assert_allclose(flows, plain(pairs, **fields), rtol=0, atol=1e-3)
+    for flow, motion in zip(flows, MOTIONS, strict=False):
+        np.testing.assert_allclose(np.median(flow, axis=(1, 2)), motion, atol=0.15)
+    assert not flows[MOTIONS.index((0, 0))].any()
+    assert not flows[-1].any()
+
+    alone = interpreted(pairs[:1], **fields)
+    assert np.array_equal(alone[0], flows[0])
+    in_two = interpreted(pairs[::-2], **fields, batch_bytes=1)
+    assert np.array_equal(in_two, flows[::-2])
+
+
+@needs_triton
+@pytest.mark.parametrize("semantics", SEMANTICS)
+@pytest.mark.parametrize(("height", "width"), [(9, 5), (2, 700), (17, 16), (1, 1)])
+def test_sizes(height: int, width: int, semantics: str, interpreted: Flow) -> None:
+    fields = {"scales": 3, "warps": 1, "epsilon": 0.05, "semantics": semantics}
+    pairs = moving(height, width, 0.4, 0.3)[None]
+    np.testing.assert_allclose(interpreted(pairs, **fields), plain(pairs, **fields), rtol=0, atol=1e-3)
+
+
+@needs_triton
+@pytest.mark.parametrize("semantics", SEMANTICS)
+def test_many_iterations(semantics: str, interpreted: Flow) -> None:
+    """More than from one median filter to the next, and to the next look at the change."""
+    fields = {"warps": 1, "epsilon": 0.025, "semantics": semantics}
+    pairs = moving(12, 15, 1, 0)[None]
+    np.testing.assert_allclose(interpreted(pairs, **fields), plain(pairs, **fields), rtol=0, atol=1e-3)
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.parametrize("semantics", SEMANTICS)
+def test_without_an_early_end(semantics: str, interpreted: Flow) -> None:
+    fields = {"warps": 2, "epsilon": 0, "semantics": semantics}
+    pairs = moving(12, 15, 1.4, -1)[None]
+    np.testing.assert_allclose(interpreted(pairs, **fields), plain(pairs, **fields), rtol=0, atol=5e-3)
+
+
+@needs_triton
+@pytest.mark.parametrize("semantics", SEMANTICS)
+def test_the_kernel_compiles(semantics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For an H100 or H200, with the blocks that are used there; the interpreter runs what the compiler refuses, too."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    triton = pytest.importorskip("triton")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from extractors.tvl1.cuda_kernels import refine
+
+    given = tvl1_cuda.constants(TVL1.model_validate({"semantics": semantics}).parameters)
+    constants = {name: given.pop(name) for name in list(given) if name.isupper()}
+    types = ["*fp32"] * 3 + ["i32"] * 3 + ["fp32"] * 4 + ["constexpr"] * len(constants)
+    source = ASTSource(refine, dict(zip(refine.arg_names, types, strict=True)), constants)
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=given)
+    assert compiled.asm["cubin"]
+
+
+def test_memory_is_bounded() -> None:
+    flow = CUDAFlow.__new__(CUDAFlow)
+    flow.parameters = TVL1().parameters
+    pairs = flow.pairs_at_once(240, 320)
+    assert pairs > 132  # or some multiprocessors of an H200 would have nothing to do
+    assert flow.pairs_at_once(480, 640) == pytest.approx(pairs / 4, abs=1)
+    assert flow.pairs_at_once(10**5, 10**5) == 1
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "extractors.tvl1.cuda_kernels", raising=False)
+    with pytest.raises(InputError, match="Triton"):
+        CUDAFlow(TVL1().parameters, "cuda")
+
+
+@pytest.mark.gpu
+@needs_cuda
+@pytest.mark.parametrize("semantics", SEMANTICS)
+@pytest.mark.parametrize(("height", "width"), [(240, 320), (256, 340), (121, 159)])
+def test_the_gpu_agrees_with_the_cpu(height: int, width: int, semantics: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TVL1.model_validate({"semantics": semantics})
+    pairs = np.stack([moving(height, width, step / 4, step / -8) for step in range(8)])
+    flows = CUDAFlow(config.parameters, "cuda")(pairs)
+    ends = np.hypot(*(flows - CPUFlow(config.parameters)(pairs)).swapaxes(0, 1))
+    assert ends.mean() < 0.01  # a pair may end an iteration sooner
+    assert (ends < 0.1).mean() > 0.99
+    assert not flows[0].any()
+    monkeypatch.setattr(tvl1_cuda, "BATCH_BYTES", 3 * 100 * height * width)
+    assert np.array_equal(CUDAFlow(config.parameters, "cuda")(pairs[::-1])[::-1], flows)

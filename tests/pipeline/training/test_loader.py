@@ -1,0 +1,205 @@
+"""Who reads and who computes changes no more than said; whoever helps ends with the main process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import pipeline.training.loop
+from pipeline.errors import InputError
+from pipeline.training.batches import batches
+from pipeline.training.config import Fit
+from pipeline.training.curves import Curves
+from pipeline.training.distributed import ProcessShare
+from pipeline.training.loop import fit
+from pipeline.training.random_state import seeded
+from tests.support.paths import ROOT
+
+CLASSES = 3
+
+
+class Pictures:
+    """Noisy pictures whose brightness tells the class."""
+
+    def __init__(self, count: int = 13, die_after: int | None = None, bad: int | None = None) -> None:
+        self.labels = np.random.default_rng(1).integers(0, CLASSES, count).tolist()
+        self.die_after, self.bad, self.read = die_after, bad, 0
+
+    @property
+    def lengths(self) -> list[int]:
+        return [2] * len(self)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def draw(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, Any]:
+        if index == self.bad:
+            raise InputError(f"picture {index} is bad")
+        if self.read == self.die_after:
+            raise KeyboardInterrupt
+        self.read += 1
+        return rng.integers(0, 40, (2, 6, 6, 3)).astype(np.uint8) + 60 * self.labels[index], self.labels[index]
+
+
+class Small(nn.Module):
+    """A convolution and a linear layer; what was given is on its way through uint8."""
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.drop, self.out = nn.Conv2d(3, 4, 3), nn.Dropout(dropout), nn.Linear(4, CLASSES)
+
+    def forward(self, pictures: Tensor, lengths: Tensor) -> Tensor:
+        assert pictures.dtype == torch.uint8
+        maps = self.first(pictures.flatten(0, 1).permute(0, 3, 1, 2).float() / 100).relu().mean((2, 3))
+        scores: Tensor = self.out(self.drop(maps)).unflatten(0, pictures.shape[:2]).mean(1)
+        return scores
+
+    def loss(self, pictures: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self(pictures, lengths)
+        return nn.functional.cross_entropy(scores, targets), scores
+
+
+def run(folder: Path, examples: Pictures, dropout: float = 0.0, **more: Any) -> tuple[Curves, dict[str, Tensor]]:
+    with seeded(5):
+        network = Small(dropout)
+    config = Fit.model_validate({"optimiser": "sgd", "lr": 0.05, "batch": 4, "iterations": 10, "clip_norm": 1.0})
+    curves = fit(network, examples, config, seed=3, device="cpu", checkpoint=folder / "fit.pt", **more)
+    return curves, network.state_dict()
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_reading_ahead_changes_no_bit(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    curves, state = run(tmp_path / "0", Pictures(), 0.3)
+    again, other = run(tmp_path / "2", Pictures(), 0.3, loaders=2)
+    assert again == curves
+    assert same(other, state)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("died", range(1, 30, 4))
+def test_a_training_killed_within_an_epoch_ends_with_the_same_bits(
+    died: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.training.loop, "CHECKPOINT_S", 0)
+    curves, state = run(tmp_path / "whole", Pictures(), 0.3)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Pictures(die_after=died), 0.3)
+    rest = Pictures()
+    again, other = run(tmp_path, rest, 0.3)
+    assert again == curves
+    assert same(other, state)
+    assert rest.read <= 34 - died + 4  # at most the batch in hand is read again
+
+
+def test_what_a_reader_finds_wrong_is_said_in_one_sentence(tmp_path: Path) -> None:
+    for loaders in (0, 1):
+        with pytest.raises(InputError, match=r"^picture 7 is bad$"):
+            run(tmp_path, Pictures(bad=7), loaders=loaders)
+
+
+def test_what_another_process_finds_wrong_is_said_by_the_first(tmp_path: Path) -> None:
+    entropy = np.random.SeedSequence((3, 0))
+    part = batches(Pictures().lengths, 4, np.random.default_rng(entropy))[0]
+    others = int(ProcessShare(1, 2).part(part)[0])
+    with pytest.raises(InputError, match=rf"^picture {others} is bad$"):
+        run(tmp_path, Pictures(bad=others), processes=2)
+
+
+def test_two_processes_train_like_one(tmp_path: Path) -> None:
+    curves, state = run(tmp_path / "one", Pictures())
+    assert len(curves) == 3
+    again, other = run(tmp_path / "two", Pictures(), processes=2)  # an epoch's batch of 1 is one process's alone
+    np.testing.assert_allclose(again.loss, curves.loss, rtol=1e-5)
+    np.testing.assert_allclose(again.accuracy, curves.accuracy)
+    for key, weight in state.items():
+        torch.testing.assert_close(other[key], weight, rtol=1e-5, atol=1e-6)
+    assert not same(state, run(tmp_path / "untrained", Pictures(5))[1])
+
+
+def test_two_processes_go_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, state = run(tmp_path / "whole", Pictures())
+    monkeypatch.setattr(pipeline.training.loop, "CHECKPOINT_S", 0)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Pictures(die_after=18))
+    _, other = run(tmp_path, Pictures(), processes=2)
+    for key, weight in state.items():
+        torch.testing.assert_close(other[key], weight, rtol=1e-5, atol=1e-6)
+
+
+ENDLESS = """
+from pathlib import Path
+from tests.pipeline.training import test_loader
+from pipeline.training.loop import fit
+from pipeline.training.config import Fit
+
+class Speaking(test_loader.Small):
+    def loss(self, *batch):
+        print("training", flush=True)
+        return super().loss(*batch)
+
+if __name__ == "__main__":
+    fit(Speaking(), test_loader.Pictures(), Fit(iterations=10**9), seed=0, device="cpu",
+        checkpoint=Path("fit.pt"), loaders=1, processes=2)
+"""
+
+
+def descendants(process: int) -> set[int]:
+    """Of those alive, by the system's table."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            parents[int(status.parent.name)] = int(fields[1])
+    found, new = set(), {process}
+    while new:
+        new = {child for child, parent in parents.items() if parent in new} - found
+        found |= new
+    return found
+
+
+def runs(process: int) -> bool:
+    """Whether it is there, and no zombie that nobody has asked about yet."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(") ")[2].split()[0] != "Z"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_killing_the_main_process_leaves_no_other(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    process = subprocess.Popen(
+        [sys.executable, "endless.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"training\n"
+    others = descendants(process.pid)
+    assert len(others) >= 3  # a second one, and a reader of each
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for _ in range(300):
+        alive = {other for other in others if runs(other)}
+        if not alive:
+            break
+        time.sleep(0.1)
+    assert not alive

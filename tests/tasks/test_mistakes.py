@@ -1,0 +1,268 @@
+"""Every mistake that a user can make ends in one clear sentence and a code that is not zero."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import lacks_space
+from pipeline.video.encode import write
+from tasks.base import user_message
+from tasks.settings import DEFAULTS
+from tests.support.paths import ROOT
+
+KINESCOPE = "from tasks.commands.app import app; app()"
+LUIGI = "from luigi.cmdline import luigi_run; luigi_run()"
+SKELETONS = 'extractor = {{ name = "skeleton" }}\nmodel = {{ name = "drnn", state = 4, fit = {{ epochs = 1 }} }}\n'
+PICTURES = (
+    'extractor = {{ name = "tsn", snippets = 2, crops = 1, '
+    'network = {{ backbone = "squeezenet1_0", weights = "{weights}" }} }}\n'
+    'model = {{ name = "drnn", state = 4, fit = {{ epochs = 1 }} }}\n'
+)
+RECIPE = 'title = "x"\n{more}\n[dataset]\nname = "{dataset}"\n{root}\n[[streams]]\n'
+
+
+def recipe(folder: Path, stream: str = SKELETONS, *, root: str = "videos", dataset: str = "folder", **more: str) -> str:
+    """A recipe's path; ``root`` is below the folder."""
+    path = folder / "mine.toml"
+    place = f'root = "{folder / root}"' if dataset == "folder" else ""
+    fields = {"dataset": dataset, "root": place, "more": more.get("more", "")}
+    path.write_text(RECIPE.format(**fields) + stream.format(weights=more.get("weights", "")))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of two classes: videos, skeleton files and nothing; and weights of another network."""
+    from safetensors.numpy import save_file
+
+    folder = tmp_path_factory.mktemp("material")
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (folder / "skeletons" / label).mkdir(parents=True)
+        for number in range(3):
+            write(folder / "videos" / label / f"{number}.mp4", np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
+            rows = np.column_stack([rng.normal(size=(20 * 12, 3)), np.ones(20 * 12)])
+            np.savetxt(folder / "skeletons" / label / f"{number}.txt", rows)
+    (folder / "empty").mkdir()
+    (folder / "file").write_text("no folder")
+    save_file({"a": np.zeros(3, np.float32)}, folder / "other.safetensors")
+    return folder
+
+
+def answer(code: str, *arguments: str, folder: Path, config: str = "") -> subprocess.CompletedProcess[str]:
+    """What a user sees who has the default settings, with a store of his own and ``config`` added to [kinescope]."""
+    text = DEFAULTS.read_text().replace("store = store", f"store = {folder / 'store'}")
+    (folder / "luigi.cfg").write_text(text + config + "\n")
+    environment = {**os.environ, "LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env=environment, timeout=300
+    )
+
+
+def check(answered: subprocess.CompletedProcess[str], *sentence: str) -> None:
+    """One sentence, with all these parts, and a code."""
+    assert answered.returncode != 0
+    assert "Traceback" not in answered.stderr
+    lines = [line for line in (answered.stdout + answered.stderr).splitlines() if line.strip()]
+    assert len(lines) == 1, lines
+    for part in sentence:
+        assert part in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "stick-figure"], "did you mean 'stick-figures'?"),
+        (["why", "stick-figure"], "did you mean 'stick-figures'?"),
+        (["gc", "stick-figure"], "did you mean 'stick-figures'?"),
+        (["run", "nowhere.toml"], "nowhere.toml: No such file or directory; the path of an experiment's TOML file"),
+        (["inspect", "nowhere"], "no such store: nowhere"),
+        (["verify", "nowhere"], "no such store: nowhere"),
+        (["compare", "nowhere", "nowhere"], "no such store: nowhere"),
+    ],
+)
+def test_names_that_are_not_there(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    check(answer(KINESCOPE, *arguments, folder=tmp_path), sentence)
+
+
+def test_a_mistyped_command_is_answered_by_the_nearest(tmp_path: Path) -> None:
+    answered = answer(KINESCOPE, "inspekt", folder=tmp_path)
+    assert answered.returncode == 2
+    assert "Did you mean 'inspect'?" in answered.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("seed = 1", "unknown field of Experiment 'seed': did you mean 'seeds'?"),
+        ('seeds = ["a"]', "seeds.0: Input should be a valid integer, unable to parse string as an integer, not 'a'"),
+        ("seeds = [", "no valid TOML"),
+    ],
+)
+def test_recipes(more: str, sentence: str, tmp_path: Path) -> None:
+    check(answer(KINESCOPE, "run", recipe(tmp_path, more=more), folder=tmp_path), "mine.toml: ", sentence)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ("stor = x", "unknown setting 'stor': did you mean 'store'?"),
+        ("shard-size = 3", "did you mean 'shard_size'?"),
+    ],
+)
+def test_settings(config: str, sentence: str, tmp_path: Path) -> None:
+    luigi = ("--module", "tasks", "Evaluate")
+    for code, arguments in ((KINESCOPE, ("run", "stick-figures")), (LUIGI, luigi)):
+        check(answer(code, *arguments, folder=tmp_path, config=config), "[kinescope] of luigi.cfg", sentence)
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        (("--kinescope-device", "gpu"), "'device': gpu is not a valid choice"),
+        (("--kinescope-max-failed-videos", "some"), "invalid literal for int()"),
+        (("--kinescope-shard-size", "0"), "'shard_size': 0; at least 1 is needed"),
+        (("--kinescope-data-roots", '{"ucf101": 3}'), "names of data sets with their folders are needed"),
+    ],
+)
+def test_settings_on_the_command_line(option: tuple[str, str], sentence: str, tmp_path: Path) -> None:
+    check(answer(KINESCOPE, "run", "stick-figures", *option, folder=tmp_path), sentence)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"root": "nowhere"}, "the data root of 'folder' is no folder: "),
+        ({"root": "empty"}, "two classes or more are needed, there are no videos at all"),
+        ({"dataset": "ucf"}, "unknown data set 'ucf': did you mean 'ucf101'?"),
+        ({}, "has no skeleton file, but video; choose another extractor"),
+    ],
+)
+def test_data(fields: dict[str, str], sentence: str, material: Path, tmp_path: Path) -> None:
+    text = recipe(material, **fields)  # type: ignore[arg-type]
+    check(answer(KINESCOPE, "run", text, folder=tmp_path), sentence)
+
+
+def test_a_data_root_that_no_setting_names(tmp_path: Path) -> None:
+    text = recipe(tmp_path, dataset="ucf101")
+    answered = answer(KINESCOPE, "run", text, "--kinescope-data-roots", "{}", folder=tmp_path)
+    check(answered, "no data root for 'ucf101': set data_roots")
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "sentence"),
+    [
+        ("none.safetensors", (), "no such file, nor is it in"),
+        ("imagenet-squeezenet1_0", (), "download https://"),
+        ("imagenet-squeezenet", (), "did you mean 'imagenet-squeezenet1_0'?"),
+        ("OTHER", ("--workers", "2"), "these are not weights of SqueezeNet: of its 50 tensors 50 missing"),
+        ("OTHER", ("--kinescope-device", "cuda"), "device = cuda, but torch sees no CUDA device"),
+    ],
+)
+def test_weights_and_devices(
+    weights: str,
+    options: tuple[str, ...],
+    sentence: str,
+    material: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    named = str(material / "other.safetensors") if weights == "OTHER" else weights
+    answered = answer(KINESCOPE, "run", recipe(material, PICTURES, weights=named), *options, folder=tmp_path)
+    check(answered, sentence)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["EvaluateAll", "--experiments", "stick-figures"], "names in JSON are needed, such as"),
+        (["EvaluateAll", "--experiments", '["stick-figure"]'], "did you mean 'stick-figures'?"),
+        (["Decode", "--dataset", '{"name": "folders"}'], "did you mean 'folder'?"),
+        (["Decode", "--dataset", "folder"], "a configuration in JSON is needed"),
+        (["Decode"], "requires the 'dataset' parameter to be set"),
+    ],
+)
+def test_luigis_own_command_line(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    check(answer(LUIGI, "--module", "tasks", *arguments, folder=tmp_path), sentence)
+
+
+def test_a_store_that_cannot_be(material: Path, tmp_path: Path) -> None:
+    text = recipe(material, root="skeletons")
+    store = str(material / "file" / "store")
+    check(answer(KINESCOPE, "run", text, "--kinescope-store", store, folder=tmp_path), "must be a folder that can be")
+
+
+def test_too_many_failures_come_after_the_table(material: Path, tmp_path: Path) -> None:
+    text = recipe(material, root="skeletons")
+    spoilt = material / "skeletons" / "a" / "1.txt"
+    whole = spoilt.read_text()
+    spoilt.write_text("nonsense")
+    answered = answer(KINESCOPE, "run", text, folder=tmp_path)
+    spoilt.write_text(whole)
+    assert answered.returncode != 0
+    assert "skeleton + drnn" in answered.stdout
+    assert "report: " in answered.stdout.splitlines()[-1]
+    assert answered.stderr.count("videos that could not be used: 1, and max_failed_videos in [kinescope] allows 0") == 1
+    assert "a/1" in answered.stderr
+    assert "Traceback" not in answered.stderr
+
+
+def test_a_test_half_without_a_usable_video_is_all_wrong_and_no_reason_to_stop(material: Path, tmp_path: Path) -> None:
+    spoilt = material / "skeletons" / "a" / "spoilt.txt"
+    spoilt.write_text("1 2 3 4\n")
+    rows = [f"{label}/{number}.txt,{label},train" for label in "ab" for number in range(3)]
+    manifest = material / "skeletons" / "manifest.csv"
+    manifest.write_text("\n".join(["path,label,split", *rows, "a/spoilt.txt,a,test\n"]))
+    answered = answer(KINESCOPE, "run", recipe(material, root="skeletons"), folder=tmp_path)
+    manifest.unlink()
+    spoilt.unlink()
+    assert answered.returncode == 30, answered.stderr
+    assert "skeleton + drnn          0.00" in answered.stdout
+    assert "videos that could not be used: 1, and max_failed_videos in [kinescope] allows 0" in answered.stderr
+    assert "Traceback" not in answered.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"), [(KINESCOPE, ["run"]), (LUIGI, ["--module", "tasks", "Evaluate", "--experiment"])]
+)
+def test_a_luigi_cfg_with_one_setting_is_enough(tmp_path: Path, code: str, arguments: list[str]) -> None:
+    (tmp_path / "luigi.cfg").write_text(f"[kinescope]\nstore = {tmp_path / 'mine'}\n")
+    environment = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
+    command = [sys.executable, "-c", code, *arguments, recipe(tmp_path, root="nowhere")]
+    answered = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        timeout=60,  # without the project's own settings luigi looks for a scheduler for minutes
+    )
+    check(answered, "the data root of 'folder' is no folder")
+
+
+def test_a_lack_of_memory_is_told_in_a_sentence() -> None:
+    with pytest.raises(MemoryError) as caught:
+        np.empty(1 << 44)
+    sentence = user_message(caught.value)
+    assert sentence is not None
+    assert sentence.startswith("not enough memory: Unable to allocate 128. TiB")
+    assert (user_message(MemoryError()) or "").startswith("not enough memory; free some")
+
+
+def test_a_lack_of_space_is_recognised_however_it_is_told() -> None:
+    assert lacks_space(OSError(errno.ENOSPC, "No space left on device"))
+    assert lacks_space(OSError(errno.EDQUOT, "Disk quota exceeded"))
+    assert lacks_space(RuntimeError("Can't decrement id ref count (file write failed: errno = 28, error message = …)"))
+    assert not lacks_space(RuntimeError("errno = 282"))
+    assert not lacks_space(OSError(errno.EIO, "Input/output error"))
+    after = ValueError("closing failed, too")
+    after.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    assert lacks_space(after)
