@@ -11,7 +11,7 @@ from data.validation import Validation
 from pipeline.config import parse
 from pipeline.errors import InputError
 from tasks.index import AnyDataset
-from tests.data.test_contract import TOYS
+from tests.support.toy_datasets import TOYS
 
 
 class Given(Folder):

@@ -11,7 +11,8 @@ from extractors.base import Clip, Row
 from pipeline.config import one_of, parse
 from pipeline.errors import UnusableVideo
 from tests.support import contracts
-from tests.support.contracts import GOLDEN, MEMBERS, Member, same
+from tests.support.contracts import GOLDEN, MEMBERS, Member
+from tests.support.equality import same_rows
 
 GOLDEN_TOLERANCE = 2e-3
 """Of the largest value of an array: what other versions of the libraries and other processors may differ by."""
@@ -55,8 +56,8 @@ def test_rows_repeat_to_the_last_bit_whatever_came_before(member: Member) -> Non
     upstream = member.config.upstream
     given = [source if upstream is None else contracts.extracted(upstream, source) for source in (clip, other, clip)]
     first, _, again = [list(built(source)) for source in given]
-    assert same(first, again)
-    assert same(first, member.rows())
+    assert same_rows(first, again)
+    assert same_rows(first, member.rows())
 
 
 def test_a_range_of_frames_is_a_clip_of_its_own(member: Member) -> None:

@@ -63,7 +63,7 @@ found.append(sums)
     "drnn": """
 import hashlib
 import numpy as np, torch
-from tests.sequence_models.test_recurrence import SIZES, problem
+from tests.support.recurrences import SIZES, problem
 from sequence_models.networks.recurrence import unroll
 found = []
 for sizes in SIZES:

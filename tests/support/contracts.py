@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.torch import save_file
 
 from extractors.base import Clip, Extractor, Row
@@ -200,13 +199,3 @@ MEMBERS: dict[str, Callable[[Path], Member]] = {
     ),
     "tvl1": lambda _: Member(TVL1(size_px=(80, 60), stride_frames=6, bound_px=4, encoding="raw"), Clip(VIDEO, (0, 30))),
 }
-
-
-def same(rows: Sequence[Row], others: Sequence[Row]) -> bool:
-    """Whether all arrays and attributes are equal to the last bit."""
-    return len(rows) == len(others) and all(
-        one.attributes == other.attributes
-        and one.arrays.keys() == other.arrays.keys()
-        and all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
-        for one, other in zip(rows, others, strict=True)
-    )

@@ -1,9 +1,11 @@
-"""Video files that hold exactly the given frames."""
+"""Video files that hold exactly the given frames, and rows of flow."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from extractors.base import Clip, Row
 
 
 def write(path: Path, frames: np.ndarray) -> Path:
@@ -14,3 +16,17 @@ def write(path: Path, frames: np.ndarray) -> Path:
         writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
     writer.release()
     return path
+
+
+def film(folder: Path, frames: int) -> Clip:
+    """A colourless video of noise, 96×72."""
+    noise = np.random.default_rng(frames).integers(0, 256, (frames, 72, 96), np.uint8)
+    return Clip(write(folder / f"film-{frames}.avi", noise))
+
+
+def flows(count: int, stride_frames: int = 1, size: tuple[int, int] = (72, 96), seed: int = 0) -> Row:
+    """A row as ``tvl1`` makes it."""
+    x, y = np.random.default_rng(seed).integers(0, 256, (2, count, *size), np.uint8)
+    starts = np.arange(count, dtype=np.int64) * stride_frames
+    attributes = {"fps": 25.0, "frames": count * stride_frames + 1, "clipped_share": 0.1}
+    return Row({"x": x, "y": y, "start_frames": starts}, attributes)

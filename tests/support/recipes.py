@@ -4,6 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.results.sweeps import flat
+from tasks.experiment import Experiment
+
 SMALL = """
 [dataset]
 name = "stick_figures"
@@ -28,3 +31,9 @@ def write_skeleton(path: Path, seed: int) -> None:
     rows = np.concatenate([joints, np.ones((16, 20, 1))], axis=2).reshape(-1, 4)
     path.parent.mkdir(exist_ok=True)
     np.savetxt(path, rows, fmt="%.6f")
+
+
+def differences(one: Experiment, other: Experiment) -> set[str]:
+    """The dotted places in which two recipes differ."""
+    first, second = (flat(each.model_dump(mode="json")) for each in (one, other))
+    return {place for place in first.keys() | second.keys() if first.get(place, ...) != second.get(place, ...)}

@@ -9,12 +9,19 @@ from typing import Any
 import pytest
 
 from pipeline.results.sweeps import flat
-from tasks.experiment import Experiment, JoinedStream, load_experiment
+from tasks.experiment import JoinedStream, load_experiment
 from tasks.recipes import bundled
+from tests.support.recipes import differences
 
 RULES = ("mid-sum", "mid-product", "late-sum", "late-product", "late-weighted")
+
+
 TWO_STREAMS = ("rgb", "flow", *RULES, "idt", "late-product-idt")
+
+
 STEPS, DEPTHS, WIDTHS = (5, 15, 25, 35), (2, 3, 4), (256, 512, 1024, 2048)
+
+
 PAPER = {
     "ucf101-c3d-t05": ("table 1", 77.9),
     "ucf101-c3d-t15": ("table 1", 79.9),
@@ -34,8 +41,14 @@ PAPER = {
     "hmdb51-late-product-idt": ("table 4", 76.9),
 }
 """Where the paper prints which figure, in percent."""
+
+
 TITLE = "UCF-101, 11 classes, clips c01–c03: "
+
+
 TOLD = r"title|table|reported|notes\.\d+|seeds\.\d+"
+
+
 OTHERWISE = {
     "dense": r"dataset\.present_only|streams\.0\.(label|extractor\..+|reducer\.dims|model\.fit\.epochs)",
     "streams": r"dataset\.present_only|streams\.\d\.(inputs\.\d\.)?("
@@ -54,15 +67,15 @@ def sweep(stem: str, part: int = 1) -> list[str]:
 
 
 C3D = [*sweep("ucf101-c3d"), *sweep("hmdb51-c3d")]
+
+
 DENSE = sweep("ucf101-11-dense", 4)
+
+
 FUSED = [f"{stem}-{name}" for stem in ("ucf101", "hmdb51") for name in TWO_STREAMS]
+
+
 TWINS = [f"ucf101-11-{name}" for name in TWO_STREAMS]
-
-
-def differences(one: Experiment, other: Experiment) -> set[str]:
-    """The dotted places in which two recipes differ."""
-    first, second = (flat(each.model_dump(mode="json")) for each in (one, other))
-    return {place for place in first.keys() | second.keys() if first.get(place, ...) != second.get(place, ...)}
 
 
 def allowed(places: set[str], kind: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from extractors.tdn.layers import LAYERS
 from tasks.experiment import Experiment, load_experiment
 from tasks.recipes import bundled
-from tests.tasks.test_res_lstm_experiments import differences
+from tests.support.recipes import differences
 
 PAPER = {
     "hmdb51-tsn-rgb": 51.1,

@@ -19,8 +19,9 @@ from pipeline.training.weights_file import load_curves, load_state
 from tasks.features import FitExtractor
 from tasks.reporting.results import gather, illustrate
 from tests.support.contracts import squeezenet
+from tests.support.equality import same_runs
 from tests.support.recipes import SMALL
-from tests.tasks.runtime.test_killed import Runs, same, until
+from tests.support.runs import Runs, until
 
 FIT = 'optimiser = "adam", lr = 0.0005, batch = 6, epochs = {epochs}, jitter_scales = [1], partial_bn = true'
 RGB = """
@@ -208,7 +209,7 @@ def test_killed_in_either_phase_it_comes_to_the_same(folder: Path, tmp_path: Pat
         process.communicate()
         assert not list(runs.store.glob("*/tdn-fit-*/network.safetensors"))
     runs.to_the_end()
-    same(runs, finished)
+    same_runs(runs, finished)
     (index,) = runs.store.glob("*/tdn-*/index.h5")
     assert provenance(index)["components"]["name"] == "tdn"
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from extractors import EXTRACTORS
-from extractors.base import Row
+from extractors.base import Clip, Row
 from extractors.frames import Frames
 from extractors.tdn.config import TDN
 from extractors.tdn.network import TDNNetwork
@@ -19,7 +19,9 @@ from pipeline.config import one_of, parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.training.random_state import seeded
 from pipeline.video.decode import read
-from tests.extractors.tsn.test_modalities import film, flows
+from tests.support import footage
+from tests.support.equality import close
+from tests.support.footage import film, flows
 
 FIT = {"epochs": 1, "segments": 3}
 TRAINED = {"backbone": "squeezenet1_0", "weights": "w", "fit": {"epochs": 1}}
@@ -45,11 +47,6 @@ def trained(folder: Path, modality: Any = "rgb", classes: int = 3) -> tuple[TDNN
                 torch.nn.init.normal_(tensor, std=0.1)
     save_file(network.state_dict(), folder / f"{modality}.safetensors")
     return network, {"0": folder / f"{modality}.safetensors"}
-
-
-def close(found: np.ndarray, expected: torch.Tensor) -> None:
-    assert expected.std() > 1e-3
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("length", [1, 2, 30, 400])
@@ -120,9 +117,6 @@ def test_rows_of_flow(tmp_path: Path) -> None:
 
 
 def test_a_video_without_motion_has_the_difference_scores_of_nothing(tmp_path: Path) -> None:
-    from extractors.base import Clip
-    from tests.support import footage
-
     network, states = trained(tmp_path)
     still = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (1, 72, 96), np.uint8), (8, 72, 96))
     clip = Clip(footage.write(tmp_path / "still.avi", np.ascontiguousarray(still)))

@@ -20,8 +20,9 @@ from pipeline.errors import InputError
 from pipeline.training.curves import Curves
 from pipeline.training.loop import fit
 from pipeline.training.random_state import seeded
-from tests.extractors.tsn.test_training import CLIPS, FLOWS, SIDE, material, row, same
 from tests.support.contracts import squeezenet
+from tests.support.equality import same_tensors
+from tests.support.moving_stripes import CLIPS, FLOWS, SIDE, labelled, stripes
 
 STILL: dict[str, Any] = {"dropout": 0, "jitter_scales": (1,), "mirror": False}
 
@@ -110,18 +111,18 @@ def test_a_training_killed_in_either_phase_ends_with_the_same_bits(
     assert (tmp_path / "checkpoint-phase-1.pt").exists()
     again, other = train(fitted, tmp_path)
     assert other == curves
-    assert same(again, state)
+    assert same_tensors(again, state)
 
 
 def test_a_seed_repeats_and_another_differs(weights: Path, tmp_path: Path) -> None:
     one, again = (train(config(weights), tmp_path / name)[0] for name in "ab")
-    assert same(one, again)
-    assert not same(one, train(config(weights).model_copy(update={"seed": 1}), tmp_path / "c")[0])
+    assert same_tensors(one, again)
+    assert not same_tensors(one, train(config(weights).model_copy(update={"seed": 1}), tmp_path / "c")[0])
 
 
 def test_videos_with_several_labels_are_trained_on(weights: Path, tmp_path: Path) -> None:
     marks = [np.array(mark, np.float32) for mark in ([1, 0, 0], [0, 1, 1])] * 4
-    rows = [row(number % 2, 12) for number in range(8)]
+    rows = [stripes(number % 2, 12) for number in range(8)]
     clips = Labelled(rows, marks, 3, [str(number) for number in range(8)])
     adam = {"optimiser": "adam", "lr": 5e-4, "batch": 8, **STILL}
     state, curves = train(config(weights, joint={"epochs": 15}, epochs=10, **adam), tmp_path, clips)
@@ -166,7 +167,7 @@ def test_weights_of_another_network_are_refused(weights: Path, tmp_path: Path) -
 
 def test_material_without_a_snippet_is_refused(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="5 pictures are needed"):
-        train(config(weights, "flow"), tmp_path, material([row(0, 4, flow=True)], [0]))
+        train(config(weights, "flow"), tmp_path, labelled([stripes(0, 4, flow=True)], [0]))
 
 
 @pytest.mark.parametrize("held", [True, False])

@@ -25,8 +25,12 @@ from pipeline.errors import InputError, UnusableVideo
 from pipeline.training.random_state import seeded
 from pipeline.video.decode import read
 from tests.support import footage
+from tests.support.equality import close
+from tests.support.footage import film, flows
 
 CHANNELS = {"rgb": 3, "flow": 10, "rgb_diff": 15}
+
+
 SMALL = {"short_side": 72, "crop": 64}
 
 
@@ -46,20 +50,6 @@ def tsn(modality: str, weights: dict[str, Path], fit: dict[str, Any] | None = No
     return config
 
 
-def film(folder: Path, frames: int) -> Clip:
-    """A colourless video of noise, 96×72."""
-    noise = np.random.default_rng(frames).integers(0, 256, (frames, 72, 96), np.uint8)
-    return Clip(footage.write(folder / f"film-{frames}.avi", noise))
-
-
-def flows(count: int, stride_frames: int = 1, size: tuple[int, int] = (72, 96), seed: int = 0) -> Row:
-    """A row as ``tvl1`` makes it."""
-    x, y = np.random.default_rng(seed).integers(0, 256, (2, count, *size), np.uint8)
-    starts = np.arange(count, dtype=np.int64) * stride_frames
-    attributes = {"fps": 25.0, "frames": count * stride_frames + 1, "clipped_share": 0.1}
-    return Row({"x": x, "y": y, "start_frames": starts}, attributes)
-
-
 def pooled(file: Path, images: np.ndarray) -> np.ndarray:
     """Normalised images (batch, channel, height, width) through the network itself, in double precision."""
     from extractors.weights import load
@@ -74,11 +64,6 @@ def stacked(row: Row, start: int) -> np.ndarray:
     """x1 y1 … x5 y5 (10, height, width), each in [0, 1] and then normalised."""
     channels = [row.arrays[name][start + step] for step in range(5) for name in "xy"]
     return (np.stack(channels).astype(np.float64) / 255 - 0.5) / 0.226
-
-
-def close(found: np.ndarray, expected: np.ndarray) -> None:
-    assert expected.std() > 1e-3
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 def test_rgb_difference_is_of_six_consecutive_frames(weights: dict[str, Path], tmp_path: Path) -> None:

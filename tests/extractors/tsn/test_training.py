@@ -23,18 +23,8 @@ from pipeline.training.curves import Curves
 from pipeline.training.optimisers import groups
 from pipeline.training.random_state import seeded
 from tests.support.contracts import squeezenet
-
-SIDE = 48
-
-
-def row(label: int, count: int, *, flow: bool = False) -> Row:
-    """Stripes that move, up and down or across: that is the class."""
-    places = np.indices((60, 80))[label % 2] + 2 * np.arange(count)[:, None, None]
-    values = (50 + 150 * (places // 6 % 2)).astype(np.uint8)
-    names = (
-        {"x": values, "y": np.full_like(values, 128)} if flow else {"frames": np.repeat(values[..., None], 3, axis=3)}
-    )
-    return Row({**names, "start_frames": np.arange(count)}, {"fps": 25.0, "frames": count})
+from tests.support.equality import same_tensors
+from tests.support.moving_stripes import CLIPS, FLOWS, SIDE, labelled, stripes
 
 
 def numbered(count: int, *, flow: bool) -> Row:
@@ -43,10 +33,6 @@ def numbered(count: int, *, flow: bool) -> Row:
     values[:] = np.arange(count)[:, None, None]
     names = {"x": values, "y": values} if flow else {"frames": np.repeat(values[..., None], 3, axis=3)}
     return Row({**names, "start_frames": np.arange(count)}, {"fps": 25.0, "frames": count})
-
-
-def material(rows: list[Row], labels: list[int]) -> Labelled:
-    return Labelled(rows, labels, max(labels) + 1, [f"video-{number}" for number in range(len(rows))])
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +56,7 @@ def draw(examples: TrainingSnippets, seed: int, index: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("modality", ["rgb", "flow", "rgb_diff"])
 def test_snippets_stay_in_their_segments_and_in_the_clip(modality: Modality) -> None:
     fitted, span = config(Path("none"), modality, segments=4), SNIPPETS[modality].pictures
-    examples = fitted.examples(material([numbered(43, flow=modality == "flow")], [0]))
+    examples = fitted.examples(labelled([numbered(43, flow=modality == "flow")], [0]))
     places = 43 - span + 1
     first = set()
     for seed in range(300):
@@ -88,7 +74,7 @@ def test_all_pictures_of_an_example_are_cropped_and_mirrored_alike() -> None:
     rng = np.random.default_rng(0)
     flow = rng.integers(0, 256, (60, 80)).astype(np.uint8)
     arrays = {"x": np.stack([flow] * 20), "y": np.stack([flow] * 20), "start_frames": np.arange(20)}
-    examples = config(Path("none"), "flow").examples(material([Row(arrays)], [0]))
+    examples = config(Path("none"), "flow").examples(labelled([Row(arrays)], [0]))
     turned = 0
     for seed in range(20):
         snippets = draw(examples, seed)
@@ -98,29 +84,29 @@ def test_all_pictures_of_an_example_are_cropped_and_mirrored_alike() -> None:
         assert (x == y).all() or (x == 255 - y).all()
         turned += bool((x != y).any())
     assert 3 < turned < 17
-    unmirrored = config(Path("none"), "flow", mirror=False).examples(material([Row(arrays)], [0]))
+    unmirrored = config(Path("none"), "flow", mirror=False).examples(labelled([Row(arrays)], [0]))
     for seed in range(20):
         snippets = draw(unmirrored, seed)
         np.testing.assert_array_equal(snippets[..., ::2], snippets[..., 1::2])
 
 
 def test_an_example_depends_on_its_generator_alone() -> None:
-    examples = config(Path("none"), colour_jitter=0.4).examples(material([row(0, 30), row(1, 9)], [0, 1]))
+    examples = config(Path("none"), colour_jitter=0.4).examples(labelled([stripes(0, 30), stripes(1, 9)], [0, 1]))
     first = draw(examples, 3)
     draw(examples, 4, 1)
     np.testing.assert_array_equal(draw(examples, 3), first)
     assert (draw(examples, 5) != first).any()
-    plain = draw(config(Path("none")).examples(material([row(0, 30)], [0])), 3)
+    plain = draw(config(Path("none")).examples(labelled([stripes(0, 30)], [0])), 3)
     assert (plain != first).any()
 
 
 def test_videos_shorter_than_a_snippet_give_no_example(weights: Path) -> None:
-    rows = [row(0, count, flow=True) for count in (4, 5, 1, 30)]
-    examples = config(weights, "flow").examples(material(rows, [0, 1, 2, 3]))
+    rows = [stripes(0, count, flow=True) for count in (4, 5, 1, 30)]
+    examples = config(weights, "flow").examples(labelled(rows, [0, 1, 2, 3]))
     assert len(examples) == len(examples.lengths) == 2
     assert [examples.draw(index, np.random.default_rng(0))[1] for index in range(2)] == [1, 3]
     with pytest.raises(InputError, match="none of the 2 training videos holds a snippet; 5 pictures are needed"):
-        config(weights, "flow").examples(material(rows[:1] * 2, [0, 0]))
+        config(weights, "flow").examples(labelled(rows[:1] * 2, [0, 0]))
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -195,16 +181,8 @@ def test_flow_starts_from_colours(weights: Path) -> None:
         torch.testing.assert_close(kernels, colours.mean(1))
 
 
-CLIPS = material([row(number % 2, 12 + number) for number in range(8)], [number % 2 for number in range(8)])
-FLOWS = material([row(number % 2, 12 + number, flow=True) for number in range(8)], [number % 2 for number in range(8)])
-
-
 def train(fitted: FittedTSN, folder: Path, clips: Labelled = CLIPS) -> tuple[Mapping[str, torch.Tensor], Curves]:
     return fitted.train(clips, device="cpu", checkpoint=folder / "fit.pt")
-
-
-def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize("modality", ["rgb", "flow", "rgb_diff"])
@@ -239,8 +217,8 @@ def test_a_seed_repeats_and_a_killed_training_ends_with_the_same_bits(
             train(fitted, tmp_path)
     again, other = train(fitted, tmp_path)
     assert other == curves
-    assert same(again, state)
-    assert not same(train(fitted.model_copy(update={"seed": 1}), tmp_path / "other")[0], state)
+    assert same_tensors(again, state)
+    assert not same_tensors(train(fitted.model_copy(update={"seed": 1}), tmp_path / "other")[0], state)
 
 
 @pytest.mark.parametrize(

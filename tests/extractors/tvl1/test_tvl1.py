@@ -17,7 +17,8 @@ from extractors.tvl1.pyramid import shapes
 from pipeline.errors import UnusableVideo
 from pipeline.video.decode import read
 from tests.support import footage
-from tests.support.contracts import GOLDEN, MEMBERS, VIDEO, same
+from tests.support.contracts import GOLDEN, MEMBERS, VIDEO
+from tests.support.equality import same_rows
 from tests.support.plain_tvl1 import flow as plain_flow
 
 SEMANTICS = ["opencv-cpu", "opencv-cuda"]
@@ -219,7 +220,7 @@ def test_a_row_holds_the_flow_of_its_frames_as_integers(
     assert row.attributes["clipped_share"] > 0
     monkeypatch.setattr(cv2, "getNumThreads", lambda: 3)
     monkeypatch.setattr("extractors.tvl1.cpu._BATCH_PIXELS", 2 * frames[0].size)
-    assert same([row], [rows(config, VIDEO, (0, 6))])
+    assert same_rows([row], [rows(config, VIDEO, (0, 6))])
 
 
 def test_a_jpeg_holds_almost_the_same() -> None:

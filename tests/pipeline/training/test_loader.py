@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import pipeline.training.loop
 from pipeline.errors import InputError
@@ -21,62 +21,17 @@ from pipeline.training.curves import Curves
 from pipeline.training.distributed import ProcessShare
 from pipeline.training.loop import fit
 from pipeline.training.random_state import seeded
+from tests.support.equality import same_tensors
 from tests.support.paths import ROOT
-
-CLASSES = 3
-
-
-class Pictures:
-    """Noisy pictures whose brightness tells the class."""
-
-    def __init__(self, count: int = 13, die_after: int | None = None, bad: int | None = None) -> None:
-        self.labels = np.random.default_rng(1).integers(0, CLASSES, count).tolist()
-        self.die_after, self.bad, self.read = die_after, bad, 0
-
-    @property
-    def lengths(self) -> list[int]:
-        return [2] * len(self)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, Any]:
-        if index == self.bad:
-            raise InputError(f"picture {index} is bad")
-        if self.read == self.die_after:
-            raise KeyboardInterrupt
-        self.read += 1
-        return rng.integers(0, 40, (2, 6, 6, 3)).astype(np.uint8) + 60 * self.labels[index], self.labels[index]
-
-
-class Small(nn.Module):
-    """A convolution and a linear layer; what was given is on its way through uint8."""
-
-    def __init__(self, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.first, self.drop, self.out = nn.Conv2d(3, 4, 3), nn.Dropout(dropout), nn.Linear(4, CLASSES)
-
-    def forward(self, pictures: Tensor, lengths: Tensor) -> Tensor:
-        assert pictures.dtype == torch.uint8
-        maps = self.first(pictures.flatten(0, 1).permute(0, 3, 1, 2).float() / 100).relu().mean((2, 3))
-        scores: Tensor = self.out(self.drop(maps)).unflatten(0, pictures.shape[:2]).mean(1)
-        return scores
-
-    def loss(self, pictures: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        scores = self(pictures, lengths)
-        return nn.functional.cross_entropy(scores, targets), scores
+from tests.support.tiny_training import Pictures, PicturesNetwork
 
 
 def run(folder: Path, examples: Pictures, dropout: float = 0.0, **more: Any) -> tuple[Curves, dict[str, Tensor]]:
     with seeded(5):
-        network = Small(dropout)
+        network = PicturesNetwork(dropout)
     config = Fit.model_validate({"optimiser": "sgd", "lr": 0.05, "batch": 4, "iterations": 10, "clip_norm": 1.0})
     curves = fit(network, examples, config, seed=3, device="cpu", checkpoint=folder / "fit.pt", **more)
     return curves, network.state_dict()
-
-
-def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_reading_ahead_changes_no_bit(tmp_path: Path) -> None:
@@ -84,7 +39,7 @@ def test_reading_ahead_changes_no_bit(tmp_path: Path) -> None:
     curves, state = run(tmp_path / "0", Pictures(), 0.3)
     again, other = run(tmp_path / "2", Pictures(), 0.3, loaders=2)
     assert again == curves
-    assert same(other, state)
+    assert same_tensors(other, state)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -99,7 +54,7 @@ def test_a_training_killed_within_an_epoch_ends_with_the_same_bits(
     rest = Pictures()
     again, other = run(tmp_path, rest, 0.3)
     assert again == curves
-    assert same(other, state)
+    assert same_tensors(other, state)
     assert rest.read <= 34 - died + 4  # at most the batch in hand is read again
 
 
@@ -125,7 +80,7 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(again.accuracy, curves.accuracy)
     for key, weight in state.items():
         torch.testing.assert_close(other[key], weight, rtol=1e-5, atol=1e-6)
-    assert not same(state, run(tmp_path / "untrained", Pictures(5))[1])
+    assert not same_tensors(state, run(tmp_path / "untrained", Pictures(5))[1])
 
 
 def test_two_processes_go_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,17 +95,17 @@ def test_two_processes_go_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pyte
 
 ENDLESS = """
 from pathlib import Path
-from tests.pipeline.training import test_loader
+from tests.support.tiny_training import Pictures, PicturesNetwork
 from pipeline.training.loop import fit
 from pipeline.training.config import Fit
 
-class Speaking(test_loader.Small):
+class Speaking(PicturesNetwork):
     def loss(self, *batch):
         print("training", flush=True)
         return super().loss(*batch)
 
 if __name__ == "__main__":
-    fit(Speaking(), test_loader.Pictures(), Fit(iterations=10**9), seed=0, device="cpu",
+    fit(Speaking(), Pictures(), Fit(iterations=10**9), seed=0, device="cpu",
         checkpoint=Path("fit.pt"), loaders=1, processes=2)
 """
 

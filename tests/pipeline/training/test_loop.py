@@ -1,136 +1,26 @@
-"""The training loop: laws of its optimisers and schedules, and that killing it changes nothing."""
+"""The training loop: it learns, stops when it should, and killing it changes nothing."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
 from pipeline.training import random_state
-from pipeline.training.batches import IGNORED, batches
 from pipeline.training.config import Fit
 from pipeline.training.curves import Curves
 from pipeline.training.loop import Diverged, fit, predict
-from pipeline.training.optimisers import learning_rate
 from pipeline.training.random_state import seeded
-
-CLASSES = 3
-
-
-class Sequences:
-    """Noisy sequences whose mean tells the class; ``noise`` is drawn anew at every reading."""
-
-    def __init__(self, count: int = 20, noise: float = 0.0, die_after: int | None = None) -> None:
-        rng = np.random.default_rng(1)
-        self.labels = rng.integers(0, CLASSES, count)
-        lengths = rng.integers(1, 9, count)
-        self.items = [
-            (rng.normal(size=(length, 4)) + label).astype(np.float32)
-            for length, label in zip(lengths, self.labels, strict=True)
-        ]
-        self.noise, self.die_after, self.read = noise, die_after, 0
-
-    @property
-    def lengths(self) -> list[int]:
-        return [len(item) for item in self.items]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
-        return self.items[index], self.labels[index]
-
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, Any]:
-        if self.read == self.die_after:
-            raise KeyboardInterrupt
-        self.read += 1
-        item = self.items[index]
-        return item + self.noise * rng.standard_normal(item.shape, np.float32), self.labels[index]
-
-
-class MeanPool(nn.Module):
-    """Dropout, batch normalisation and a linear layer on the mean of the valid steps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm, self.drop, self.out = nn.BatchNorm1d(4), nn.Dropout(0.4), nn.Linear(4, CLASSES)
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        valid = torch.arange(inputs.shape[1], device=inputs.device)[None] < lengths[:, None]
-        mean = (inputs * valid[..., None]).sum(1) / lengths[:, None]
-        scores: Tensor = self.out(self.drop(self.norm(mean)))
-        return scores
-
-    def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        scores = self(inputs, lengths)
-        return nn.functional.cross_entropy(scores, targets), scores
-
-
-class Quadratic(nn.Module):
-    """Loss ½‖w − x̄‖², so that the gradient is w − x̄; it keeps what it was given."""
-
-    def __init__(self, start: tuple[float, ...] = (1.0, -2.0), groups: list[dict[str, Any]] | None = None) -> None:
-        super().__init__()
-        self.first = nn.Parameter(torch.tensor(start[:1], dtype=torch.float64))
-        self.second = nn.Parameter(torch.tensor(start[1:], dtype=torch.float64))
-        self.groups, self.seen, self.scripted = groups, [], None  # type: ignore[var-annotated]
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        return torch.cat([self.first, self.second]).expand(len(inputs), -1)
-
-    def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        self.seen.append((inputs, lengths, targets))
-        scores = self(inputs, lengths)
-        loss = 0.5 * (scores[0] - inputs[:, 0].mean(0)).square().sum()
-        return loss, self.scripted(len(self.seen), targets) if self.scripted else scores
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        names = self.groups or [{"params": ["first", "second"]}]
-        return [{**group, "params": [getattr(self, name) for name in group["params"]]} for group in names]
-
-    @property
-    def weights(self) -> np.ndarray:
-        return torch.cat([self.first, self.second]).detach().numpy()
-
-
-class Items:
-    """Examples as given."""
-
-    def __init__(self, items: list[tuple[np.ndarray, Any]]) -> None:
-        self.items = items
-
-    @property
-    def lengths(self) -> list[int]:
-        return [len(inputs) for inputs, _ in self.items]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
-        return self.items[index]
-
-
-ZEROS = Items([(np.zeros((1, 2), np.float32), 0)])
+from tests.support.equality import same_tensors
+from tests.support.tiny_training import ZEROS, Items, MeanPool, Quadratic, Sequences, run
 
 
 def new_network() -> MeanPool:
     with seeded(5):
         return MeanPool()
-
-
-def run(network: Any, examples: Any, config: Fit, folder: Path, seed: int = 3) -> Curves:
-    return fit(network, examples, config, seed=seed, device="cpu", checkpoint=folder / "fit.pt")
-
-
-def same(one: nn.Module, other: nn.Module) -> bool:
-    pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
-    return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam", "rmsprop"])
@@ -147,7 +37,7 @@ def test_a_killed_training_ends_with_the_same_bits(optimiser: str, bound: dict[s
             run(new_network(), Sequences(noise=0.5, die_after=epochs_done * 20 + 1), config, folder)
         resumed, rest = new_network(), Sequences(noise=0.5)
         assert run(resumed, rest, config, folder) == curves
-        assert same(resumed, whole)
+        assert same_tensors(resumed.state_dict(), whole.state_dict())
         assert rest.read <= 20 * (len(curves) - epochs_done)
 
 
@@ -158,7 +48,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     again, examples = new_network(), Sequences()
     assert run(again, examples, config, tmp_path) == curves
     assert examples.read == 0
-    assert same(first, again)
+    assert same_tensors(first.state_dict(), again.state_dict())
 
 
 def test_a_damaged_checkpoint_starts_anew(tmp_path: Path) -> None:
@@ -170,7 +60,7 @@ def test_a_damaged_checkpoint_starts_anew(tmp_path: Path) -> None:
         again = new_network()
         with pytest.warns(RuntimeWarning, match="damaged"):
             run(again, Sequences(), config, tmp_path)
-        assert same(again, whole)
+        assert same_tensors(again.state_dict(), whole.state_dict())
 
 
 @pytest.mark.parametrize("change", ["config", "seed", "weights", "examples"])
@@ -199,75 +89,8 @@ def test_the_seed_decides_and_the_global_generator_stays(tmp_path: Path) -> None
         networks.append(new_network())
         run(networks[-1], Sequences(noise=0.5), Fit(epochs=2), tmp_path / str(number), seed)
         assert torch.equal(torch.get_rng_state(), before)
-    assert same(networks[0], networks[1])
-    assert not same(networks[0], networks[2])
-
-
-def steps_sgd(w: np.ndarray, lr: float, count: int) -> np.ndarray:
-    velocity = np.zeros_like(w)
-    for _ in range(count):
-        velocity = 0.8 * velocity + w
-        w = w - lr * velocity
-    return w
-
-
-def steps_rmsprop(w: np.ndarray, lr: float, count: int) -> np.ndarray:
-    square = np.zeros_like(w)
-    for _ in range(count):
-        square = 0.7 * square + 0.3 * w**2
-        w = w - lr * w / (np.sqrt(square) + 1e-8)
-    return w
-
-
-def steps_adam(w: np.ndarray, lr: float, count: int) -> np.ndarray:
-    mean, square = np.zeros_like(w), np.zeros_like(w)
-    for step in range(1, count + 1):
-        mean, square = 0.9 * mean + 0.1 * w, 0.999 * square + 0.001 * w**2
-        w = w - lr * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
-    return w
-
-
-@pytest.mark.parametrize(("optimiser", "steps"), [("sgd", steps_sgd), ("rmsprop", steps_rmsprop), ("adam", steps_adam)])
-def test_optimisers_step_as_published(optimiser: Any, steps: Callable[..., np.ndarray], tmp_path: Path) -> None:
-    network = Quadratic()
-    run(network, ZEROS, Fit(optimiser=optimiser, lr=0.05, epochs=7, momentum=0.8, smoothing=0.7), tmp_path)
-    np.testing.assert_allclose(network.weights, steps(np.array([1.0, -2.0]), 0.05, 7), rtol=1e-12)
-
-
-def test_groups_have_their_own_rate_and_decay(tmp_path: Path) -> None:
-    groups: list[dict[str, Any]] = [{"params": ["first"], "lr_multiplier": 2, "decay": False}, {"params": ["second"]}]
-    network = Quadratic(groups=groups)
-    run(network, ZEROS, Fit(optimiser="sgd", momentum=0, lr=0.1, weight_decay=0.5, epochs=2, milestones=(1,)), tmp_path)
-    first = 1.0 * (1 - 0.1 * 2) * (1 - 0.01 * 2)
-    second = -2.0 * (1 - 0.1 * 1.5) * (1 - 0.01 * 1.5)
-    np.testing.assert_allclose(network.weights, [first, second], rtol=1e-12)
-
-
-def test_parameters_that_require_no_gradient_stay(tmp_path: Path) -> None:
-    network = Quadratic()
-    network.first.requires_grad_(False)
-    run(network, ZEROS, Fit(optimiser="sgd", lr=0.1, epochs=1), tmp_path)
-    np.testing.assert_allclose(network.weights, [1.0, -1.8])
-    network.second.requires_grad_(False)
-    with pytest.raises(InputError, match="nothing to train"):
-        run(network, ZEROS, Fit(epochs=1), tmp_path)
-
-
-@pytest.mark.parametrize(("clip_norm", "moved"), [(0.5, 0.5), (10.0, 5.0)])
-def test_clipping_bounds_the_norm_of_all_gradients_together(clip_norm: float, moved: float, tmp_path: Path) -> None:
-    network = Quadratic((3.0, 4.0))
-    run(network, ZEROS, Fit(optimiser="sgd", momentum=0, lr=1, clip_norm=clip_norm, epochs=1), tmp_path)
-    movement = np.array([3.0, 4.0]) - network.weights
-    np.testing.assert_allclose(np.linalg.norm(movement), moved, rtol=1e-5)
-    np.testing.assert_allclose(movement / moved, [0.6, 0.8], rtol=1e-5)
-
-
-def test_the_rate_falls_at_milestones(tmp_path: Path) -> None:
-    config = Fit(lr=0.8, gamma=0.5, epochs=6, milestones=(2, 5))
-    assert [learning_rate(config, done) for done in range(6)] == [0.8, 0.8, 0.4, 0.4, 0.4, 0.2]
-    assert run(new_network(), Sequences(), config, tmp_path / "epochs").lr == (0.8, 0.8, 0.4, 0.4, 0.4, 0.2)
-    config = Fit(lr=0.8, gamma=0.5, iterations=9, milestones=(4, 8), batch=5)  # 4 iterations an epoch
-    assert run(new_network(), Sequences(), config, tmp_path / "iterations").lr == (0.8, 0.4, 0.2)
+    assert same_tensors(networks[0].state_dict(), networks[1].state_dict())
+    assert not same_tensors(networks[0].state_dict(), networks[2].state_dict())
 
 
 def test_iterations_bound_the_steps_exactly(tmp_path: Path) -> None:
@@ -275,37 +98,6 @@ def test_iterations_bound_the_steps_exactly(tmp_path: Path) -> None:
     items = Items([(np.zeros((1, 2), np.float32), 0)] * 5)
     assert len(run(network, items, config, tmp_path)) == 3
     np.testing.assert_allclose(network.weights[0], 0.9**7, rtol=1e-12)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 9), st.integers(0, 99))
-def test_an_epoch_reads_each_example_once(lengths: list[int], batch: int, seed: int) -> None:
-    parts = batches(lengths, batch, np.random.default_rng(seed))
-    assert sorted(np.concatenate(parts)) == list(range(len(lengths)))
-    assert len(parts) == -(-len(lengths) // batch)
-    assert max(map(len, parts)) <= batch
-
-
-def test_batches_are_of_similar_lengths_and_never_the_same() -> None:
-    lengths: Any = np.random.default_rng(0).integers(10, 500, 600)
-    one, other = (batches(lengths, 10, np.random.default_rng(seed)) for seed in (1, 2))
-    assert {tuple(sorted(part)) for part in one}.isdisjoint(tuple(sorted(part)) for part in other)
-    padded = sum(len(part) * lengths[part].max() for part in one)
-    assert padded < 1.25 * lengths.sum()
-    assert abs(np.corrcoef([lengths[part].mean() for part in one], np.arange(len(one)))[0, 1]) < 0.4
-
-
-def test_padding_is_zero_and_padded_frames_have_no_label(tmp_path: Path) -> None:
-    items = Items([(np.full((n, 2), n, np.float32), np.arange(n)) for n in (3, 1, 4)])
-    network = Quadratic()
-    run(network, items, Fit(epochs=1), tmp_path)
-    inputs, lengths, targets = network.seen[0]
-    assert inputs.shape == (3, 4, 2)
-    assert targets.dtype == lengths.dtype == torch.int64
-    for row, labels, length in zip(inputs, targets, lengths.tolist(), strict=True):
-        assert (row[:length] == length).all()
-        assert (row[length:] == 0).all()
-        assert labels.tolist() == list(range(length)) + [IGNORED] * (4 - length)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from pipeline.files.deferred_errors import LateErrors
 from pipeline.store import Store
 from pipeline.store.seal import verify
 from pipeline.video.encode import write
-from tests.tasks.runtime.test_killed import Runs, same
+from tests.support.equality import same_runs
+from tests.support.runs import Runs
 
 MIB = 2**20
 RECIPE = """
@@ -101,7 +102,7 @@ def test_a_full_disk_that_grows(
     disk(64 * MIB)
     runs.to_the_end()
     whole(runs.store)
-    same(runs, undisturbed)
+    same_runs(runs, undisturbed)
 
 
 def test_a_limit_on_the_size_of_files(recipe: str, undisturbed: Runs, tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_a_limit_on_the_size_of_files(recipe: str, undisturbed: Runs, tmp_path: 
     whole(runs.store)
     assert len(list(runs.store.rglob("journal-*/*.h5"))) == 12
     runs.to_the_end()
-    same(runs, undisturbed)
+    same_runs(runs, undisturbed)
 
 
 @pytest.mark.parametrize("count", [1, 5000])

@@ -9,20 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import h5py
 import luigi
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from data.stick_figures.dataset import ACTIONS
 from pipeline.files.atomic import atomic_path, sweep
 from pipeline.store import Store, provenance
 from tasks.runtime import workers as processes
+from tests.support.equality import same_runs
 from tests.support.paths import ROOT
+from tests.support.runs import Runs, until
 
 DATA = """
 title = "killed"
@@ -32,6 +30,8 @@ subjects = 2
 scenarios = ["d1"]
 train_subjects = 1
 """
+
+
 RECIPE = (
     DATA
     + """
@@ -48,6 +48,8 @@ model = { name = "drnn", state = 8, fit = { epochs = 30, lr = 0.001 } }
 rule = "product"
 """
 )
+
+
 SKELETONS = (
     DATA
     + """
@@ -56,6 +58,8 @@ extractor = { name = "skeleton" }
 model = { name = "drnn", state = 8, fit = { epochs = 2 } }
 """
 )
+
+
 VIDEOS = (
     DATA
     + """
@@ -64,120 +68,21 @@ extractor = { name = "convnet3d", stride_frames = 8, network = { stride_frames =
 model = { name = "consensus", rule = "vote" }
 """
 )
-EVALUATE = ("Evaluate", "--experiment", "recipe.toml")
+
+
 SUBJECTS = json.dumps({"name": "stick_figures", "subjects": 2, "scenarios": ["d1"]})
+
+
 FLOW = ("Extract", "--dataset", SUBJECTS, "--extractor", json.dumps({"name": "tvl1", "size_px": [80, 60]}))
-SETTINGS = """
-[core]
-local_scheduler = true
-workers = 2
-log_level = WARNING
-no_lock = true
-autoload_range = false
-[worker]
-check_complete_on_run = true
-keep_alive = true
-force_multiprocessing = true
-[scheduler]
-retry_count = 2
-retry_delay = 1
-stable_done_cooldown_secs = 0
-[retcode]
-task_failed = 30
-scheduling_error = 35
-unhandled_exception = 40
-not_run = 25
-[kinescope]
-device = cpu
-shard_size = {shard_size}
-store = {store}
-"""
-
-
-class Runs:
-    """One experiment, or another task, started again and again on one store."""
-
-    def __init__(
-        self, folder: Path, recipe: str = RECIPE, *, shard_size: int = 6, task: Sequence[str] = EVALUATE
-    ) -> None:
-        self.folder, self.store, self.task = folder, folder / "store", task
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.toml").write_text(recipe)
-        (folder / "luigi.cfg").write_text(SETTINGS.format(store=self.store, shard_size=shard_size))
-        self.environment = {
-            **os.environ,
-            "LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"),
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(ROOT),
-        }
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """A run in a process group of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "luigi", "--module", "tasks", *self.task, *options],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def to_the_end(self, *options: str) -> str:
-        """An undisturbed run; returns what it said."""
-        process = self.start(*options)
-        said, _ = process.communicate(timeout=600)
-        assert process.returncode == 0, said
-        return said
-
-    def files(self) -> set[str]:
-        """The names of everything in the store."""
-        return {str(path.relative_to(self.store)) for path in self.store.rglob("*")}
-
-    def numbers(self) -> Iterator[tuple[str, object]]:
-        """Every number of every result, by file and name; provenance (times, who computed what) aside."""
-        for path in sorted(self.store.rglob("*")):
-            name = str(path.relative_to(self.store))
-            if path.suffix == ".h5" and not path.is_symlink():
-                with h5py.File(path, locking=False) as file:
-                    yield from ((f"{name}:{place}", value) for place, value in _contents(file))
-            elif path.suffix == ".safetensors":
-                yield from ((f"{name}:{key}", array.tobytes()) for key, array in sorted(load_file(path).items()))
-            elif path.suffix == ".npz":
-                with np.load(path) as arrays:
-                    yield from ((f"{name}:{key}", arrays[key].tobytes()) for key in sorted(arrays))
-            elif path.name == "metrics.json":
-                yield name, {key: value for key, value in json.loads(path.read_text()).items() if key != "provenance"}
-            elif path.suffix in (".csv", ".txt", ".mp4"):
-                yield name, path.read_bytes()
-
-
-def _contents(file: h5py.File) -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-
-    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        value = np.asarray(item[()]).tobytes() if isinstance(item, h5py.Dataset) else b""
-        found.append((name, (value, sorted((key, str(held)) for key, held in item.attrs.items()))))
-
-    file.visititems(note)
-    return found
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, float]:
     """A finished run, and the seconds that it took."""
-    runs = Runs(tmp_path_factory.mktemp("undisturbed"))
+    runs = Runs(tmp_path_factory.mktemp("undisturbed"), RECIPE)
     began = time.monotonic()
     runs.to_the_end()
     return runs, time.monotonic() - began
-
-
-def same(left: Runs, right: Runs) -> None:
-    """The same files with the same numbers in them."""
-    assert left.files() == right.files()
-    wanted: Mapping[str, object] = dict(right.numbers())
-    for name, value in left.numbers():
-        assert value == wanted[name], name
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
@@ -188,7 +93,7 @@ def test_killed_at_random_moments_it_comes_to_the_same(
     rng, killed, times = random.Random(kills), 0, 0
     while killed < kills:
         times += 1
-        runs = Runs(tmp_path / str(times))
+        runs = Runs(tmp_path / str(times), RECIPE)
         while killed < kills:
             process = runs.start()
             try:
@@ -202,14 +107,14 @@ def test_killed_at_random_moments_it_comes_to_the_same(
                 assert process.returncode == 0, said
                 break
         runs.to_the_end()
-        same(runs, finished)
+        same_runs(runs, finished)
 
 
 @pytest.mark.slow
 def test_a_killed_flow_stage_goes_on_where_it_was(tmp_path: Path) -> None:
-    finished, runs = (Runs(tmp_path / name, shard_size=12, task=FLOW) for name in ("finished", "killed"))
+    finished, runs = (Runs(tmp_path / name, RECIPE, shard_size=12, task=FLOW) for name in ("finished", "killed"))
     for each in (finished, runs):
-        Runs(each.folder, shard_size=12, task=("Index", "--dataset", SUBJECTS)).to_the_end()
+        Runs(each.folder, RECIPE, shard_size=12, task=("Index", "--dataset", SUBJECTS)).to_the_end()
     finished.to_the_end()
     rows = "*/tvl1-*/journal-*/[!.]*.h5"
     for kill in range(1, 4):
@@ -220,7 +125,7 @@ def test_a_killed_flow_stage_goes_on_where_it_was(tmp_path: Path) -> None:
     journaled = len(list(runs.store.glob(rows)))
     assert 6 <= journaled < 12
     runs.to_the_end()
-    same(runs, finished)
+    same_runs(runs, finished)
     (shard,) = runs.store.glob("*/tvl1-*/000-of-001-*.h5")
     assert provenance(shard)["computed"] == 12 - journaled
 
@@ -229,14 +134,6 @@ def workers(process: subprocess.Popen[str]) -> set[int]:
     """The living processes of a run's session, but its first."""
     found = subprocess.run(["pgrep", "-s", str(process.pid)], capture_output=True, text=True, check=False)
     return {int(number) for number in found.stdout.split()} - {process.pid}
-
-
-def until(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Wait for something to hold."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to pass"
-        time.sleep(0.02)
 
 
 def test_terminating_the_main_process_ends_its_workers_and_keeps_what_they_journaled(tmp_path: Path) -> None:
@@ -257,7 +154,6 @@ def test_terminating_the_main_process_ends_its_workers_and_keeps_what_they_journ
     assert provenance(shard)["computed"] == 12 - len(journaled)
 
 
-@pytest.mark.parametrize("host", ["", "node01.cluster.example.org"])
 def helped() -> None:
     """A task's process with a helper that ends, and an eye on it, as torch's loading has."""
     processes.GRACE_S = 0.2

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.files.lock import exclusive
+from tests.support.equality import same_runs
 from tests.support.recipes import SMALL
-from tests.tasks.runtime.test_killed import Runs, same
+from tests.support.runs import Runs
 
 RECIPE = f"""
 title = "shared"
@@ -44,7 +45,7 @@ def test_three_runs_at_once_on_one_store(more: str, tmp_path: Path) -> None:
         assert "Traceback" not in said
     alone_.to_the_end()
     alone_.to_the_end(*other)
-    same(together, alone_)
+    same_runs(together, alone_)
 
 
 def _hold(path: Path, lock: Path, inside: Event, seconds: float) -> None:

@@ -1,0 +1,202 @@
+"""Anybody's own data: one folder a class, or a manifest."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.base import Fold, Listing, Video
+from data.folder import Folder
+from pipeline.config import parse
+from pipeline.errors import InputError
+from tests.support.toy_datasets import touch, write_lines
+
+
+def by_manifest(root: Path, *rows: str, header: str = "path,label", **fields: Any) -> tuple[Folder, Listing]:
+    touch(root, "a.mp4", "b.mp4", "c.avi", "d.mkv", "e.txt")
+    write_lines(root / "manifest.csv", header, *rows)
+    config = Folder(root=str(root), **fields)
+    return config, config.listing(root)
+
+
+class TestFolder:
+    def test_paths_of_a_manifest_are_taken_as_meant(self, tmp_path: Path):
+        """Absolute, above the root, or a link out of it: it is their own file."""
+        touch(tmp_path, "elsewhere/x.mp4", "beside/y.mp4")
+        (tmp_path / "root").mkdir()
+        (tmp_path / "root/link.mp4").symlink_to(tmp_path / "elsewhere/x.mp4")
+        rows = (f"{tmp_path}/elsewhere/x.mp4,one", "../beside/y.mp4,two", "link.mp4,two", "a.mp4,one")
+        _, listing = by_manifest(tmp_path / "root", *rows)
+        files = {video.files["video"].resolve() for video in listing.videos}
+        wanted = ("elsewhere/x.mp4", "beside/y.mp4", "root/a.mp4")
+        assert files == {(tmp_path / name).resolve() for name in wanted}
+        assert len(listing.videos) == len(rows)
+
+    def test_one_folder_a_class(self, tmp_path: Path):
+        touch(tmp_path, *(f"{name}/{n}.MOV" for name in ("run", "a jump") for n in range(10)), "README.md", ".git/x")
+        touch(tmp_path, "run/.DS_Store", "run/notes.pdf")
+        config = Folder(root=str(tmp_path), test_fraction=0.2)
+        listing = config.listing(tmp_path)
+        assert listing.classes == ("a jump", "run")
+        assert [video.id for video in listing.videos] == [f"{c}/{n}" for c in listing.classes for n in range(10)]
+        (fold,) = config.folds(tmp_path, listing)
+        assert Counter(id.split("/")[0] for id in fold.test) == {"a jump": 2, "run": 2}
+
+    def test_video_and_skeleton_belong_together(self, tmp_path: Path):
+        touch(tmp_path, *(f"{name}/{n}{end}" for name in ("run", "jump") for n in (1, 2) for end in (".mp4", ".txt")))
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert len(listing.videos) == 4
+        assert listing.videos[0].files == {
+            "video": tmp_path.resolve() / "jump/1.mp4",
+            "skeleton": tmp_path.resolve() / "jump/1.txt",
+        }
+        (tmp_path / "run/2.txt").unlink()
+        with pytest.raises(InputError, match=r"run/2\.mp4: video of 'run/2', where the first example has video and"):
+            Folder(root=str(tmp_path)).listing(tmp_path)
+        touch(tmp_path, "run/2.txt", "run/2.avi")
+        with pytest.raises(InputError, match=r"run/2\.mp4: 'run/2' is there twice, first at .*run/2\.avi"):
+            Folder(root=str(tmp_path)).listing(tmp_path)
+
+    def test_manifest_in_all_its_columns(self, tmp_path: Path):
+        touch(tmp_path, "elsewhere/far.mp4", "root/clips/near.mp4")
+        root = (tmp_path / "root").resolve()
+        write_lines(
+            root / "lists/day.csv",
+            "\ufeffpath, label ,subject,split,start_frame,end_frame",
+            '../clips/near.mp4,"run, fast",ann,train,0,40',
+            '"../clips/near.mp4", jump,ann,train,40,80',
+            "",
+            f"{tmp_path / 'elsewhere/far.mp4'},jump,bob,test,,",
+            newline="\r\n",
+        )
+        config = Folder(root=str(root), manifest="lists/day.csv")
+        listing = config.listing(root)
+        assert listing.classes == ("jump", "run, fast")
+        far = str(tmp_path / "elsewhere/far").lstrip("/")
+        near = {"video": root / "clips/near.mp4"}
+        expected = [
+            Video("clips/near@0-40", near, (1,), "ann", (0, 40)),
+            Video("clips/near@40-80", near, (0,), "ann", (40, 80)),
+            Video(far, {"video": tmp_path / "elsewhere/far.mp4"}, (0,), "bob"),
+        ]
+        assert list(listing.videos) == sorted(expected, key=lambda video: video.id)
+        assert config.folds(root, listing) == (Fold("split", ("clips/near@0-40", "clips/near@40-80"), (far,)),)
+
+    def test_the_natural_protocol(self, tmp_path: Path):
+        rows = ["a.mp4,x,p,train", "b.mp4,y,q,test", "c.avi,x,q,train", "d.mkv,y,p,test"]
+        config, listing = by_manifest(tmp_path, *rows, header="path,label,subject,split")
+        assert config.folds(tmp_path, listing) == (Fold("split", ("a", "c"), ("b", "d")),)
+        named = Folder(root=str(tmp_path), protocol="by_subject")
+        assert {frozenset(named.folds(tmp_path, listing)[0].test)} <= {frozenset("ad"), frozenset("bc")}
+        config, listing = by_manifest(tmp_path, *(row.rsplit(",", 1)[0] for row in rows), header="path,label,subject")
+        assert config.folds(tmp_path, listing) == named.folds(tmp_path, listing)
+        assert config.folds(tmp_path, listing)[0].name == "trial-1"
+        config, listing = by_manifest(tmp_path, "a.mp4,x", "b.mp4,y", "c.avi,x", "d.mkv,y")
+        (fold,) = config.folds(tmp_path, listing)
+        assert sum(id in "ac" for id in fold.test) == sum(id in "bd" for id in fold.test) == 1
+
+    def test_segments_of_a_file_stay_together(self, tmp_path: Path):
+        rows = [
+            f"{file},{'xy'[n % 2]},{n * 10},{n * 10 + 10}" for file in ("a.mp4", "b.mp4", "c.avi") for n in range(4)
+        ]
+        config, listing = by_manifest(tmp_path, *rows, header="path,label,start_frame,end_frame", trials=4)
+        assert {video.subject for video in listing.videos} == {"a", "b", "c"}
+        for fold in config.folds(tmp_path, listing):
+            assert not {id[0] for id in fold.train} & {id[0] for id in fold.test}
+
+    def test_protocol_that_the_data_cannot_follow(self, tmp_path: Path):
+        rows = ["a.mp4,x", "b.mp4,y", "c.avi,x"]
+        config, listing = by_manifest(tmp_path, *rows)
+        with pytest.raises(InputError, match="class 'y' has a single video, b"):
+            config.folds(tmp_path, listing)
+        with pytest.raises(InputError, match="no split is given for a; a manifest with a column split"):
+            Folder(root=str(tmp_path), protocol="split_column").folds(tmp_path, listing)
+        with pytest.raises(InputError, match="a has no subject"):
+            Folder(root=str(tmp_path), protocol="by_subject").folds(tmp_path, listing)
+        config, listing = by_manifest(tmp_path, *(row + ",train" for row in rows), header="path,label,split")
+        with pytest.raises(InputError, match="no video is left to test with"):
+            config.folds(tmp_path, listing)
+        with pytest.raises(InputError, match="leave trials out"):
+            Folder(root=str(tmp_path), trials=2).folds(tmp_path, listing)
+        with pytest.raises(InputError, match="leave trials out"):
+            parse(Folder, {"root": "x", "trials": 2, "protocol": "split_column"})
+
+    @pytest.mark.parametrize(
+        ("header", "row", "match"),
+        [
+            ("path,label", "b.mp4,", "line 3: the label is empty"),
+            ("path,label", ",x", "line 3: the path is empty"),
+            ("path,label", "b.mp4", "line 3: not 2 cells"),
+            ("path,label", "b.mp4,x,y", "line 3: not 2 cells"),
+            ("path,label", "a.mp4,y", "line 3: 'a' is there twice, first at .*line 2"),
+            ("path,label", "./x/../a.mp4,y", "line 3: 'a' is there twice"),
+            ("path,label", "z.mp4,y", "1 of 2 files .*line 3: .*z.mp4"),
+            ("path,label", f"{'z' * 300}.mp4,y", "1 of 2 files"),
+            ("path,label", "manifest.csv,y", "line 3: manifest.csv is neither a video"),
+            ("path,label", '"b.mp4,y', "no CSV in UTF-8"),
+            ("path,label", "e.txt,y", "line 3: skeleton of 'e', where the first example has video"),
+            ("path,label,split", "b.mp4,y,val", "line 3: split 'val'; it must be train or test"),
+            ("path,label,split", "b.mp4,y,", "line 3: split ''; it must be train or test"),
+            ("path,label,subject", "b.mp4,y,", "line 3: the subject is empty"),
+            ("path,label,start_frame,end_frame", "b.mp4,y,5,5", "line 3: .*start_frame must be below end_frame"),
+            ("path,label,start_frame,end_frame", "b.mp4,y,1,x", "line 3: .*whole numbers"),
+            ("path,label,start_frame,end_frame", "b.mp4,y,-1,5", "line 3: .*whole numbers"),
+            ("path,label,start_frame,end_frame", "b.mp4,y,1.0,5", "line 3: .*whole numbers"),
+            ("path,label,start_frame,end_frame", "b.mp4,y,,5", "line 3: .*two empty cells"),
+            ("path,label,start_frame", "b.mp4,y,1", "line 1: no column end_frame; a manifest starts with"),
+            ("path,lable", "b.mp4,y", "line 1: unknown column 'lable': did you mean 'label'"),
+            ("path;label", "b.mp4;y", "line 1: unknown column 'path;label'"),
+            ("path,subject", "b.mp4,y", "line 1: no column label"),
+            ("path,label,label", "b.mp4,y,y", "line 1: a column twice"),
+        ],
+    )
+    def test_wrong_manifests(self, tmp_path: Path, header: str, row: str, match: str):
+        good = {"label": "x", "subject": "p", "split": "train", "start_frame": "0", "end_frame": "9"}
+        first = ",".join(["a.mp4", *(good.get(name, "") for name in header.split(",")[1:])])
+        with pytest.raises(InputError, match=match):
+            by_manifest(tmp_path, first, row, header=header)
+
+    @pytest.mark.parametrize(
+        ("content", "match"),
+        [
+            (b"", "line 1: no column path"),
+            (b"path,label\n", "there are no videos at all"),
+            (b"path,label\na.mp4,x\nb.mp4,x\n", "there are only 'x'"),
+            (b"\x89PNG\r\n\x1a\n\x00\xff", "no CSV in UTF-8"),
+        ],
+    )
+    def test_no_manifest_at_all(self, tmp_path: Path, content: bytes, match: str):
+        touch(tmp_path, "a.mp4", "b.mp4")
+        (tmp_path / "manifest.csv").write_bytes(content)
+        with pytest.raises(InputError, match=match):
+            Folder(root=str(tmp_path)).listing(tmp_path)
+
+    def test_wrong_folders(self, tmp_path: Path):
+        touch(tmp_path, "run/1.mp4")
+        config = Folder(root=str(tmp_path))
+        with pytest.raises(InputError, match="there are only 'run'"):
+            config.listing(tmp_path)
+        (tmp_path / "jump").mkdir()
+        with pytest.raises(InputError, match=r"jump: no video or \.txt skeleton file"):
+            config.listing(tmp_path)
+        touch(tmp_path, "jump/more/1.mp4")
+        with pytest.raises(InputError, match=r"jump/more: a folder in a class's folder"):
+            config.listing(tmp_path)
+        with pytest.raises(InputError, match=r"other\.csv: No such file"):
+            Folder(root=str(tmp_path), manifest="other.csv").listing(tmp_path)
+        with pytest.raises(InputError, match=r"nowhere: No such file"):
+            config.listing(tmp_path / "nowhere")
+
+    def test_stores_are_told_apart_by_where_the_root_lies(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        (tmp_path / "My Clips!").mkdir()
+        (tmp_path / "other").mkdir()
+        monkeypatch.chdir(tmp_path)
+        config = Folder(root="My Clips!")
+        assert config.location == (tmp_path / "My Clips!").resolve()
+        assert config.store_name.startswith("folder-my-clips-")
+        assert config.store_name == Folder(root=str(tmp_path / "other/../My Clips!")).store_name
+        assert config.store_name == Folder(root="My Clips!", protocol="stratified", protocol_seed=3).store_name
+        (tmp_path / "other/My Clips!").mkdir()
+        assert config.store_name != Folder(root="other/My Clips!").store_name
+        assert config.store_name != Folder(root="My Clips!", manifest="second.csv").store_name

@@ -1,0 +1,159 @@
+"""UCF-101: its figures, the layouts it comes in, and what its lists must not hold."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from data.ucf101 import UCF101
+from pipeline.errors import InputError
+from tests.support.toy_datasets import (
+    UCF_CLASSES,
+    UCF_TOY,
+    emptied_copy,
+    touch,
+    ucf101,
+    write_lines,
+)
+
+
+class TestUCF101:
+    def test_the_whole(self, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        scans: list[str] = []
+        scandir = os.scandir
+        monkeypatch.setattr("data.official.os.scandir", lambda path: (scans.append(str(path)), scandir(path))[1])
+        listing, folds = emptied_copy(UCF101(split="all"), shared / "ucf101-11" / "splits", tmp_path)
+        assert len(scans) == len(set(scans)) == 101
+        assert (len(listing.videos), len(listing.classes)) == (13320, 101)
+        assert (listing.classes[0], listing.classes[-1]) == ("ApplyEyeMakeup", "YoYo")
+        sizes = [(len(fold.train), len(fold.test)) for fold in folds]
+        assert sizes == [(9537, 3783), (9586, 3734), (9624, 3696)]
+        assert [fold.name for fold in folds] == ["split-1", "split-2", "split-3"]
+        group = {video.id: video.subject for video in listing.videos}
+        assert len(set(group.values())) == 101 * 25
+        assert not any({group[id] for id in f.train} & {group[id] for id in f.test} for f in folds)
+        assert Counter(name for names in UCF101().groups.values() for name in names) == Counter(listing.classes)
+        assert [len(names) for names in UCF101().groups.values()] == [20, 16, 5, 10, 50]
+
+    def test_the_eleven_classes(self, shared: Path):
+        root = shared / "ucf101-11"
+        config = UCF101(present_only=True, split=2)
+        listing = config.listing(root)
+        (fold,) = config.folds(root, listing)
+        assert (len(listing.videos), len(listing.classes)) == (825, 11)
+        assert set(Counter(video.labels for video in listing.videos).values()) == {75}
+        assert all(listing.classes[video.labels[0]] == video.id.split("/")[0] for video in listing.videos)
+        official_test = {
+            line.split(".")[0] for line in (root / "splits/testlist02.txt").read_text().split() if "_c0" in line
+        }
+        assert set(fold.test) == official_test & {video.id for video in listing.videos}
+        assert len(fold.train) + len(fold.test) == 825
+        with pytest.raises(InputError, match="12495 of 13320 files are missing"):
+            UCF101().listing(root)
+
+    @pytest.mark.parametrize("videos", ["UCF-101", "videos", "."])
+    @pytest.mark.parametrize("lists", ["ucfTrainTestlist", "splits", "."])
+    @pytest.mark.parametrize("extension", [".avi", ".MP4"])
+    def test_layouts(self, tmp_path: Path, videos: str, lists: str, extension: str):
+        listing = ucf101(tmp_path, videos, lists, extension).listing(tmp_path)
+        assert [video.id for video in listing.videos] == sorted(stem for stems in UCF_TOY.values() for stem in stems)
+        assert listing.classes == UCF_CLASSES
+        assert {path.suffix for video in listing.videos for path in video.files.values()} == {extension}
+
+    def test_folder_of_videos_may_be_a_link(self, tmp_path: Path):
+        ucf101(tmp_path / "root")
+        (tmp_path / "root/UCF-101").rename(tmp_path / "big-disk")
+        (tmp_path / "root/videos").symlink_to(tmp_path / "big-disk")
+        assert len(UCF101().listing(tmp_path / "root").videos) == 18
+
+    def test_classes_are_those_present(self, tmp_path: Path):
+        ucf101(tmp_path)
+        for path in (tmp_path / "UCF-101/YoYo").iterdir():
+            path.unlink()
+        listing = UCF101(present_only=True).listing(tmp_path)
+        assert listing.classes == ("Archery", "Basketball")
+        assert {(video.id.split("/")[0], video.labels) for video in listing.videos} == {
+            ("Archery", (0,)),
+            ("Basketball", (1,)),
+        }
+
+    def test_a_half_without_videos(self, tmp_path: Path):
+        ucf101(tmp_path)
+        for path in (tmp_path / "UCF-101").glob("*/*_g01_*"):
+            path.unlink()
+        config = UCF101(present_only=True)
+        listing = config.listing(tmp_path)
+        with pytest.raises(InputError, match="split-1: no video is left to test with"):
+            config.folds(tmp_path, listing)
+
+    @pytest.mark.parametrize("stem", ["/Archery/v_A_g01_c01", "../Archery/v_A_g01_c01", "Archery/../../v_A_g01_c01"])
+    @pytest.mark.parametrize("split", [1, 2])
+    def test_paths_out_of_the_root(self, tmp_path: Path, stem: str, split: int):
+        config, listing = ucf101(tmp_path), ucf101(tmp_path).listing(tmp_path)
+        with open(tmp_path / f"ucfTrainTestlist/testlist0{split}.txt", "a") as file:
+            file.write(stem + ".avi\n")
+        with pytest.raises(InputError, match=f"testlist0{split}.txt, line 7"):
+            config.folds(tmp_path, listing)
+
+    def test_links_out_of_the_videos(self, tmp_path: Path):
+        root = tmp_path / "root"
+        config = ucf101(root)
+        victim = root / "UCF-101/YoYo/v_YoYo_g01_c01.avi"
+        victim.rename(root / "aside.avi")
+        victim.symlink_to(root / "UCF-101/YoYo/v_YoYo_g01_c02.avi")
+        assert len(config.listing(root).videos) == 18
+        victim.unlink()
+        victim.symlink_to(root / "aside.avi")
+        with pytest.raises(InputError, match=r"YoYo/v_YoYo_g01_c01\.avi' leaves the data root"):
+            config.listing(root)
+        victim.unlink()
+        (root / "UCF-101/YoYo").rename(root / "YoYo")
+        (root / "UCF-101/YoYo").symlink_to(root / "YoYo")
+        with pytest.raises(InputError, match="'YoYo' leaves the data root"):
+            config.listing(root)
+
+    @pytest.mark.parametrize(
+        ("file", "line", "match"),
+        [
+            ("trainlist01.txt", "Archery/v_Archery_g01.avi 1", "line 13: 'Archery/v_Archery_g01.avi 1'; a line is"),
+            ("trainlist01.txt", "Archery/v_Archery_g09_c01.avi 2", "line 13: .* classInd.txt has 1"),
+            ("trainlist01.txt", "Fishing/v_Fishing_g09_c01.avi 2", "line 13: .* classInd.txt has None"),
+            ("testlist01.txt", "Fishing/v_Fishing_g09_c01.avi", "line 7: 'Fishing' is none of the 3 classes"),
+            ("testlist01.txt", "Archery/v_Archery_g02_c01.avi", "line 7: .* second time"),
+            ("classInd.txt", "5 Fishing", "line 4: '5 Fishing'; '4 <new class>' should be here"),
+            ("classInd.txt", "4 YoYo", "line 4"),
+            ("classInd.txt", "4 ..", "line 4"),
+        ],
+    )
+    def test_malformed_lists(self, tmp_path: Path, file: str, line: str, match: str):
+        config = ucf101(tmp_path)
+        with open(tmp_path / "ucfTrainTestlist" / file, "a") as stream:
+            stream.write(line + "\n")
+        with pytest.raises(InputError, match=f"{file}, {match}"):
+            config.listing(tmp_path)
+
+    def test_missing_and_binary_lists(self, tmp_path: Path):
+        config = ucf101(tmp_path)
+        listing = config.listing(tmp_path)
+        (tmp_path / "ucfTrainTestlist/testlist03.txt").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(InputError, match=r"testlist03\.txt: this is no text"):
+            config.folds(tmp_path, listing)
+        (tmp_path / "ucfTrainTestlist/testlist03.txt").unlink()
+        with pytest.raises(InputError, match=r"testlist03\.txt: No such file"):
+            config.folds(tmp_path, listing)
+
+    def test_splits_must_agree_on_the_videos(self, tmp_path: Path):
+        config = ucf101(tmp_path)
+        listing = config.listing(tmp_path)
+        write_lines(
+            tmp_path / "ucfTrainTestlist/testlist02.txt", *(f"{s}.avi" for s in UCF_TOY["YoYo"] if "_g02_" in s)
+        )
+        with pytest.raises(InputError, match="Archery/v_Archery_g02_c01 is not in the lists of all splits"):
+            config.folds(tmp_path, listing)
+
+    def test_two_files_of_one_video(self, tmp_path: Path):
+        config = ucf101(tmp_path)
+        touch(tmp_path, "UCF-101/YoYo/v_YoYo_g01_c01.mp4", "UCF-101/YoYo/v_YoYo_g01_c01.jpg", "UCF-101/YoYo/._x.avi")
+        with pytest.raises(InputError, match="same video"):
+            config.listing(tmp_path)
