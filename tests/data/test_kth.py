@@ -1,28 +1,21 @@
-"""KTH: its list and layouts, the real videos, and the way from files to a report."""
+"""KTH: its list and layouts, and the real videos."""
 
-import json
 import shutil
 import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import luigi
 import numpy as np
 import pytest
-from luigi.configuration import get_config
 
-import tasks
 from data.base import Fold, Video
 from data.kth import ACTIONS, KTH, MISSING, RECORDED, SEGMENTS_LIST, read_segments
 from data.stick_figures.dataset import StickFigures
 from data.stick_figures.motion import ACTIONS as DRAWN_ACTIONS
 from pipeline.errors import InputError, UnusableVideo
-from pipeline.store import Store
 from pipeline.video.decode import decode, read
-from pipeline.video.encode import write
 from tests.support.mutations import SKELETON as TEXT
 from tests.support.mutations import mutated
+from tests.support.toy_datasets import write_segments
 
 OFFICIAL_PREFACE = """\
 All sequences were divided with the
@@ -34,6 +27,8 @@ Test:       person22, 02, 03, 05, 06, 07, 08, 09, 10
 
 The sequences
 """
+
+
 FIRST = "person01_boxing_d1\t\tframes\t1-95, 96-185, 186-245, 246-360"
 
 
@@ -47,12 +42,6 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def write_list(root: Path, *lines: str, newline: str = "\n") -> Path:
-    path = root / SEGMENTS_LIST
-    path.write_bytes("".join(line + newline for line in lines).encode())
-    return path
-
-
 def full_list(root: Path) -> Path:
     """Two segments a video, in all sorts of white space, after the preface of the published list."""
     gaps = (" ", "  ", "\t", " \t\t")
@@ -60,7 +49,7 @@ def full_list(root: Path) -> Path:
         f"{stem}{gaps[n % 4]}frames\t1-{20 + n % 7},{' ' * (n % 3)}30-40{' ' * (n % 2)}"
         for n, stem in enumerate(RECORDED)
     ]
-    return write_list(root, *OFFICIAL_PREFACE.splitlines(), *entries, f"{MISSING}\t*missing*", newline="\r\n")
+    return write_segments(root, *OFFICIAL_PREFACE.splitlines(), *entries, f"{MISSING}\t*missing*", newline="\r\n")
 
 
 class TestFiles:
@@ -161,7 +150,7 @@ class TestList:
             KTH(form="kth2").listing(root)
 
     def test_videos_that_it_lacks_are_counted(self, root: Path):
-        write_list(root, FIRST)
+        write_segments(root, FIRST)
         with pytest.raises(
             InputError, match=rf"{SEGMENTS_LIST}: 598 of 599 videos have no line, one is person01_boxing_d2"
         ):
@@ -189,7 +178,7 @@ class TestList:
         ],
     )  # fmt: skip
     def test_wrong_lines(self, tmp_path: Path, line: str, match: str):
-        path = write_list(tmp_path, "preface", FIRST, "", line)
+        path = write_segments(tmp_path, "preface", FIRST, "", line)
         with pytest.raises(InputError, match=rf"{SEGMENTS_LIST}, line 4: .*{match.replace('*', '.')}"):
             read_segments(path)
 
@@ -200,7 +189,7 @@ class TestList:
 
     def test_mutated_lists_are_read_or_refused_with_a_sentence(self, tmp_path: Path):
         entries = [f"{stem} frames 1-{20 + n}, {30 + n}-{400 - n}" for n, stem in enumerate(RECORDED[:40])]
-        whole = write_list(tmp_path, *entries).read_bytes()
+        whole = write_segments(tmp_path, *entries).read_bytes()
         refused = []
         for seed in range(20 * len(TEXT)):
             name, content = mutated(whole, TEXT, seed)
@@ -218,7 +207,7 @@ class TestList:
 
     def test_the_stick_figures_list_reads_the_same(self, tmp_path: Path):
         config = StickFigures(subjects=2, scenarios=("d1",))
-        write_list(tmp_path, config._segments_text().strip())
+        write_segments(tmp_path, config._segments_text().strip())
         assert {len(ranges) for ranges in read_segments(tmp_path / SEGMENTS_LIST).values()} == {2}
 
 
@@ -230,7 +219,7 @@ def test_the_video_that_is_cut_off_is_clipped_to_its_whole_frames(root: Path):
     text = full.read_text().splitlines()
     (place,) = (n for n, line in enumerate(text) if line.startswith("person01_boxing_d4"))
     text[place] = "person01_boxing_d4 frames 1-106, 107-170, 171-245, 246-370, 340-350"
-    write_list(root, *text)
+    write_segments(root, *text)
     segments = {video.id: video.frames for video in KTH(form="kth2").listing(root).videos}
     ranges = [segments[f"person01_boxing_d4/{n}"] for n in (1, 2, 3, 4, 5)]
     assert ranges == [(0, 106), (106, 170), (170, 245), (245, 304), (339, 350)]
@@ -245,7 +234,7 @@ def test_what_is_left_of_a_file_cut_off_like_it_decodes(shared: Path, tmp_path: 
     config = KTH(present_only=True)
     (listed,) = config.listing(tmp_path).videos
     assert length(path, listed.frames) == 304
-    write_list(tmp_path, "person01_boxing_d4 frames 1-106, 107-170, 171-245, 246-370")
+    write_segments(tmp_path, "person01_boxing_d4 frames 1-106, 107-170, 171-245, 246-370")
     lengths = [length(path, each.frames) for each in KTH(form="kth2", present_only=True).listing(tmp_path).videos]
     assert lengths == [106, 64, 75, 59]
     for frames in (None, (245, 370)):
@@ -305,86 +294,3 @@ class TestRealVideos:
 
 def _halves(fold: Fold) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return fold.train, fold.test
-
-
-# From files to a report.
-
-RECIPE = """
-title = "kth"
-notes = ["mine"]
-[dataset]
-name = "kth"
-form = "kth2"
-present_only = true
-trials = {trials}
-protocol_seed = {seed}
-[[streams]]
-extractor = {{ name = "convnet3d", stride_frames = 8, network = {{ fit = {{ epochs = 1 }} }} }}
-model = {{ name = "consensus", rule = "vote" }}
-"""
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Iterator[Any]:
-    """Four tiny videos of two subjects; one of the eight segments ends beyond its file."""
-    rng = np.random.default_rng(0)
-    stems = [f"person{subject:02d}_{action}_d1" for subject in (1, 2, 3) for action in ("boxing", "walking")]
-    (tmp_path / "root").mkdir()
-    for stem in stems:
-        write(tmp_path / f"root/{stem}.mp4", rng.integers(0, 255, (24, 120, 160, 3)).astype(np.uint8), 25)
-    write_list(tmp_path / "root", *(f"{stem} frames 1-12, 13-{24 + (stem == stems[0])}" for stem in stems))
-    settings = {"store": tmp_path / "store", "device": "cpu", "max_failed_videos": 1}
-    for key, value in {**settings, "data_roots": json.dumps({"kth": str(tmp_path / "root")})}.items():
-        get_config().set("kinescope", key, str(value))
-
-    def evaluate(**fields: int) -> tasks.Evaluate:
-        path = tmp_path / "recipe.toml"
-        path.write_text(RECIPE.format(**{"trials": 1, "seed": 0, **fields}))
-        luigi.task_register.Register.clear_instance_cache()
-        return tasks.Evaluate(experiment=str(path))
-
-    yield evaluate
-    get_config().remove_section("kinescope")
-
-
-def test_segments_from_files_to_a_report(recipe: Any):
-    task = recipe(trials=2)
-    assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
-    assert task.folder().parent.name == "kth-2"
-    features = Store(task.runs.predictions(0, 0)[0].features[0].path())
-    assert len(features.ids()) == 11
-    assert features.read("person02_walking_d1/2").attributes["frames"] == 12
-    (failed,) = features.failures().items()
-    assert failed[0] == "person01_boxing_d1/2"
-    assert "there are 24 frames, and the range 12-25 ends beyond them" in failed[1].reason
-    page = (task.folder() / "report.html").read_text()
-    for note in ("mine", "Only 6 of KTH&#39;s 599 videos are there", "2 train and 1 is tested in each fold"):
-        assert note in page
-
-    saved = json.loads((task.folder() / "folds.json").read_text())
-    assert saved["dataset"] == "kth"
-    assert saved["protocol"]["protocol_seed"] == 0
-    assert saved["protocol"]["protocol"] == "trials"
-    assert [fold["name"] for fold in saved["folds"]] == ["trial-1", "trial-2"]
-    for fold in saved["folds"]:
-        for half, subjects in (("train", 2), ("test", 1)):
-            assert len(fold[half]["subjects"]) == subjects
-            assert {id.split("_")[0] for id in fold[half]["videos"]} == set(fold[half]["subjects"])
-            assert len(fold[half]["videos"]) == 4 * subjects
-    assert {fold["test"]["subjects"][0] for fold in saved["folds"]} <= {"person01", "person02", "person03"}
-
-
-def test_another_seed_is_another_fit_and_a_fold_drawn_again_is_the_same(recipe: Any):
-    assert luigi.build([recipe().index], local_scheduler=True, workers=1, log_level="ERROR")
-    tested: dict[tuple[str, ...], set[str]] = {}
-    fits: dict[tuple[str, ...], set[str]] = {}
-    for seed in range(8):
-        task = recipe(seed=seed)
-        dataset, prediction = task.recipe.dataset, task.runs.predictions(0, 0)[0]
-        test = tasks.index.fold(dataset, 0).test
-        tested.setdefault(test, set()).add(prediction.fingerprint)
-        fits.setdefault(test, set()).add(next(iter(prediction.features[0].fitting().values())).fingerprint)
-    assert len(tested) == 3
-    assert all(len(found) == 1 for found in (*tested.values(), *fits.values()))
-    assert len(set().union(*fits.values())) == len(set().union(*tested.values())) == 3
-    assert recipe(seed=0).fingerprint != recipe(seed=1).fingerprint

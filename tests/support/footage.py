@@ -30,3 +30,9 @@ def flows(count: int, stride_frames: int = 1, size: tuple[int, int] = (72, 96), 
     starts = np.arange(count, dtype=np.int64) * stride_frames
     attributes = {"fps": 25.0, "frames": count * stride_frames + 1, "clipped_share": 0.1}
     return Row({"x": x, "y": y, "start_frames": starts}, attributes)
+
+
+def gradient(count: int, height: int = 48, width: int = 64) -> list[np.ndarray]:
+    """Smooth pictures whose brightness rises with the frame number."""
+    y, x = np.mgrid[:height, :width]
+    return [np.stack([x + 5 * t, y + 5 * t, 60 + 0 * x + 5 * t], -1).astype(np.uint8) for t in range(count)]

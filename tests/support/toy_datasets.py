@@ -8,7 +8,7 @@ from data.base import Dataset, Fold, Listing
 from data.fcvid import FCVID, LABELS, SPLIT_LIST
 from data.folder import Folder
 from data.hmdb51 import HMDB51
-from data.kth import KTH
+from data.kth import KTH, SEGMENTS_LIST
 from data.kth import RECORDED as KTH_RECORDED
 from data.msr_action3d import CVPR12_LIST, MsrAction3D
 from data.stick_figures.dataset import StickFigures
@@ -110,6 +110,12 @@ def folder(root: Path) -> Dataset:
     rows = [f"clips/{subject}{n}.mp4,{('jump', 'run')[n % 2]},{subject}" for subject in "xyz" for n in range(4)]
     write_lines(root / "manifest.csv", "path,label,subject", *rows)
     return Folder(root=str(root), trials=3)
+
+
+def write_segments(root: Path, *lines: str, newline: str = "\n") -> Path:
+    """KTH's list of segments."""
+    write_lines(root / SEGMENTS_LIST, *lines, newline=newline)
+    return root / SEGMENTS_LIST
 
 
 def kth(root: Path) -> Dataset:

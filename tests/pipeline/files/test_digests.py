@@ -8,7 +8,6 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.files import digests
-from pipeline.files.atomic import atomic_path, write_text
 from pipeline.files.digests import Digests
 
 
@@ -73,18 +72,3 @@ def test_a_damaged_record_is_no_record(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"a": 1}', '{"a": [1]}'):
         (tmp_path / "digests.json").write_text(text)
         assert Digests.load(tmp_path / "digests.json") == Digests({})
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "file.txt"
-    write_text(path, "first")
-
-    def interrupted() -> None:
-        with atomic_path(path) as temporary:
-            temporary.write_text("sec")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert path.read_text() == "first"
-    assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]

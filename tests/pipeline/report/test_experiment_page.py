@@ -3,148 +3,23 @@
 import csv
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.report.example_videos import KINDS, choose
 from pipeline.report.experiment_page import write
-from pipeline.report.feature_maps import FirstMaps
-from pipeline.report.feature_maps import pictures as first_maps
-from pipeline.report.illustrations import Illustrations
-from pipeline.report.traces import Trace, TracedClip
 from pipeline.results.per_class import best_stream, in_groups
-from pipeline.results.result import Explained, ReportedStream, Result, Run
-from pipeline.results.tables import markdown_table, text_table
+from pipeline.results.result import ReportedStream, Result, Run
+from pipeline.results.tables import text_table
 from pipeline.rows import Failure
 from pipeline.scoring import metrics
-from pipeline.scoring.fusion_config import Fusion
-from pipeline.scoring.late_fusion import fuse
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
-from pipeline.training.curves import Curves
-
-HOSTILE = '<script>alert("x")</script>&amp;$_{2'
-FILES = {"report.html", "metrics.json", "predictions.csv", "classes.csv", "folds.json", "table.txt"}
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that elements nest, and keeps the text and every attribute."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.text: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"left open: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-class Cells(HTMLParser):
-    """The text of each cell of the table with an id, row by row."""
-
-    def __init__(self, text: str, table: str) -> None:
-        super().__init__()
-        self.table = table
-        self.inside = self.cell = False
-        self.rows: list[list[str]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.inside = self.inside or (tag == "table" and ("id", self.table) in attrs)
-        self.cell = self.cell or tag in ("td", "th")
-        if self.inside and tag == "tr":
-            self.rows.append([])
-        if self.inside and tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = self.inside and tag != "table"
-        self.cell = self.cell and tag not in ("td", "th")
-
-    def handle_data(self, data: str) -> None:
-        if self.inside and self.cell:
-            self.rows[-1][-1] += data
-
-
-def classes_of(count: int) -> tuple[str, ...]:
-    return (HOSTILE, "$x$ & y", *(f"class {number}" for number in range(2, count)))
-
-
-def make(
-    classes: int = 3, streams: int = 2, runs: int = 2, failed: Sequence[str] = (), several: bool = False, **more: Any
-) -> Result:
-    rng = np.random.default_rng(0)
-    names = classes_of(classes)
-    ids = [f"{HOSTILE}/{number}" for number in range(3 * classes)]
-    labels: dict[str, tuple[int, ...]] = {id: (number % classes,) for number, id in enumerate(ids)}
-    if several:
-        labels = {id: (first, (first + 1) % classes) for id, (first,) in labels.items()}
-    made = []
-    for number in range(runs):
-        scored = [id for id in ids if id not in failed]
-        values = [rng.normal(size=(len(scored), classes)) for _ in range(streams)]
-        for array in values:
-            array[np.arange(len(scored)), [labels[id][0] for id in scored]] += 1.5
-        scores = tuple(Scores(tuple(scored), array, "logits", names, tuple(failed)) for array in values)
-        curves = Curves((1.5, 0.5, 0.2), (0.3, 0.6, 0.9), (0.1, 0.1, 0.01))
-        fused = fuse(scores, Fusion()) if streams > 1 else None
-        made.append(Run(f"split {number}", 7 + number, scores, fused, (curves,) * (streams - 1) + (None,)))
-    return Result(
-        explained=(Explained(HOSTILE, HOSTILE, 3, 0.987654),),
-        title=f"Title {HOSTILE}",
-        streams=tuple(ReportedStream(f"stream {HOSTILE} {number}") for number in range(streams)),
-        runs=tuple(made),
-        labels=labels,
-        **{"reported": 92.5, "table": "Some table 4", **more},
-    )
-
-
-def write_illustrated(result: Result, folder: Path, pictures: Mapping[str, tuple[str, ...]] | None = None) -> None:
-    """Write a report with a traced clip of all streams, one of none, and feature maps."""
-    rng = np.random.default_rng(1)
-    trace = Trace(np.arange(4), rng.uniform(size=4), rng.uniform(size=(4, 3)))
-    (lost, *_), name = result.labels, result.classes[0]
-    shown = TracedClip(lost, name, 5, 25.0, (), {stream.name: trace for stream in result.streams})
-    maps = FirstMaps(lost, name, 4, first_maps(np.zeros((54, 34)), np.ones((7, 48, 28))))
-    clips = (shown, TracedClip(f"{HOSTILE}/1", result.classes[1]))
-    write(result, Illustrations(tuple(choose(result)), pictures or {}, clips, {HOSTILE: (maps,)}), folder)
-
-
-PROVENANCE = {
-    "stage": "evaluate",
-    "fingerprint": "0123456789ab",
-    "configuration": {"rule": "product", "note": HOSTILE, "weights": None, "empty": []},
-    "upstream": [{"stage": "train", "fingerprint": "ba9876543210", "versions": {"torch": "2.13.0"}}],
-    "inputs": {f"{HOSTILE}.avi": "d1g3st"},
-}
+from tests.support.html import Cells, Page
+from tests.support.made_results import FILES, HOSTILE, PROVENANCE, classes_of, make, write_illustrated
 
 
 @pytest.mark.parametrize(("classes", "streams", "runs"), [(2, 1, 1), (2, 3, 5), (6, 2, 12), (101, 2, 2), (101, 1, 1)])
@@ -276,91 +151,6 @@ def test_page_metrics_and_predictions_agree(tmp_path: Path) -> None:
     assert [cells[0] for cells in classes] == sorted(recalls, key=lambda name: -recalls[name])
 
 
-def test_examples_are_those_of_the_predictions(tmp_path: Path) -> None:
-    lost = f"{HOSTILE}/1"
-    result = make(7, 2, 2, failed=[lost], failures={lost: Failure("cut short", 12)})
-    write_illustrated(result, tmp_path)
-    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        lines = [line for line in csv.DictReader(file) if (line["stream"], line["fold"]) == ("fusion", "split 0")]
-    told = {line["video"]: line for line in lines}
-    titles = [value for name, value in Page((tmp_path / "report.html").read_text()).attributes if name == "title"]
-    examples = choose(result)
-    assert {example.right for example in examples} == {True, False}
-    for example in examples:
-        line = told[example.video]
-        assert (line["labels"], line["correct"]) == ("|".join(example.labels), str(int(example.right)))
-        if example.failed:
-            assert (example.video, line["predicted"]) == (lost, "")
-            continue
-        (name, probability), *rest = example.opinions[0].best
-        assert (name, f"{probability:.6f}") == (line["predicted"], line["probability"])
-        assert len(rest) == 4
-        assert f"{name}: {probability:.4f}" in titles
-
-
-def test_examples_are_the_most_confident_of_each_class() -> None:
-    right, wrong = np.array([0.5, 0.3, 0.2]), np.array([0.3, 0.4, 0.3])
-    values = np.array([right, [0.7, 0.2, 0.1], wrong, [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
-    scores = Scores(("a", "b", "c", "d", "e"), values, "probabilities", ("x", "y", "z"), ("f", "g", "h"))
-    labels = {"a": (0,), "b": (0,), "c": (0,), "d": (0,), "e": (2,), "f": (1,), "g": (1,), "h": (1,)}
-    examples = choose(Result("t", (ReportedStream("s"),), (Run("f", 0, (scores,), None, (None,)),), labels))
-    assert [example.video for example in examples] == ["b", "e", "d", "f", "g"]
-    assert examples[1].opinions[0].best == (("z", 0.6), ("x", 0.2), ("y", 0.2))
-    assert not examples[-1].right
-    many = choose(make(101, 1, 1))
-    assert len(many) == 12
-    assert [example.right for example in many] == [True] * 6 + [False] * 6
-    assert len({example.labels for example in many[:6]}) == 6
-
-
-def voices(*values: Sequence[Sequence[float]]) -> Result:
-    """One run of streams with these probabilities (video, class) of videos whose class is the first, late product."""
-    classes = tuple("xyzuvw"[: len(values[0][0])])
-    ids = tuple("abcdef"[: len(values[0])])
-    scores = tuple(Scores(ids, np.array(each), "probabilities", classes) for each in values)
-    run = Run("f", 0, scores, fuse(scores, Fusion()), (None,) * len(scores))
-    names = tuple(ReportedStream(f"stream {number}") for number in range(len(scores)))
-    return Result("t", names, (run,), {id: (0,) for id in ids})
-
-
-def test_examples_show_who_is_right() -> None:
-    agreed, doubted, spoilt, wrong = [0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.1, 0.9]
-    one = [agreed, doubted, spoilt, wrong]
-    other = [agreed, agreed, wrong, wrong]
-    examples = choose(voices(one, other))
-    assert [(example.video, example.kind) for example in examples] == [
-        ("a", "right"),
-        ("b", "mended"),
-        ("c", "spoilt"),
-        ("d", "wrong"),
-    ]
-    assert [opinion.name for opinion in examples[1].opinions] == ["fusion", "stream 0", "stream 1"]
-    assert [opinion.right for opinion in examples[1].opinions] == [True, False, True]
-    assert examples[1].opinions[1].best == (("y", 0.6), ("x", 0.4))
-    assert examples[1].opinions[0].best[0] == ("x", pytest.approx(0.36 / 0.42))
-
-
-def test_the_place_of_a_class_that_is_not_among_the_best_is_told(tmp_path: Path) -> None:
-    last = [0.01, 0.09, 0.4, 0.2, 0.2, 0.1]
-    result = voices([last, last], [last, last])
-    (example,) = choose(result)
-    assert {(each.label, each.place, each.probability) for each in example.opinions[1:]} == {("x", 6, 0.01)}
-    write_illustrated(result, tmp_path)
-    assert (tmp_path / "report.html").read_text().count("x in place 6, 1.0") == 2
-
-
-def test_kinds_of_examples_share_the_places() -> None:
-    examples = choose(make(101, 3, 1, failed=[f"{HOSTILE}/1"]))
-    counts = Counter(example.kind for example in examples)
-    assert len(examples) == 12
-    assert counts["failed"] == 1
-    shares = [counts[kind] for kind in KINDS if counts[kind]]
-    assert max(shares) - min(shares) <= 1
-    for kind in counts:
-        own = [example.opinions[0].best[0][1] for example in examples if example.kind == kind != "failed"]
-        assert own == sorted(own, reverse=True)
-
-
 def test_the_gain_of_a_fusion_is_over_its_best_stream(tmp_path: Path) -> None:
     result = make(7, 3, 2, failed=[f"{HOSTILE}/1"], groups={"pair": classes_of(7)[5:3:-1], "absent": ("nowhere",)})
     table = result.rows
@@ -410,11 +200,6 @@ def test_the_confusion_stands_in_groups(tmp_path: Path) -> None:
     places = [result.classes.index(name) for name in order]
     assert np.array(cells).reshape(8, 8).tolist() == counts[np.ix_(places, places)].tolist()
     assert matrix.count('class="hit') + matrix.count('class="none') == 8
-
-
-def test_without_groups_the_confusion_stands_in_the_order_of_classes() -> None:
-    (group,) = in_groups(make(4))
-    assert group == ("", (0, 1, 2, 3))
 
 
 def test_groups_count_their_videos(tmp_path: Path) -> None:
@@ -470,51 +255,6 @@ def test_classes_without_test_videos_have_no_figure(tmp_path: Path) -> None:
     assert row["average_precision"] == [100.0, None]
     assert row["summary"]["mean_class_accuracy"]["mean"] == 50
     assert "are left out of means" in (tmp_path / "report.html").read_text()
-
-
-def test_tables() -> None:
-    scores = Scores(("a", "b", "c", "d"), np.eye(2)[[0, 0, 1, 0]], "probabilities", ("x", "y"))
-    labels = {"a": (0,), "b": (0,), "c": (1,), "d": (1,)}
-    run = Run("f", 0, (scores, scores), scores, (None, None))
-    result = Result(
-        "My | title", (ReportedStream("rgb", 70.0), ReportedStream("a|flow")), (run,), labels, table="T 1", reported=80
-    )
-    assert text_table(result).splitlines() == [
-        "My | title",
-        "stream  accuracy [%]  reported (T 1)  difference",
-        "──────  ────────────  ──────────────  ──────────",
-        "rgb            75.00              70       +5.00",
-        "a|flow         75.00                            ",
-        "fusion         75.00              80       -5.00",
-    ]
-    assert markdown_table([("stream", "measured [%]"), ("a|flow", "75.00")], numbers=1).splitlines() == [
-        r"| stream | measured \[%] |",
-        "| --- | ---: |",
-        r"| a\|flow | 75.00 |",
-    ]
-    half = Scores(scores.ids, np.eye(2)[[0, 1, 1, 0]], "probabilities", ("x", "y"))
-    two = Result(
-        "t",
-        (ReportedStream("s"),),
-        (Run("f", 0, (scores,), None, (None,)), Run("f", 1, (half,), None, (None,))),
-        labels,
-    )
-    assert "62.50 ± 17.68" in text_table(two)
-
-
-def test_what_does_not_fit_is_refused() -> None:
-    good = make(2, 2, 1)
-    run = good.runs[0]
-    cases = [
-        ((ReportedStream("only"),), (run,), good.labels, "scores and curves of all 1 streams"),
-        (good.streams, (Run("f", 0, run.scores, None, run.curves),), good.labels, "need a fusion"),
-        (good.streams, (), good.labels, "nothing to report"),
-        (good.streams, (run,), {}, "has scores but no label"),
-        (good.streams, (run, make(3, 2, 1).runs[0]), good.labels, "classes differ"),
-    ]
-    for streams, runs, labels, message in cases:
-        with pytest.raises(InputError, match=message):
-            Result("t", streams, runs, labels)
 
 
 def test_chosen_weights_are_told_with_their_videos(tmp_path: Path) -> None:

@@ -1,42 +1,15 @@
-"""Pictures for the report: evenly spread and small, from the store or the files, and never a reason to fail."""
+"""Pictures of a clip or of a skeleton: evenly spread, and small."""
 
-import base64
-import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import luigi
 import numpy as np
 import pytest
-from luigi.configuration import get_config
 
-import tasks
-from data.folder import Folder
 from pipeline.errors import UnusableVideo
 from pipeline.report import thumbnails
 from pipeline.video.encode import write
-from tasks.index import Index
-from tasks.reporting.thumbnails import pictures
-
-
-def ramp(frames: int, height: int = 64, width: int = 96) -> list[np.ndarray]:
-    """Frames that grow brighter: frame i has the level 2 i."""
-    return [np.full((height, width, 3), 2 * number, np.uint8) for number in range(frames)]
-
-
-def levels(elements: tuple[str, ...]) -> list[float]:
-    """The mean brightness of each picture; its size must be what the element says."""
-    found = []
-    for element in elements:
-        match = re.fullmatch(r'<img src="data:image/jpeg;base64,([^"]+)" width="(\d+)" height="(\d+)" alt="">', element)
-        assert match
-        frame = cv2.imdecode(np.frombuffer(base64.b64decode(match[1]), np.uint8), cv2.IMREAD_COLOR)
-        assert frame is not None
-        assert frame.shape[:2] == (int(match[3]), int(match[2]))
-        found.append(float(frame.mean()))
-    return found
+from tests.support.thumbnails import levels, ramp
 
 
 @pytest.mark.parametrize(("length", "expected"), [(1, [0]), (3, [0, 1, 2]), (8, [1, 3, 5, 7]), (100, [12, 37, 62, 87])])
@@ -75,102 +48,3 @@ def test_skeletons_stand_upright_in_their_pictures() -> None:
         assert 0 < head < feet < height
         assert feet - head == pytest.approx(0.86 * height, abs=0.2)
         assert 0 < across < width
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Path]:
-    for key, value in {"store": tmp_path / "store", "shard_size": 8, "device": "cpu"}.items():
-        get_config().set("kinescope", key, str(value))
-    yield tmp_path / "store"
-    get_config().remove_section("kinescope")
-
-
-def indexed(root: Path) -> Folder:
-    dataset = Folder(root=str(root))
-    luigi.build([Index(dataset=dataset.without_protocol())], local_scheduler=True, log_level="ERROR")
-    return dataset
-
-
-def skeleton_lines(head_up: float) -> str:
-    joints = np.zeros((6, 20, 3)) + np.linspace(0.1, 0.5, 20)[None, :, None]
-    joints[:, 19, 1], joints[:, 17:19, 1] = head_up, -head_up
-    return "".join("{:.4f} {:.4f} {:.4f} 1\n".format(*joint) for joint in joints.reshape(-1, 3))
-
-
-def test_pictures_of_a_data_set(store: Path, tmp_path: Path) -> None:
-    root = tmp_path / "files"
-    for label in ("a", "b"):
-        (root / label).mkdir(parents=True)
-        write(root / label / "good.mp4", ramp(40), 25)
-    (root / "a" / "bad.mp4").write_bytes(b"no video at all")
-    (root / "a" / "late.mp4").write_bytes((root / "a" / "good.mp4").read_bytes())
-    dataset = indexed(root)
-    (root / "a" / "late.mp4").write_bytes(b"something else since")
-    found = pictures(dataset, ["a/good", "a/bad", "a/late"], "video")
-    np.testing.assert_allclose(levels(found["a/good"]), [10, 30, 50, 70], atol=6)
-    assert (found["a/bad"], found["a/late"]) == ((), ())
-
-
-def test_pictures_of_skeletons(store: Path, tmp_path: Path) -> None:
-    for name, head_up in (("a/up", 0.9), ("b/down", -0.9)):
-        path = tmp_path / "files" / f"{name}.txt"
-        path.parent.mkdir(parents=True)
-        path.write_text(skeleton_lines(head_up))
-    found = pictures(indexed(tmp_path / "files"), ["a/up", "b/down"], "skeleton")
-    heads = [re.findall(r'cy="([\d.]+)"', "".join(found[name])) for name in ("a/up", "b/down")]
-    assert len(heads[0]) == 4
-    assert heads[0] == heads[1]
-    assert all(float(head) < thumbnails.HEIGHT_PX / 2 for head in heads[0])
-
-
-def test_the_frames_store_serves_where_there_is_one(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for label in ("a", "b"):
-        (tmp_path / "files" / label).mkdir(parents=True)
-        write(tmp_path / "files" / label / "clip.mp4", ramp(40), 25)
-    dataset = Folder(root=str(tmp_path / "files"))
-    luigi.build([tasks.Decode(dataset=dataset)], local_scheduler=True, log_level="ERROR")
-
-    def no_video(*_: object, **__: object) -> None:
-        raise AssertionError("a video was opened")
-
-    monkeypatch.setattr("pipeline.report.thumbnails.decode", no_video)
-    found = pictures(dataset, ["a/clip", "b/clip"], "video")
-    np.testing.assert_allclose(levels(found["b/clip"]), [10, 30, 50, 70], atol=6)
-    (shard,) = store.rglob("frames-*/[0-9]*-of-*.h5")
-    shard.write_bytes(shard.read_bytes()[:2000])
-    monkeypatch.undo()
-    assert len(pictures(dataset, ["a/clip"], "video")["a/clip"]) == 4
-
-
-def test_a_report_shows_a_few_of_many_videos(store: Path, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for label in ("a", "b"):
-        for number in range(6):
-            path = tmp_path / "files" / label / f"{number}.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(path, rng.integers(0, 255, (16, 32, 48, 3)).astype(np.uint8), 25)
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(f"""
-title = "videos"
-[dataset]
-name = "folder"
-root = {json.dumps(str(tmp_path / "files"))}
-test_fraction = 0.5
-[[streams]]
-extractor = {{ name = "convnet3d", network = {{ fit = {{ epochs = 1 }} }} }}
-model = {{ name = "consensus" }}
-""")
-    task = tasks.Evaluate(experiment=str(recipe))
-    luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
-    page = task.folder() / "report.html"
-    first = page.read_bytes()
-    examples, maps = first.split(b'<section id="maps">')
-    assert 4 <= examples.count(b"data:image/jpeg") <= 4 * 4
-    assert maps.count(b"data:image/jpeg") == 2 * (1 + 7)
-    assert b"no picture" not in first
-    page.unlink()
-    luigi.task_register.Register.clear_instance_cache()
-    luigi.build([tasks.Evaluate(experiment=str(recipe))], local_scheduler=True, workers=1, log_level="ERROR")
-    assert page.read_bytes() == first

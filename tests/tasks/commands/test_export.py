@@ -1,0 +1,53 @@
+"""Export: it writes every array once, and goes on where it was interrupted."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.store import Store
+from tests.support.small_experiment import BROKEN, Small
+
+
+def test_export_writes_every_array_once(small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    store = Store(small.rows() / "index.h5")
+    assert small.says("export", small.rows(), out, "--npy")[0].startswith(f"{len(store.ids())} rows written")
+    for video in store.ids():
+        row = store.read(video)
+        for name, array in row.arrays.items():
+            np.testing.assert_array_equal(np.load(out / video / "0" / f"{name}.npy"), array)
+        assert json.loads((out / video / "0" / "attributes.json").read_text()) == row.attributes
+    assert json.loads((out / "failures.json").read_text()).keys() == {BROKEN}
+    listed = json.loads((out / "labels.json").read_text())
+    assert listed["classes"] == ["a", "b"]
+    assert listed["labels"]["video03"] == [1]
+    assert json.loads((out / "provenance.json").read_text())["components"]["name"] == "skeleton"
+    (out / "video02" / "0" / "attributes.json").unlink()  # as if it had been interrupted there
+    assert small.says("export", small.rows(), out, "--npy")[0].startswith("1 rows written, and all")
+    small.fields["variant"] = "583"
+    small.run()
+    assert "another stage" in small.refused("export", small.rows(), out, "--npy")
+    assert "--npy" in small.refused("export", small.rows(), tmp_path / "other")
+
+
+def test_export_removes_rows_that_the_store_has_no_more(small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (small.root / "extra").mkdir()
+    small.add("extra/video08", "a", "train", seed=8)
+    small.run()
+    small.says("export", small.rows(), out, "--npy")
+    (row,) = [path.parent for path in out.rglob("attributes.json") if "video08" in str(path)]
+    mine = [out / "video01" / "notes" / "attributes.json", out / "video01" / "0" / "notes.txt"]
+    mine[0].parent.mkdir()
+    for file in mine:
+        file.write_text("{}")
+    manifest = small.root / "manifest.csv"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if "video01" not in line and "video08" not in line))
+    small.run()
+    (line,) = small.says("export", small.rows(), out, "--npy")
+    assert "0 rows written, 2 removed" in line
+    assert not row.exists()
+    assert not (out / "extra").exists()
+    assert [path for path in (out / "video01").rglob("*") if path.is_file()] == sorted(mine, reverse=True)
