@@ -22,7 +22,7 @@ from pipeline.errors import InputError
 
 C = TypeVar("C", bound="Config")
 MAX_NAMED, FEW_NAMED = 40, 8
-"""Largest quantity of known names of which a message lists all, and the quantity that it lists of more."""
+"""Largest number of known names of which a message lists all, and the number that it lists of more."""
 
 
 class ByContent:
@@ -58,7 +58,7 @@ class Config(BaseModel):
     version: ClassVar[int] = 1
     """Version of the algorithm, raised when the numbers that this configuration leads to change."""
     added: ClassVar[frozenset[str]] = frozenset()
-    """Names of fields that came later and change no number at their defaults, where they leave fingerprints as is."""
+    """Names of fields that came later and change no number at their defaults, with which fingerprints omit them."""
 
     @model_validator(mode="before")
     @classmethod

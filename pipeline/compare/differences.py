@@ -9,7 +9,7 @@ import numpy as np
 Arrays = Mapping[str, np.ndarray]
 """The arrays of one row, by name."""
 NUMBERS_AT_ONCE = 1 << 22
-"""Quantity of numbers of an array that are compared at a time, in float64."""
+"""Number of an array's elements that are compared at a time, in float64."""
 
 
 class FeatureSet:
@@ -53,7 +53,7 @@ class Difference:
     mean_epe_px, epe95_px
         End-point errors of optical flow in px: mean and 95th percentile over all pixels and steps.
     not_finite
-        Quantity of numbers that are NaN or infinite, in A and in B.
+        Number of elements that are NaN or infinite, in A and in B.
     """
 
     video: str
@@ -229,8 +229,8 @@ def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(zero[0] | zero[1], np.where(zero[0] & zero[1], 1.0, 0.0), np.clip(cosines, -1, 1))
 
 
-def _finite(parts: list[np.ndarray]) -> np.ndarray:
-    values = np.concatenate(parts) if parts else np.empty(0)
+def _finite(arrays: list[np.ndarray]) -> np.ndarray:
+    values = np.concatenate(arrays) if arrays else np.empty(0)
     return values[np.isfinite(values)]
 
 

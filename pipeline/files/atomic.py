@@ -24,7 +24,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends without error, sync it and rename it to ``path``.
 
     When the block raises, the temporary file is removed and ``path`` stays as it was. The temporary name carries host
-    and process, so that two writers never share one, and those of killed processes can be told.
+    and process, so that two writers never share one, and those of killed processes can be recognised.
 
     Parameters
     ----------

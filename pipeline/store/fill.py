@@ -58,11 +58,11 @@ def fill(
     """
     began = time.monotonic()
     remove_unsigned(journal.folder)
-    held = shards_by_key(earlier)
-    missing = [keys for keys in videos if keys.name not in held and keys not in journal]
+    sealed = shards_by_key(earlier)
+    missing = [keys for keys in videos if keys.name not in sealed and keys not in journal]
     if missing:
         _compute(missing, source, build(), journal, description=shard.parent.name)
-    sources = {keys.name: held.get(keys.name, journal.path(keys)) for keys in videos}
+    sources = {keys.name: sealed.get(keys.name, journal.path(keys)) for keys in videos}
     computed = {"computed": len(missing), "wall_s": round(time.monotonic() - began, 3)}
     seal(shard, videos, sources, {**provenance, **computed})
     journal.discard(videos)

@@ -88,10 +88,10 @@ class Journal:
 
         Such files are left when a process is killed, or slower than another, after the shard was sealed.
         """
-        held = shards_by_key(shards)
+        sealed = shards_by_key(shards)
         with suppress(OSError):  # another run may sweep as well
             for path in self.folder.iterdir():
-                if path.stem in held:
+                if path.stem in sealed:
                     path.unlink(missing_ok=True)
             self.folder.rmdir()
 

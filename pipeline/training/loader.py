@@ -38,28 +38,28 @@ class BatchLoader:
 
     def __init__(self, examples: Examples | AugmentedExamples, *, seed: int, device: str, loaders: int) -> None:
         self.device = device
-        self._turn: list[tuple[int, np.ndarray]] = []
+        self._queue: list[tuple[int, np.ndarray]] = []
         self._batches = _Batches(examples, seed)
         self._loader = self._processes(loaders) if loaders else None
 
-    def epoch(self, number: int, parts: Sequence[np.ndarray]) -> Iterator[Batch]:
+    def epoch(self, number: int, batches: Sequence[np.ndarray]) -> Iterator[Batch]:
         """Yield an epoch's batches, on the device, in order.
 
         Parameters
         ----------
         number
             Number of the epoch, from 0.
-        parts
+        batches
             Indices of each batch's examples.
         """
-        self._turn[:] = [(number, part) for part in parts]
+        self._queue[:] = [(number, indices) for indices in batches]
         for batch in self._read_here() if self._loader is None else self._loader:
             if isinstance(batch, Exception):
                 raise batch
             yield transfer(batch, self.device)
 
     def _read_here(self) -> Iterable[Batch]:
-        batches = map(self._batches.read, self._turn)
+        batches = map(self._batches.read, self._queue)
         # what is drawn is decoded first, which takes longer than handing it from one thread to another
         return prefetch(batches) if self._batches.vary else batches
 
@@ -67,7 +67,7 @@ class BatchLoader:
         return DataLoader(
             self._batches,
             batch_size=None,
-            sampler=self._turn,  # type: ignore[arg-type]  # what it holds when an epoch begins
+            sampler=self._queue,  # type: ignore[arg-type]  # what it holds when an epoch begins
             num_workers=loaders,
             collate_fn=_unchanged,  # type: ignore[arg-type]
             pin_memory=torch.device(self.device).type == "cuda",

@@ -218,16 +218,17 @@ class _Training:
         """Train for the rest of an epoch, within the bound on iterations, and yield after every step."""
         number = len(self.curves)
         entropy = np.random.SeedSequence((self.seed, number))
-        parts = batches(self.lengths, self.config.batch, np.random.default_rng(entropy))
-        parts = parts[: self.max_steps - number * self.epoch_steps]
+        epoch = batches(self.lengths, self.config.batch, np.random.default_rng(entropy))
+        epoch = epoch[: self.max_steps - number * self.epoch_steps]
         self._set_generators(entropy)
         self.network.train()
-        rest = parts[self.done :]
-        for part, batch in zip(rest, loader.epoch(number, [self.share.part(part) for part in rest]), strict=True):
-            self.totals += self._step(batch, self._rate(self.steps), self.share.weight(part)) * len(part)
+        rest = epoch[self.done :]
+        read = loader.epoch(number, [self.share.part(indices) for indices in rest])
+        for indices, batch in zip(rest, read, strict=True):
+            self.totals += self._step(batch, self._rate(self.steps), self.share.weight(indices)) * len(indices)
             self.done += 1
             yield
-        self._end_epoch(sum(map(len, parts)), self._rate(self.steps - 1))
+        self._end_epoch(sum(map(len, epoch)), self._rate(self.steps - 1))
 
     def _end_epoch(self, examples: int, rate: float) -> None:
         loss, accuracy = (self.totals / examples).tolist()
