@@ -1,1 +1,1 @@
-"""The machinery: configurations, fingerprints, video, clips, stores, training, scores and reports."""
+"""The machinery that extractors, models and tasks share, from configurations and video to reports."""

@@ -1,4 +1,4 @@
-"""Frozen, validated configurations, and their canonical JSON."""
+"""Define, validate and read configurations: frozen models with a canonical JSON text."""
 
 import difflib
 import json
@@ -22,28 +22,43 @@ from pipeline.errors import InputError
 
 C = TypeVar("C", bound="Config")
 MAX_NAMED, FEW_NAMED = 40, 8
-"""Up to so many known names a sentence lists all, and of more so many."""
+"""Largest number of known names of which a message lists all, and the number that it lists of more."""
 
 
 class ByContent:
-    """Marks a field that names a file: its content is significant, not where it lies."""
+    """Mark of a field that names a file: the file's content is significant, not its path."""
 
 
 File = Annotated[str, ByContent]
+"""Type of a field that names a file, significant by its content."""
 
 
 class Config(BaseModel):
-    """A frozen set of named parameters: whatever may change a number in a store, and nothing else.
+    """Frozen set of named parameters: whatever may change a number in a store, and nothing else.
 
-    An unknown field, a wrong type, NaN or infinity is an error that says what would be right.
+    A subclass declares the fields. An unknown field, a wrong type, NaN or infinity is an error that says what would be
+    right.
+
+    Raises
+    ------
+    ValidationError
+        Where a field is unknown, missing or wrong; ``parse`` raises InputError instead.
+
+    Examples
+    --------
+    >>> class Windows(Config):
+    ...     length_frames: int = 16
+    ...     stride_frames: int = 8
+    >>> Windows(stride_frames=16).canonical()
+    '{"length_frames":16,"stride_frames":16}'
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     version: ClassVar[int] = 1
-    """Bumped when the numbers that this configuration leads to change."""
+    """Version of the algorithm, raised when the numbers that this configuration leads to change."""
     added: ClassVar[frozenset[str]] = frozenset()
-    """Fields that came later, and at their defaults change no number: what was computed before them still counts."""
+    """Names of fields that came later and change no number at their defaults, with which fingerprints omit them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -55,46 +70,69 @@ class Config(BaseModel):
         return table
 
     def canonical(self) -> str:
-        """The one JSON text of this configuration: sorted keys, no spaces, every default spelt out."""
+        """Return the canonical JSON text of this configuration: sorted keys, no spaces, every default spelt out."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
     def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
-        """What enters a fingerprint: versions and all fields, but for ``added`` ones at their defaults.
+        """Return what enters a fingerprint: versions and all fields, but for ``added`` ones at their defaults.
 
-        Files enter by ``digest(file)`` instead of by name.
+        Parameters
+        ----------
+        digest
+            Returns the digest of a file's content by the file's name, in whose place it enters.
+
+        Returns
+        -------
+        dict
+            JSON values by field, and ``version``.
         """
         fields = self._mapped(lambda config: config.significant(digest), digest)
-        unsaid = {name for name in self.added if getattr(self, name) == type(self).model_fields[name].default}
-        return {"version": self.version, **{name: value for name, value in fields.items() if name not in unsaid}}
+        omitted = {name for name in self.added if getattr(self, name) == type(self).model_fields[name].default}
+        return {"version": self.version, **{name: value for name, value in fields.items() if name not in omitted}}
 
     def files(self) -> tuple[str, ...]:
-        """Every file that this configuration names, nested ones too."""
-        named: list[str] = []
-        self.significant(lambda file: named.append(file) or file)  # type: ignore[func-returns-value]
-        return tuple(dict.fromkeys(named))
+        """Return every file that this configuration names, nested ones too, each once."""
+        found: list[str] = []
+        self.significant(lambda file: found.append(file) or file)  # type: ignore[func-returns-value]
+        return tuple(dict.fromkeys(found))
 
     def located(self, locate: Callable[[str], str]) -> Self:
-        """The same configuration with every file it names replaced by ``locate(file)``."""
+        """Return the same configuration with every file it names replaced by ``locate(file)``."""
         return self.model_copy(update=self._mapped(lambda config: config.located(locate), locate))
 
-    def _mapped(self, of_config: "Callable[[Config], Any]", of_file: Callable[[str], str]) -> dict[str, Any]:
-        """All fields, nested configurations and names of files mapped, tuples item by item."""
+    def _mapped(self, map_config: "Callable[[Config], Any]", map_file: Callable[[str], str]) -> dict[str, Any]:
+        """Return all fields, with nested configurations and names of files mapped, tuples item by item."""
 
         def mapped(value: Any, names_file: bool) -> Any:
             if isinstance(value, Config):
-                return of_config(value)
+                return map_config(value)
             if isinstance(value, tuple):
                 return tuple(mapped(item, names_file) for item in value)
-            return of_file(value) if names_file and value is not None else value
+            return map_file(value) if names_file and value is not None else value
 
         fields = type(self).model_fields
         return {name: mapped(getattr(self, name), _names_file(field)) for name, field in fields.items()}
 
 
 def parse(kind: Any, table: Any) -> Any:
-    """Validate a plain table as ``kind``: a configuration class, or what ``one_of`` returns.
+    """Validate a plain table as a configuration.
 
-    Raises InputError with one sentence for each wrong field.
+    Parameters
+    ----------
+    kind
+        A configuration class, or what ``one_of`` returns.
+    table
+        Mapping of field names to plain values, as TOML or JSON has them.
+
+    Returns
+    -------
+    Config
+        An instance of ``kind``.
+
+    Raises
+    ------
+    InputError
+        With one sentence for each wrong field.
     """
     try:
         return TypeAdapter(kind).validate_python(table)
@@ -103,7 +141,15 @@ def parse(kind: Any, table: Any) -> Any:
 
 
 def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
-    """The type of a field that holds any of the registered configurations, told apart by ``name``."""
+    """Return the type of a field that holds one of several configurations, told apart by ``name``.
+
+    Parameters
+    ----------
+    registry
+        Configuration classes by their name.
+    what
+        What messages call them, such as "model".
+    """
 
     def choose(value: Any) -> Any:
         if isinstance(value, tuple(registry.values())):
@@ -118,8 +164,19 @@ def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
-    """One sentence for a name that is not known, with the nearest that is, and all others or, of many, the next few.
+    """Return a sentence for an unknown name, with the nearest known one, and all others or, of many, the next few.
 
+    Parameters
+    ----------
+    what
+        What the name stands for, such as "model".
+    given
+        The unknown name.
+    known
+        All known names.
+
+    Examples
+    --------
     >>> unknown("model", "dnn", ["drnn", "lstm"])
     "unknown model 'dnn': did you mean 'drnn'? (drnn, lstm)"
     """
@@ -133,13 +190,13 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a table. Raises InputError where it is missing or malformed."""
+    """Read a TOML file as a table. Raises InputError where it is missing or malformed."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; the path of an experiment's TOML file is needed") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no valid TOML: {error}") from None
+        raise InputError(f"{path}: invalid TOML: {error}") from None
 
 
 def _names_file(field: FieldInfo) -> bool:

@@ -1,22 +1,27 @@
-"""What goes wrong through no fault of this program."""
+"""Errors that are no fault of this program: wrong input, unusable videos, damaged files, lack of space."""
 
 import errno
 import os
 import re
 
 NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-"""The ``errno`` of an OSError where a disk, a quota or a limit on file sizes leaves no room."""
-_SAID = re.compile("|".join([*map(os.strerror, NO_SPACE), rf"errno = ({'|'.join(map(str, NO_SPACE))})\b"]))
+"""Values of an OSError's ``errno`` where a disk, a quota or a limit on file sizes leaves no room."""
+_NO_SPACE_MESSAGE = re.compile("|".join([*map(os.strerror, NO_SPACE), rf"errno = ({'|'.join(map(str, NO_SPACE))})\b"]))
 
 
 class InputError(ValueError):
-    """A mistake in what the user gave; the message is one sentence that says what would be right."""
+    """Mistake in the user's input; the message is one sentence that says what would be right."""
 
 
 class UnusableVideo(InputError):
-    """A video (or skeleton file) that cannot be used: sealed as a failure, and the others go on.
+    """Video (or skeleton file) that cannot be used: it is sealed as a failure, and the others go on.
 
-    ``frames_decoded`` is the number of frames that did decode before the reason struck.
+    Parameters
+    ----------
+    reason
+        Why it cannot be used.
+    frames_decoded
+        Number of frames that did decode.
     """
 
     def __init__(self, reason: str, frames_decoded: int = 0) -> None:
@@ -29,16 +34,21 @@ class UnusableVideo(InputError):
 
 
 class DamagedStore(InputError):
-    """A sealed file was truncated or altered; it has been set aside, and whoever makes such files makes it again."""
+    """Sealed file that was truncated or altered; it has been quarantined, and the next run makes it again."""
 
 
 def lacks_space(error: BaseException | None) -> bool:
-    """Whether a full disk, quota or limit on file sizes is behind an error, or behind one that it came from.
+    """Return whether a full disk, quota or limit on file sizes caused an error, or one that it came from.
 
-    Libraries that write by themselves say so in their messages alone.
+    Libraries that write by themselves say so only in their messages, which are searched, too.
+
+    Examples
+    --------
+    >>> lacks_space(OSError(errno.ENOSPC, "No space left on device")), lacks_space(KeyError("features"))
+    (True, False)
     """
     while error is not None:
-        if getattr(error, "errno", None) in NO_SPACE or _SAID.search(str(error)):
+        if getattr(error, "errno", None) in NO_SPACE or _NO_SPACE_MESSAGE.search(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

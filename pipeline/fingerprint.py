@@ -1,4 +1,4 @@
-"""Configuration and upstream fingerprints -> 12 hexadecimal digits."""
+"""Compute the fingerprints of stages and the keys of rows."""
 
 import hashlib
 import json
@@ -7,26 +7,68 @@ from typing import Any
 
 
 def fingerprint(family: str, significant: Any, upstream: Iterable[str] = ()) -> str:
-    """Name a stage by all that may change its numbers.
+    """Compute the fingerprint of a stage from all that may change its numbers.
 
-    family: what kind of stage it is, such as "extract".
-    significant: what ``Config.significant`` returns, or any other JSON value; versions are part of it.
-    upstream: fingerprints, row keys or digests that the stage is computed from, in order.
+    Parameters
+    ----------
+    family
+        Kind of the stage, such as "extract".
+    significant
+        What ``Config.significant`` returns, or any other JSON value; versions are part of it.
+    upstream
+        Fingerprints, row keys or digests that the stage is computed from, in order.
+
+    Returns
+    -------
+    str
+        12 hexadecimal digits.
+
+    Examples
+    --------
+    >>> fingerprint("extract", {"name": "c3d", "version": 1}, upstream=["0123456789ab"])
+    '76490eaba71f'
     """
     return short_digest([family, significant, list(upstream)])
 
 
 def short_digest(value: Any) -> str:
-    """12 hexadecimal digits of blake2b over the canonical JSON of ``value``."""
+    """Return 12 hexadecimal digits of blake2b over the canonical JSON of ``value``; the order of keys does not matter.
+
+    Examples
+    --------
+    >>> short_digest({"a": 1, "b": 2}) == short_digest({"b": 2, "a": 1})
+    True
+    """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def row_key(stage: str, upstream: Iterable[str], digest: str, frames: tuple[int, int] | None, variant: int) -> str:
-    """The key of one row, 32 hexadecimal digits: all that the row depends on, and nothing else.
+    """Compute the key of one row from all that the row depends on, and nothing else.
 
-    stage: the stage's fingerprint; upstream: keys of the rows it is computed from; digest: content of the input
-    file; frames: half-open range of the file's frames, None for all of them; variant: 0 for the video as it is.
+    Parameters
+    ----------
+    stage
+        Fingerprint of the stage.
+    upstream
+        Keys of the rows that it is computed from, in order.
+    digest
+        Digest of the input file's content.
+    frames
+        Half-open range of the file's frames; None for all of them.
+    variant
+        0 for the video as it is, others for augmented copies.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+
+    Examples
+    --------
+    >>> key = row_key("0123456789ab", [], "9f86d081", frames=(0, 100), variant=0)
+    >>> len(key), key == row_key("0123456789ab", [], "9f86d081", frames=(100, 200), variant=0)
+    (32, False)
     """
     text = json.dumps([stage, list(upstream), digest, frames, variant], separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

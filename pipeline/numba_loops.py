@@ -1,4 +1,4 @@
-"""Loops over arrays, compiled, for what no library computes fast enough. They hold no interpreter lock."""
+"""Compile loops over arrays with numba, for what no library computes fast enough; they release the interpreter lock."""
 
 import warnings
 from collections.abc import Callable
@@ -19,10 +19,15 @@ from numba.core.caching import FunctionCache
 inlined: Any = partial(
     numba.njit, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", nogil=True, forceinline=True
 )
+"""Decorator that compiles a loop into the functions that call it."""
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Kept for later processes, beside its file or in the user's cache; where neither can be written, not kept."""
+    """Compile a function at its first call, and cache the result for later processes.
+
+    The cache lies beside the function's file, or in the user's cache folder; where neither can be written, the compiled
+    function is used, and not cached.
+    """
     loop = inlined(function)
     with suppress(RuntimeError):  # at once; what cannot be compiled raises only when it is first called
         loop._cache = _Cache(function)
@@ -30,15 +35,15 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """numba's, but a full disk does not stop what is compiled from being used."""
+    """numba's cache, but with a full disk a compiled function is still used."""
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
         except OSError as error:
-            _tell(f"compiled loops are not kept for later processes: {error.strerror}")
+            _warn_once(f"compiled loops are not kept for later processes: {error.strerror}")
 
 
 @cache  # numba makes Python forget of what it has warned
-def _tell(message: str) -> None:
+def _warn_once(message: str) -> None:
     warnings.warn(message, stacklevel=1)

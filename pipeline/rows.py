@@ -1,4 +1,4 @@
-"""One row of a store, on its way in or out."""
+"""Rows of a store, their keys, and failures."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +9,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What a video's rows are known by: its id, the digest of its file, one key a variant."""
+    """Keys under which a video's rows are stored.
+
+    Attributes
+    ----------
+    id
+        Id of the video.
+    source_digest
+        Digest of the video's file.
+    variants
+        One key a variant, in order.
+    """
 
     id: str
     source_digest: str
@@ -17,22 +27,27 @@ class Keys:
 
     @property
     def name(self) -> str:
-        """The key by which the video as a whole is journaled."""
+        """Key under which the video as a whole is journaled: that of variant 0."""
         return self.variants[0]
 
 
 class Partial(Protocol):
-    """An array of which any part is read on its own: in memory, or in a store."""
+    """Array, in memory or in a store, of which only the indexed part is read."""
 
     def __getitem__(self, part: Any) -> "np.ndarray": ...
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Named arrays and scalar attributes.
+    """Row of a store: what is kept of one variant of a video.
 
-    Arrays of a feature row: ``features (time, dim)``, ``start_frames (time,)`` int64 counted within the clip, and
-    ``scores (time, class)`` where the network has them. Attributes: ``fps``, ``frames`` (length of the clip).
+    Attributes
+    ----------
+    arrays
+        Arrays by name. A row of features has ``features (time, dim)``, ``start_frames (time,)`` int64, counted within
+        the clip, and ``scores (time, class)`` where the network computes them.
+    attributes
+        Scalars by name, such as ``fps`` and ``frames``, the length of the clip.
     """
 
     arrays: "dict[str, np.ndarray]"
@@ -41,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a video has no row, and how many of its frames did decode."""
+    """Reason why a video has no row, and number of its frames that did decode."""
 
     reason: str
     frames_decoded: int = 0

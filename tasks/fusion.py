@@ -72,7 +72,7 @@ class Fuse(Stage):
             fuse(scores, self.fusion).save(self.path(), self.origin())
             return
         choice = choose(validated, labels(library(self.dataset)), self.fusion)
-        fuse(scores, self.fusion.by(choice.weights)).save(self.path(), self.origin(choice=choice._asdict()))
+        fuse(scores, self.fusion.with_weights(choice.weights)).save(self.path(), self.origin(choice=choice._asdict()))
 
 
 def predict(dataset: Dataset, stream: AnyStream, fold: int, seed: int) -> Predict:

@@ -1,1 +1,1 @@
-"""Compares two sets of features, video by video."""
+"""Compare two sets of features, video by video."""

@@ -1,4 +1,4 @@
-"""How far two sets of features of the same videos are apart."""
+"""Measure how far two sets of features of the same videos are apart."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -7,15 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
+"""The arrays of one row, by name."""
 NUMBERS_AT_ONCE = 1 << 22
-"""So many numbers of an array are compared at a time, in float64."""
+"""Number of an array's elements that are compared at a time, in float64."""
 
 
 class FeatureSet:
-    """Arrays by video id, wherever they lie.
+    """Arrays of features by video id, in whatever format they are stored.
 
-    videos: ids of those that have rows; failed: why others have none; bare: one array a video, without a name of its
-    own, stands for ``features``, and of the other side only that is compared.
+    Attributes
+    ----------
+    videos
+        Ids of the videos that have rows.
+    failed
+        Why others have none, by id.
+    bare
+        Whether each video has a single array without a name, which stands for ``features``; of the other side only
+        that array is compared.
     """
 
     videos: frozenset[str]
@@ -23,18 +31,29 @@ class FeatureSet:
     bare: bool
 
     def read(self, video: str) -> list[Arrays]:
-        """The arrays of each variant, in order."""
+        """Read the arrays of each variant of a video, in order."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One array of one row on both sides; None where there is nothing to be measured.
+    """Difference of one array of one row between sides A and B; a measure is None where it does not apply.
 
-    Cosines are those of the steps along the first axis, each flattened; an array of one axis is a single step.
-    max_difference is absolute, and infinite where something is not finite on one side alone, or differently.
-    End-point errors are of optical flow, in px: their mean and 95th percentile over all pixels and steps.
-    not_finite: numbers that are NaN or infinite in A and in B. remark: why nothing could be compared.
+    Attributes
+    ----------
+    video, variant, array
+        Id of the video, number of the variant and name of the array.
+    remark
+        Why nothing could be compared; "" where it could.
+    mean_cosine, least_cosine
+        Mean and minimum of the cosines of the steps along the first axis, each flattened; an array of one axis is a
+        single step.
+    max_difference
+        Largest absolute difference; infinite where a number is not finite on one side alone, or differently.
+    mean_epe_px, epe95_px
+        End-point errors of optical flow in px: mean and 95th percentile over all pixels and steps.
+    not_finite
+        Number of elements that are NaN or infinite, in A and in B.
     """
 
     video: str
@@ -49,14 +68,32 @@ class Difference:
     not_finite: tuple[int, int] = (0, 0)
 
     def within(self, tolerance: float) -> bool:
-        """Whether both sides are there, and no number differs by more."""
+        """Return whether both sides have the array, and no number differs by more than ``tolerance``.
+
+        Examples
+        --------
+        >>> Difference("a", max_difference=1e-6).within(1e-5)
+        True
+        """
         return not self.remark and (self.max_difference or 0.0) <= tolerance
 
 
 def compare(a: FeatureSet, b: FeatureSet, video: str, array: str | None = None) -> Iterator[Difference]:
-    """What there is to say of one video: a difference for each array of each variant, or for ``array`` alone.
+    """Compare one video's rows, array by array.
 
-    What has no name stands for that array.
+    Parameters
+    ----------
+    a, b
+        The two sides.
+    video
+        The video's id.
+    array
+        Name of the only array to compare, for which an array without a name stands; None for all.
+
+    Yields
+    ------
+    Difference
+        One for each array of each variant; none where the video failed on both sides.
     """
     if video not in a.videos or video not in b.videos:
         if remark := _absence(a, b, video):
@@ -72,8 +109,8 @@ def compare(a: FeatureSet, b: FeatureSet, video: str, array: str | None = None) 
         if not names and array is not None:
             yield Difference(video, variant, remark=f"no array {array!r}")
         elif not names:
-            held = f"{', '.join(sorted(left))} in A, and {', '.join(sorted(right))} in B"
-            yield Difference(video, variant, remark=f"no array of one name: {held}; --array chooses one")
+            names_of_both = f"{', '.join(sorted(left))} in A, and {', '.join(sorted(right))} in B"
+            yield Difference(video, variant, remark=f"no array of one name: {names_of_both}; --array chooses one")
         for name in sorted(names):
             if name in left and name in right:
                 yield difference(left[name], right[name], video, variant, name)
@@ -82,7 +119,28 @@ def compare(a: FeatureSet, b: FeatureSet, video: str, array: str | None = None) 
 
 
 def difference(a: np.ndarray, b: np.ndarray, video: str, variant: int, name: str) -> Difference:
-    """Measure two arrays; of vectors of length zero the cosine is 1 where both are, and 0 where one is."""
+    """Measure how far two arrays are apart.
+
+    The cosine of two zero vectors is 1, and that of a zero vector and another is 0.
+
+    Parameters
+    ----------
+    a, b
+        The arrays of sides A and B.
+    video, variant, name
+        What the arrays are, for the result.
+
+    Returns
+    -------
+    Difference
+        With a remark where shapes differ, or the arrays do not hold real numbers.
+
+    Examples
+    --------
+    >>> measured = difference(np.array([[3.0, 4.0]]), np.array([[4.0, 3.0]]), "a", 0, "features")
+    >>> round(measured.mean_cosine, 6), measured.max_difference
+    (0.96, 1.0)
+    """
     if a.shape != b.shape:
         return Difference(video, variant, name, f"shapes {a.shape} and {b.shape}")
     if not {a.dtype.kind, b.dtype.kind} <= set("fiub"):
@@ -100,23 +158,27 @@ def difference(a: np.ndarray, b: np.ndarray, video: str, variant: int, name: str
         if flow:
             with np.errstate(invalid="ignore"):
                 errors.append(np.hypot(*np.moveaxis(left - right, 1, 0)).ravel())
-    known = _finite(cosines)
-    apart = _finite(errors)
+    finite_cosines, finite_errors = _finite(cosines), _finite(errors)
     return Difference(
         video, variant, name,
-        mean_cosine=float(known.mean()) if known.size else None,
-        least_cosine=float(known.min()) if known.size else None,
+        mean_cosine=float(finite_cosines.mean()) if finite_cosines.size else None,
+        least_cosine=float(finite_cosines.min()) if finite_cosines.size else None,
         max_difference=largest,
-        mean_epe_px=float(apart.mean()) if apart.size else None,
-        epe95_px=float(np.percentile(apart, 95)) if apart.size else None,
+        mean_epe_px=float(finite_errors.mean()) if finite_errors.size else None,
+        epe95_px=float(np.percentile(finite_errors, 95)) if finite_errors.size else None,
         not_finite=(int(not_finite[0]), int(not_finite[1])),
     )  # fmt: skip
 
 
 def with_flow(arrays: Arrays) -> Arrays:
-    """A pair ``x`` and ``y``, or ``flow_x`` and ``flow_y``, of (time, height, width) each, as ``flow``.
+    """Join arrays ``x`` and ``y``, or ``flow_x`` and ``flow_y``, (time, height, width), into ``flow``.
 
-    That is (time, 2, height, width).
+    Other arrays stay, and so does such a pair where its shapes or types differ, or there is a ``flow`` already.
+
+    Examples
+    --------
+    >>> {name: array.shape for name, array in with_flow({"x": np.zeros((9, 6, 8)), "y": np.zeros((9, 6, 8))}).items()}
+    {'flow': (9, 2, 6, 8)}
     """
     for pair in (("x", "y"), ("flow_x", "flow_y")):
         x, y = (arrays.get(name) for name in pair)
@@ -128,12 +190,18 @@ def with_flow(arrays: Arrays) -> Arrays:
 
 
 def is_flow(name: str, array: np.ndarray) -> bool:
-    """Whether an array is optical flow: ``flow`` (time, 2, height, width)."""
+    """Return whether an array is optical flow: ``flow`` of shape (time, 2, height, width)."""
     return name == "flow" and array.ndim == 4 and array.shape[1] == 2
 
 
 def dequantised(flow: np.ndarray) -> np.ndarray:
-    """Flow in px of the field's uint8, which is round((v + 20)·255/40) of v clipped to ±20 px (TSN's tools)."""
+    """Return flow in px from the uint8 images of TSN's tools: round((v + 20)·255/40) of v clipped to ±20 px.
+
+    Examples
+    --------
+    >>> dequantised(np.array([0, 255], np.uint8))
+    array([-20.,  20.])
+    """
     return flow * (40 / 255) - 20
 
 
@@ -144,14 +212,14 @@ def _values(steps: np.ndarray, flow: bool) -> np.ndarray:
 
 def _largest(a: np.ndarray, b: np.ndarray) -> float:
     with np.errstate(invalid="ignore"):
-        apart = np.abs(a - b)
+        distances = np.abs(a - b)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
-    apart = np.where(same, 0.0, np.where(np.isfinite(apart), apart, np.inf))
-    return float(apart.max(initial=0.0))
+    distances = np.where(same, 0.0, np.where(np.isfinite(distances), distances, np.inf))
+    return float(distances.max(initial=0.0))
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(steps, dim) twice -> (steps,); NaN where a number is not finite."""
+    """Return the cosines (steps,) of two arrays (steps, dim), NaN where a number is not finite."""
     with np.errstate(invalid="ignore", divide="ignore"):
         # each by its largest number: squares neither overflow nor vanish
         a, b = (side / np.maximum(np.abs(side).max(axis=1, initial=0.0, keepdims=True), 1e-300) for side in (a, b))
@@ -161,9 +229,9 @@ def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(zero[0] | zero[1], np.where(zero[0] & zero[1], 1.0, 0.0), np.clip(cosines, -1, 1))
 
 
-def _finite(parts: list[np.ndarray]) -> np.ndarray:
-    together = np.concatenate(parts) if parts else np.empty(0)
-    return together[np.isfinite(together)]
+def _finite(arrays: list[np.ndarray]) -> np.ndarray:
+    values = np.concatenate(arrays) if arrays else np.empty(0)
+    return values[np.isfinite(values)]
 
 
 def _chosen(side: FeatureSet, arrays: Arrays, array: str | None) -> Arrays:
@@ -176,12 +244,12 @@ def _chosen(side: FeatureSet, arrays: Arrays, array: str | None) -> Arrays:
 
 
 def _absence(a: FeatureSet, b: FeatureSet, video: str) -> str:
-    """Why a video cannot be compared; "" where both sides failed on it alike."""
+    """Return why a video cannot be compared; "" where both sides failed on it."""
     if video in a.failed and video in b.failed:
         return ""
     failed = [f"failed in {name}: {side.failed[video]}" for name, side in (("A", a), ("B", b)) if video in side.failed]
-    held = [name for name, side in (("A", a), ("B", b)) if video in side.videos]
-    return "; ".join([*(f"only in {name}" for name in held), *failed])
+    present = [name for name, side in (("A", a), ("B", b)) if video in side.videos]
+    return "; ".join([*(f"only in {name}" for name in present), *failed])
 
 
 def _only(in_a: bool) -> str:

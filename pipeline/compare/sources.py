@@ -1,4 +1,4 @@
-"""Features by video id in files of a store or of other making, plain HDF5 and ``.npy``. They are only read."""
+"""Read features by video id from files of a store, plain HDF5 files and ``.npy`` files."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -11,29 +11,39 @@ from pipeline.errors import InputError
 from pipeline.store import inspection
 
 BARE = "features"
-"""What an array is called that has no name of its own."""
+"""Name given to an array that has none of its own."""
 NAMED = frozenset((BARE, "scores", "start_frames", "flow", "flow_x", "flow_y"))
-"""Names of arrays that are no video's."""
+"""Usual names of arrays, which are not taken for video ids."""
 
 
 class Stored(FeatureSet):
-    """The rows of some shards."""
+    """Rows of a store's shards."""
 
     def __init__(self, shards: Iterable[Path]) -> None:
         found = {shard: inspection.contents([shard]) for shard in shards}
-        self.shards = {video: shard for shard, held in found.items() for video in held.keys}
+        self.shards = {video: shard for shard, contents in found.items() for video in contents.keys}
         self.videos = frozenset(self.shards)
-        self.failed = {video: failure.reason for held in found.values() for video, failure in held.failures.items()}
+        self.failed = {
+            video: failure.reason for contents in found.values() for video, failure in contents.failures.items()
+        }
         self.bare = False
 
     def read(self, video: str) -> list[Arrays]:
+        """Read the arrays of each variant of a video, in order."""
         return [row.arrays for row in inspection.read(self.shards[video], video)]
 
 
 class PlainFile(FeatureSet):
-    """A HDF5 file with one data set a video, named by its id, or with a group a video that holds named arrays.
+    """A HDF5 file with one array a video, named by its id, or with a group a video that holds named arrays.
 
     A group is a video's where its name is a known id, or where an array in it has one of the usual names.
+
+    Parameters
+    ----------
+    path
+        The file.
+    known
+        Known video ids.
     """
 
     def __init__(self, path: Path, known: Collection[str]) -> None:
@@ -49,6 +59,7 @@ class PlainFile(FeatureSet):
         self.bare = all(place == video for video, arrays in self.places.items() for place in arrays.values())
 
     def read(self, video: str) -> list[Arrays]:
+        """Read the arrays of a video, as its only variant."""
         return [{array: inspection.array(self.path, place) for array, place in self.places[video].items()}]
 
 
@@ -68,10 +79,11 @@ class NpyFolder(FeatureSet):
             self.places.setdefault(video, {}).setdefault(variant, {})[array] = path
         self.videos = frozenset(self.places)
         failures = folder / "failures.json"
-        noted = json.loads(failures.read_text(encoding="utf-8")) if failures.is_file() else {}
-        self.failed = {video: str(failure["reason"]) for video, failure in noted.items()}
+        failed = json.loads(failures.read_text(encoding="utf-8")) if failures.is_file() else {}
+        self.failed = {video: str(failure["reason"]) for video, failure in failed.items()}
 
     def read(self, video: str) -> list[Arrays]:
+        """Read the arrays of each variant of a video, in order."""
         variants = sorted(self.places[video].items())
         return [{name: _loaded(path) for name, path in arrays.items()} for _, arrays in variants]
 

@@ -1,1 +1,1 @@
-"""Files that are written whole, locked, digested and noticed when they are damaged."""
+"""Write files atomically, lock and digest them, and notice damaged ones."""

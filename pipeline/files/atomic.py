@@ -1,4 +1,7 @@
-"""A file exists only when it is whole: temporary name, fsync, rename; what is damaged loses its name."""
+"""Write files atomically (temporary name, fsync, rename), and quarantine damaged ones.
+
+A file exists only when it is whole.
+"""
 
 import os
 import re
@@ -12,17 +15,31 @@ from typing import NoReturn
 from pipeline.errors import NO_SPACE, DamagedStore
 
 FOREIGN_AGE_S = 24 * 3600
-"""A temporary file of another machine is a leftover when it was not written to for so long."""
+"""Seconds without a write after which a temporary file of another machine counts as abandoned."""
 _TEMPORARY = re.compile(r"\..+\.(?P<place>[^/.]+)-(?P<process>\d+)\.tmp(\.\w+)?")
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; when the block ends well it is synced and takes the name ``path``.
+    """Yield a temporary path beside ``path``; when the block ends without error, sync it and rename it to ``path``.
 
-    When the block raises, the temporary file is removed and ``path`` stays as it was; an OSError for lack of space
-    names ``path``. The temporary name carries host and process, so that two writers never share one, and leftovers of
-    killed ones are known.
+    When the block raises, the temporary file is removed and ``path`` stays as it was. The temporary name carries host
+    and process, so that two writers never share one, and those of killed processes can be recognised.
+
+    Parameters
+    ----------
+    path
+        The file to write or replace; its folder is made where it is missing.
+
+    Yields
+    ------
+    Path
+        The file to write to, which does not exist yet.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written; for lack of space it names ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
@@ -54,24 +71,40 @@ def link(path: Path, target: str) -> None:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove, at any depth, the temporary files of processes that are no more; returns them."""
+    """Remove, at any depth, the temporary files of processes that no longer run, and return their paths."""
     found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names if _TEMPORARY.fullmatch(name)]
-    leftovers = [path for path in found if _abandoned(path)]
-    for path in leftovers:
+    abandoned = [path for path in found if _is_abandoned(path)]
+    for path in abandoned:
         path.unlink(missing_ok=True)
-    return leftovers
+    return abandoned
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a file is a temporary one that a process may be writing."""
-    return _TEMPORARY.fullmatch(path.name) is not None and not _abandoned(path)
+    """Return whether a file is a temporary one that a process may still be writing.
+
+    Examples
+    --------
+    >>> is_in_use(Path("features.h5"))
+    False
+    """
+    return _TEMPORARY.fullmatch(path.name) is not None and not _is_abandoned(path)
 
 
 def quarantine(path: Path, error: Exception) -> NoReturn:
-    """Give a damaged file another name, and raise DamagedStore that says so.
+    """Rename a damaged file to ``<name>.damaged-<n>``, and raise DamagedStore.
 
-    An ``error`` of the operating system's (no such file, too many open ones) is raised as it is: the file is not at
-    fault.
+    Parameters
+    ----------
+    path
+        The damaged file.
+    error
+        What reading it raised. One with an ``errno`` comes from the operating system (no such file, too many open
+        files): the file is not at fault, so it keeps its name, and the error is raised as it is.
+
+    Raises
+    ------
+    DamagedStore
+        Naming the file, the reason and the new name.
     """
     if getattr(error, "errno", None) is not None:
         raise error
@@ -95,17 +128,17 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{_place()}-{os.getpid()}.tmp{path.suffix}")
 
 
-def _abandoned(path: Path) -> bool:
-    named = _TEMPORARY.fullmatch(path.name)
-    assert named
+def _is_abandoned(path: Path) -> bool:
+    name = _TEMPORARY.fullmatch(path.name)
+    assert name
     try:
-        written = path.lstat().st_mtime
+        modified = path.lstat().st_mtime
     except FileNotFoundError:  # its writer was done with it
         return False
-    if named["place"] != _place():
-        return time.time() - written > FOREIGN_AGE_S
+    if name["place"] != _place():
+        return time.time() - modified > FOREIGN_AGE_S
     try:
-        os.kill(int(named["process"]), 0)
+        os.kill(int(name["process"]), 0)
     except ProcessLookupError:
         return True
     except PermissionError:  # it lives, and is another user's
@@ -114,7 +147,7 @@ def _abandoned(path: Path) -> bool:
 
 
 def _place() -> str:
-    """Where a process number means something: the host, and the container where there is one."""
+    """Name the space in which a process number is unique: the host, and its container where there is one."""
     host = socket.gethostname().replace(".", "_")
     try:
         return f"{host}-{os.stat('/proc/self/ns/pid').st_ino}"

@@ -1,8 +1,9 @@
-"""Which video a process had in hand when it died: a note for each that is started, signed by the signal that kills.
+"""Note which video a process is working on, so that a video that crashes its process is found.
 
-Only a fault of the process itself (a segmentation fault, an abort, …) signs: the interpreter's fault handler writes the
-reason into the note. Whoever is killed from outside, for lack of memory or by its user, leaves a note without one, and
-a bus error counts as none: a full disk under a mapped file is one.
+Each video that is started has a note. Only a fault of the process itself (a segmentation fault, an abort, …) signs it:
+the interpreter's fault handler writes the reason into the note. A process that is killed from outside, for lack of
+memory or by its user, leaves a note without a signature, and a bus error does not count: a full disk under a mapped
+file causes one.
 """
 
 import faulthandler
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import IO
 
 NOTE = ".started"
-_DEATH = re.compile(
+"""Suffix of a note's file name."""
+_CRASH = re.compile(
     r"^Fatal Python error: (?!Bus error)(?P<fault>.+)$(?P<threads>(?:\n(?!Fatal Python error: ).*)*)", re.MULTILINE
 )
 _FRAME = re.compile(r"Current thread .*\n  File \"(?P<file>.+)\", line (?P<line>\d+)")
@@ -22,39 +24,51 @@ _STDERR = 2
 
 @contextmanager
 def attempt(note: Path, video: str) -> Iterator[list[str]]:
-    """Note that ``video`` is started, until the block ends; yields how earlier processes died with it in hand.
+    """Note that ``video`` is being worked on while the block runs.
 
-    The note is removed when the block ends well; when it raises, what earlier processes wrote is kept.
+    The note is removed when the block ends without error; when it raises, earlier crashes stay noted.
+
+    Parameters
+    ----------
+    note
+        File of the video's note.
+    video
+        The video's id.
+
+    Yields
+    ------
+    list of str
+        The crashes of earlier processes that were working on the video, one sentence each.
     """
     note.parent.mkdir(parents=True, exist_ok=True)
     with note.open("a+", encoding="utf-8") as file:
-        earlier = _deaths(note)
+        crashes = _crashes(note)
         if not file.tell():
             print(video, file=file, flush=True)
         with _signing(file):
             try:
-                yield earlier
+                yield crashes
             except BaseException:  # told to end, too
-                if not earlier:
+                if not crashes:
                     note.unlink(missing_ok=True)
                 raise
     note.unlink(missing_ok=True)
 
 
 def notes(journal: Path) -> dict[str, int]:
-    """By video that was started and is not finished, how many processes died of a fault with it in hand."""
-    return {_text(note).partition("\n")[0]: len(_deaths(note)) for note in sorted(journal.glob(f"*{NOTE}"))}
+    """Count, for each video that was started and is not finished, the processes that crashed while working on it."""
+    return {_text(note).partition("\n")[0]: len(_crashes(note)) for note in sorted(journal.glob(f"*{NOTE}"))}
 
 
-def forget_the_killed(journal: Path) -> None:
-    """Remove the notes that nothing signed. To be called where no other process works on this journal."""
+def remove_unsigned(journal: Path) -> None:
+    """Remove the notes that no crash signed; call it only while no other process works on this journal."""
     for note in journal.glob(f"*{NOTE}"):
-        if not _deaths(note):
+        if not _crashes(note):
             note.unlink(missing_ok=True)
 
 
-def _deaths(note: Path) -> list[str]:
-    return [_told(death["fault"], death["threads"]) for death in _DEATH.finditer(_text(note))]
+def _crashes(note: Path) -> list[str]:
+    return [_format_crash(crash["fault"], crash["threads"]) for crash in _CRASH.finditer(_text(note))]
 
 
 def _text(note: Path) -> str:
@@ -64,13 +78,14 @@ def _text(note: Path) -> str:
         return ""
 
 
-def _told(fault: str, threads: str) -> str:
+def _format_crash(fault: str, threads: str) -> str:
     frame = _FRAME.search(threads)
     return f"{fault} in {Path(frame['file']).name}, line {frame['line']}" if frame else fault
 
 
 @contextmanager
 def _signing(file: IO[str]) -> Iterator[None]:
+    """Let the fault handler write into ``file`` while the block runs."""
     enabled = faulthandler.is_enabled()
     faulthandler.enable(file)
     try:

@@ -1,4 +1,4 @@
-"""A file whose errors come at its end: HDF5 ends the whole process, sooner or later, when a write fails under it."""
+"""Files that raise write errors only when they are closed: HDF5 ends the whole process when a write fails under it."""
 
 import io
 from pathlib import Path
@@ -6,10 +6,15 @@ from typing import Any
 
 
 class LateErrors(io.FileIO):
-    """A new file that takes every write, also where the disk does not.
+    """A new file that accepts every write, even where the disk does not.
 
-    ``close`` raises the first OSError that a write met, in place of whatever followed from it.
-    What is written after that goes nowhere, so the file is then good for nothing but removal.
+    ``close`` raises the first OSError that a write met, in place of whatever followed from it. What is written after
+    that error is lost, so the file must then be removed.
+
+    Parameters
+    ----------
+    path
+        The file to create, or to empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -17,6 +22,7 @@ class LateErrors(io.FileIO):
         self._error: OSError | None = None
 
     def write(self, data: Any) -> int:
+        """Write ``data`` as far as the disk takes it, and return its size in bytes as if all was written."""
         rest = memoryview(data).cast("B")
         size = len(rest)
         while rest and self._error is None:
@@ -27,6 +33,7 @@ class LateErrors(io.FileIO):
         return size
 
     def truncate(self, size: int | None = None) -> int:
+        """Resize the file to ``size`` bytes, by default to the current position; an error waits for ``close``."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -34,10 +41,11 @@ class LateErrors(io.FileIO):
         return self.tell() if size is None else size
 
     def close(self) -> None:
+        """Close the file, and raise the first OSError that it met."""
         try:
             super().close()  # a network file system may find only now that the disk is full
         except OSError as error:
             self._error = self._error or error
-        met, self._error = self._error, None
-        if met is not None:
-            raise met from None
+        first, self._error = self._error, None
+        if first is not None:
+            raise first from None

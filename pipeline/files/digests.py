@@ -1,4 +1,4 @@
-"""Digests of input files, cached by path, size and time of modification."""
+"""Digest input files, and cache the digests by path, size and time of modification."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from pipeline.files.atomic import write_text
 
 
 class Entry(NamedTuple):
-    """What was seen of a file: bytes, nanoseconds since the epoch, SHA-256."""
+    """Size in bytes, time of modification in nanoseconds since the epoch, and SHA-256 of a file."""
 
     size: int
     mtime_ns: int
@@ -24,58 +24,81 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Digests:
-    """What is known of some files, by absolute path."""
+    """Sizes, times and digests of files.
+
+    Attributes
+    ----------
+    entries
+        An entry for each file, by absolute path.
+    """
 
     entries: dict[str, Entry]
 
     @classmethod
     def of(cls, table: Mapping[str, Sequence[Any]]) -> Self:
-        """From plain JSON: path -> [size, mtime_ns, digest]."""
+        """Build from plain JSON, a table of path -> [size, mtime_ns, digest].
+
+        Examples
+        --------
+        >>> Digests.of({"/videos/a.avi": [1024, 0, "9f86d081"]})[Path("/videos/a.avi")]
+        '9f86d081'
+        """
         return cls({name: Entry(*entry) for name, entry in table.items()})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote; nothing is known where the file is missing or not whole."""
+        """Read what ``save`` wrote; without entries where the file is missing or damaged."""
         try:
             return cls.of(json.loads(path.read_text()))
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return cls({})
 
     def save(self, path: Path) -> None:
-        """Write atomically, as JSON."""
+        """Write the entries as JSON, atomically."""
         write_text(path, json.dumps(self.entries))
 
     def current(self, files: Iterable[Path]) -> bool:
-        """Whether each file is known, and its size and time are as they were."""
+        """Return whether every file has an entry, and still the size and time noted there."""
         return all(self._unchanged(file) for file in files)
 
     def refreshed(self, files: Iterable[Path], *, rehash: bool = False) -> Self:
-        """Digests of exactly these files: stat first, hash only what changed (or all, with ``rehash``).
+        """Return the digests of exactly these files, hashing only those whose size or time changed.
 
-        Raises InputError that names a file which cannot be read.
+        Parameters
+        ----------
+        files
+            Absolute paths.
+        rehash
+            Hash all files, also those that seem unchanged.
+
+        Raises
+        ------
+        InputError
+            Naming a file that cannot be read.
         """
         files = list(files)
         changed = [file for file in files if rehash or not self._unchanged(file)]
-        fresh = {str(file): _entry(file) for file in tqdm(changed, desc="digests", unit="file", disable=None)}
+        fresh = {str(file): _entry(file) for file in tqdm(changed, desc="hashing files", unit="file", disable=None)}
         return type(self)({str(file): fresh.get(str(file)) or self.entries[str(file)] for file in files})
 
     def __getitem__(self, file: Path) -> str:
+        """Return the SHA-256 of a file, in hexadecimal digits. Raises KeyError where it has no entry."""
         return self.entries[str(file)].digest
 
     def check(self, file: Path) -> None:
-        """Raises InputError where the file is not what was digested: it must not change during a run."""
+        """Raise InputError where the file has changed since it was digested: it must not change during a run."""
         if not self._unchanged(file):
             raise InputError(f"{file} has changed since it was indexed; run again")
 
     def _unchanged(self, file: Path) -> bool:
-        known = self.entries.get(str(file))
-        if known is None:
+        entry = self.entries.get(str(file))
+        if entry is None:
             return False
         try:
             stat = os.stat(file)
         except OSError:
             return False
-        return (stat.st_size, stat.st_mtime_ns) == (known.size, known.mtime_ns)
+        return (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.mtime_ns)
 
 
 def _entry(file: Path) -> Entry:

@@ -1,4 +1,4 @@
-"""Runs that share a store take turns at what both of them want to make."""
+"""Let runs that share a store take turns at making the same file."""
 
 import errno
 import fcntl
@@ -16,10 +16,17 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 @contextmanager
 def exclusive(wanted: Path, lock: Path) -> Iterator[None]:
-    """Wait until no other process is inside with the same ``wanted``; the file ``lock`` is theirs in common.
+    """Wait until no other process is making ``wanted``, and keep others waiting while the block runs.
 
-    One byte of ``lock`` stands for each path, so that there is one such file, which stays. The system lets go of the
-    byte when a process dies. Where a file system has no locks nobody waits: work is then done twice.
+    Each path locks one byte of ``lock``, so that a single lock file serves all, and stays. The system releases the byte
+    when a process dies. Where a file system has no locks nobody waits: work is then done twice.
+
+    Parameters
+    ----------
+    wanted
+        What the block makes.
+    lock
+        The lock file that all processes share.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.blake2b(os.path.relpath(wanted, lock.parent).encode(), digest_size=7).digest()
@@ -33,8 +40,14 @@ def exclusive(wanted: Path, lock: Path) -> Iterator[None]:
 
 
 @contextmanager
-def everything(lock: Path) -> Iterator[None]:
-    """Let nobody begin to make anything while the block runs. Raises InputError where somebody is at it already."""
+def exclusive_of_all(lock: Path) -> Iterator[None]:
+    """Keep every other process from making anything while the block runs.
+
+    Raises
+    ------
+    InputError
+        Where another process is making something already.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "ab") as file:
         try:

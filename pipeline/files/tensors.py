@@ -1,4 +1,7 @@
-"""Files of tensors that notice damage: safetensors, which has no checksum, with a digest in its metadata."""
+"""Write and read files of tensors whose damage is noticed.
+
+They are safetensors files, which have no checksum of their own, with a digest in the metadata.
+"""
 
 import hashlib
 import json
@@ -10,27 +13,47 @@ from safetensors import SafetensorError, safe_open
 from pipeline.files.atomic import atomic_path, quarantine
 
 DIGEST = "blake2b"
-"""The metadata's entry: of the header, this entry left out, and of the tensors' bytes."""
+"""Key of the digest in the metadata: of the header without this entry, and of the tensors' bytes."""
 
 
 def write(path: Path, serialise: Callable[[dict[str, str]], bytes], metadata: Mapping[str, str]) -> None:
-    """Write atomically what ``serialise`` makes of tensors and some metadata, with the digest added to these."""
+    """Write tensors and their metadata atomically, with a digest of both.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    serialise
+        Given metadata, returns the content of a safetensors file that holds the tensors and this metadata.
+    metadata
+        What the file says of itself, without the digest.
+    """
     content = serialise({**metadata, DIGEST: _digest(serialise({**metadata}))})
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)  # safetensors' own writing hides a full disk's errno
 
 
 def read(path: Path) -> tuple[bytes, dict[str, str]]:
-    """The whole file, and its metadata; a file without a digest, as older ones are, is checked for its form alone.
+    """Read and check a file of tensors; one without a digest, as older ones are, is checked for its format alone.
 
-    Raises DamagedStore, having set the file aside, where it is not as it was written.
+    Returns
+    -------
+    content : bytes
+        The content of the safetensors file.
+    metadata : dict of str
+        What the file says of itself.
+
+    Raises
+    ------
+    DamagedStore
+        Where the file is not as it was written; it is quarantined.
     """
     try:
         with safe_open(path, "numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
         content = path.read_bytes()
         if metadata.get(DIGEST, digest := _digest(content)) != digest:
-            raise ValueError("its bytes are not those that were written")
+            raise ValueError("its content does not match its digest")
     except (SafetensorError, ValueError) as error:
         quarantine(path, error)
     return content, metadata

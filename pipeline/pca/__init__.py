@@ -1,1 +1,1 @@
-"""Principal component analysis: what is configured, fitted and projected."""
+"""Principal component analysis: configure it, fit it, and project with it."""

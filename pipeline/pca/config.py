@@ -1,4 +1,4 @@
-"""Configuration of a principal component analysis."""
+"""Configure a principal component analysis."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -12,12 +12,27 @@ if TYPE_CHECKING:
 
 
 class PCA(Config):
-    """Features projected on their principal components: so many, or as many as hold a share of the variance."""
+    """Projection of features on their principal components.
+
+    Parameters
+    ----------
+    dims
+        Number of components.
+    energy
+        Fraction of the variance, in (0, 1], that the components explain at least; exactly one of it and ``dims``.
+    whiten
+        Scale each projection to variance 1 over the fitted samples.
+
+    Raises
+    ------
+    ValidationError
+        Where a field is wrong, or both or none of ``dims`` and ``energy`` are given.
+    """
 
     version: ClassVar[int] = 2
 
     dims: PositiveInt | None = None
-    energy: float | None = Field(None, gt=0, le=1, description="share of the variance that the components hold")
+    energy: float | None = Field(None, gt=0, le=1, description="fraction of the variance that the components explain")
     whiten: bool = Field(False, description="scale each projection to variance 1 over the fitted samples")
 
     @model_validator(mode="after")
@@ -27,7 +42,7 @@ class PCA(Config):
         return self
 
     def fit(self, batches: "Iterable[np.ndarray]") -> "dict[str, np.ndarray]":
-        """Fit to all samples of ``batches``, as ``pipeline.pca.fit.fit_pca`` says."""
+        """Fit principal components to all samples of ``batches``; see ``pipeline.pca.fit.fit_pca``."""
         from pipeline.pca.fit import fit_pca
 
         return fit_pca(batches, dims=self.dims, energy=self.energy, whiten=self.whiten)

@@ -1,4 +1,4 @@
-"""Projects rows on principal components, and keeps these in a file."""
+"""Project rows on principal components, and keep these in a file."""
 
 import json
 from collections.abc import Mapping
@@ -9,10 +9,30 @@ from typing import Any
 import numpy as np
 
 PROJECTED_ROWS = 256
+"""Number of samples projected at a time."""
 
 
 def project(state: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray:
-    """(samples, dim) -> (samples, dims) float32, ``PROJECTED_ROWS`` at a time in the features' precision or float32."""
+    """Project features on principal components, in the features' precision, or float32 for less.
+
+    Parameters
+    ----------
+    state
+        What ``fit_pca`` returned.
+    features : array, shape (samples, dim)
+        Features, of as many dimensions as were fitted.
+
+    Returns
+    -------
+    float32 array, shape (samples, dims)
+
+    Examples
+    --------
+    >>> state = {"mean": np.array([1.0, 1.0]), "components": np.array([[0.6, 0.8]], np.float32)}
+    >>> project(state, np.array([[1.0, 1.0], [4.0, 5.0]]))
+    array([[0.],
+           [5.]], dtype=float32)
+    """
     components = state["components"]
     precision = np.result_type(features, components)
     mean = state["mean"].astype(precision)
@@ -25,7 +45,7 @@ def project(state: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray
 
 
 def save_reducer(path: Path, state: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:
-    """Write what ``fit_pca`` returned atomically, as safetensors."""
+    """Write what ``fit_pca`` returned, and where it comes from, to a safetensors file, atomically."""
     from safetensors.numpy import save
 
     from pipeline.files import tensors
@@ -34,7 +54,7 @@ def save_reducer(path: Path, state: Mapping[str, np.ndarray], provenance: Mappin
 
 
 def load_reducer(path: Path) -> dict[str, np.ndarray]:
-    """Read what ``save_reducer`` wrote. Raises DamagedStore, having set the file aside, where it was altered."""
+    """Read what ``save_reducer`` wrote. Raises DamagedStore where the file is damaged, and quarantines it."""
     from safetensors.numpy import load
 
     from pipeline.files import tensors

@@ -1,1 +1,1 @@
-"""Scores of test videos: metrics, late fusion and the search for its weights."""
+"""Score test videos: metrics, late fusion and the search for its weights."""

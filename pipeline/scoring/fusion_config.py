@@ -1,4 +1,4 @@
-"""Configuration of late fusion, and of the choice of its weights."""
+"""Configure late fusion, and the choice of its weights."""
 
 from math import comb
 from typing import Literal, Self
@@ -8,27 +8,61 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 from pipeline.config import Config
 
 MAX_TRIED = 2000
+"""Largest number of weightings that are tried."""
 
 
 class Chosen(Config):
-    """Weights that recognise most videos of a validation part of each fold's training videos; never of its test part.
+    """Choice of the weights that recognise most videos of a validation part of each fold's training videos.
 
-    The weighted streams are trained again, all that is fitted for them too, on the rest of the training videos. Tried
-    are all weights that are multiples of 1 / parts and sum to 1; a last stream that is multiplied on has no say.
+    To choose them, the weighted streams, and all that is fitted for them, are trained again on the rest of the training
+    videos; test videos are not touched. All weights that are multiples of 1 / ``parts`` and sum to 1 are tried. With
+    ``times_last`` the last stream takes no part in the choice.
+
+    Parameters
+    ----------
+    validation
+        Fraction of the training videos that is held out to choose on.
+    seed
+        Seed by which groups, or videos where there are no groups, are drawn for validation.
+    parts
+        Number of equal parts that are distributed over the streams.
     """
 
-    validation: float = Field(gt=0, lt=1, description="the share of the training videos that is held out to choose on")
-    seed: NonNegativeInt = Field(0, description="of the draw of groups, or of videos where there are no groups")
+    validation: float = Field(gt=0, lt=1, description="fraction of the training videos that is held out to choose on")
+    seed: NonNegativeInt = Field(0, description="seed by which groups, or videos without groups, are drawn")
     parts: PositiveInt = 20
 
 
 class Fusion(Config):
-    """How streams become one.
+    """Late fusion of several streams.
 
-    sum, weighted and product join the softmax outputs (Lakhal et al. 2018, late fusion); l1 joins the scores before
-    softmax, each video's divided by its ℓ1 norm (Ng and Davis 2018). Weights are in the order of the streams, given or
-    chosen. times_last: the rule joins all streams but the last, whose probabilities are multiplied onto the result, as
-    Lakhal et al. do with improved dense trajectories.
+    Parameters
+    ----------
+    rule
+        "sum", "product" (the default) or "weighted" joins the softmax outputs [1]_; "l1" joins the scores before
+        softmax, each video's divided by its ℓ1 norm, by weights [2]_.
+    weights
+        One weight a stream, in their order, for the rules "weighted" and "l1".
+    choose
+        How weights are chosen instead.
+    times_last
+        Join all streams but the last by the rule, and multiply the last one's probabilities onto the result, as is done
+        with improved dense trajectories [1]_.
+
+    Raises
+    ------
+    ValidationError
+        Where a field is wrong, or weights are missing, all 0, or given to a rule that takes none.
+
+    References
+    ----------
+    .. [1] Lakhal et al., *Residual Stacked RNNs for Action Recognition* (ECCV Workshops 2018), late fusion.
+    .. [2] Ng and Davis, *Temporal Difference Networks for Video Action Recognition* (WACV 2018).
+
+    Examples
+    --------
+    >>> Fusion(rule="weighted", weights=(1, 1.5)).weights
+    (1.0, 1.5)
     """
 
     rule: Literal["sum", "product", "weighted", "l1"] = "product"
@@ -40,21 +74,19 @@ class Fusion(Config):
     def _weights_where_used(self) -> Self:
         given = (self.weights is not None) + (self.choose is not None)
         if self.rule in ("weighted", "l1") and given != 1:
-            raise ValueError(
-                f"the rule {self.rule!r} needs either weights, one a stream, or choose, by which to find them"
-            )
+            raise ValueError(f"the rule {self.rule!r} needs either weights, one a stream, or choose, to find them by")
         if self.rule in ("sum", "product") and given:
             raise ValueError(f"the rule {self.rule!r} takes no weights; 'weighted' and 'l1' do")
         if self.weights is not None and not any(self.weights):
             raise ValueError("all weights are 0; at least one must be more")
         return self
 
-    def by(self, weights: tuple[float, ...]) -> Self:
-        """The same with the weights that were chosen."""
+    def with_weights(self, weights: tuple[float, ...]) -> Self:
+        """Return the same fusion with weights that were chosen."""
         return type(self)(rule=self.rule, weights=weights, times_last=self.times_last)
 
     def check(self, streams: int) -> None:
-        """Raises ValueError where the fusion does not fit so many streams."""
+        """Raise ValueError where the fusion does not fit this number of streams, or has too many weights to try."""
         weighted = streams - self.times_last
         if weighted < 2 and self.times_last:
             raise ValueError(f"times_last needs at least 3 streams, two to join and the last; there are {streams}")

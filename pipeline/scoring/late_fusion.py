@@ -1,4 +1,4 @@
-"""Late fusion: scores of several streams, aligned by video id and joined."""
+"""Late fusion: align the scores of several streams by video id, and join them."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,9 +10,22 @@ from pipeline.scoring.scores import Kind, Scores, _log_softmax
 
 
 def align(streams: Sequence[Scores]) -> list[Scores]:
-    """All streams in the first one's order of ids; what failed in one has failed in all.
+    """Bring all streams to the first one's order of ids; a video that failed in one has failed in all.
 
-    Raises InputError that names an id which a stream lacks, or where the classes differ.
+    Parameters
+    ----------
+    streams
+        Scores of the same videos and classes.
+
+    Returns
+    -------
+    list of Scores
+        Streams of the same ids.
+
+    Raises
+    ------
+    InputError
+        Naming an id that a stream lacks, or where the classes differ.
     """
     if not streams:
         raise InputError("there is no stream; at least one is needed")
@@ -30,12 +43,38 @@ def align(streams: Sequence[Scores]) -> list[Scores]:
 
 
 def fuse(streams: Sequence[Scores], fusion: Fusion) -> Scores:
-    """One stream out of several, joined by id.
+    """Join several streams into one, by video id.
 
-    sum: mean of the probabilities. weighted: their weighted mean. product: their product, renormalised; taken of
-    logarithms, so that it never underflows, with a probability of 0 as the smallest positive number. l1: weighted
-    sum of ℓ1-normalised logits, which are logits again; a video whose logits are all 0 stays 0.
-    Raises InputError where ids or classes differ, the weights are not one a stream, or l1 is given probabilities.
+    The rules are: "sum", the mean of the probabilities; "weighted", their weighted mean; "product", their product,
+    renormalised, computed from logarithms so that it never underflows, a probability of 0 taken as the smallest
+    positive number; "l1", the weighted sum of ℓ1-normalised logits, which are logits again; a video whose logits are
+    all 0 stays 0.
+
+    Parameters
+    ----------
+    streams
+        Scores of the same videos and classes.
+    fusion
+        The rule and its weights.
+
+    Returns
+    -------
+    Scores
+        Logits for "l1", and probabilities otherwise.
+
+    Raises
+    ------
+    InputError
+        Where ids or classes differ, weights are not one a stream, or "l1" is given probabilities.
+
+    Examples
+    --------
+    >>> rgb = Scores(("a",), np.array([[0.8, 0.2]]), "probabilities", ("run", "walk"))
+    >>> flow = Scores(("a",), np.array([[0.6, 0.4]]), "probabilities", ("run", "walk"))
+    >>> fuse([rgb, flow], Fusion(rule="sum")).values.round(3)
+    array([[0.7, 0.3]])
+    >>> fuse([rgb, flow], Fusion(rule="product")).values.round(3)
+    array([[0.857, 0.143]])
     """
     try:
         fusion.check(len(streams))
@@ -48,7 +87,24 @@ def fuse(streams: Sequence[Scores], fusion: Fusion) -> Scores:
 
 
 def votes(streams: Sequence[Scores], rule: str) -> np.ndarray:
-    """(stream, id, class): what a rule takes weighted sums of, from streams with the same ids."""
+    """Return what a rule takes weighted sums of.
+
+    Parameters
+    ----------
+    streams
+        Scores with the same ids.
+    rule
+        "l1" for ℓ1-normalised logits; any other for probabilities.
+
+    Returns
+    -------
+    float64 array, shape (stream, id, class)
+
+    Raises
+    ------
+    InputError
+        Where "l1" is given probabilities.
+    """
     if rule != "l1":
         return np.stack([stream.probabilities() for stream in streams])
     if any(stream.kind != "logits" for stream in streams):
@@ -61,7 +117,7 @@ def votes(streams: Sequence[Scores], rule: str) -> np.ndarray:
 
 def _joined(aligned: Sequence[Scores], fusion: Fusion) -> Scores:
     if fusion.choose:
-        raise InputError("the weights are still to be chosen; fuse wants the chosen ones")
+        raise InputError("the weights are not chosen yet; fuse needs those that choose found")
     weights = np.ones(len(aligned)) if fusion.weights is None else np.array(fusion.weights)
     kind: Kind = "logits" if fusion.rule == "l1" else "probabilities"
     first = aligned[0]

@@ -1,11 +1,11 @@
-"""Figures of merit.
+"""Metrics of recognition.
 
-Conventions, common to all:
+All of them follow these conventions:
 
 - ``values``: (video, class), larger is better. Of equal scores the class with the lower index wins.
 - ``labels``: one tuple of class indices a video, with a single one but in multi-label sets.
-- ``failed``: the labels of the test videos that could not be used. They count as wrong in every figure.
-- A class without test videos has no figure of its own (NaN) and is left out of means.
+- ``failed``: the labels of the test videos that could not be used. They count as wrong in every metric.
+- A class without test videos has no value of its own (NaN) and is left out of means.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,21 @@ import numpy as np
 from pipeline.errors import InputError
 
 Labels = Sequence[tuple[int, ...]]
+"""Class indices of each video."""
 
 
 class Summary(NamedTuple):
-    """Over folds and seeds: mean, and sample deviation (divided by count − 1), None of a single value."""
+    """Mean and spread of a metric over folds and seeds.
+
+    Attributes
+    ----------
+    mean
+        Mean over the runs.
+    deviation
+        Sample standard deviation (divided by runs − 1); None for a single run.
+    runs
+        Number of runs.
+    """
 
     mean: float
     deviation: float | None
@@ -27,12 +38,27 @@ class Summary(NamedTuple):
 
 
 def accuracy(values: np.ndarray, labels: Labels, failed: Labels = ()) -> float:
-    """Share of test videos whose best class is their label, or one of their labels."""
+    """Return the fraction of test videos whose best class is their label, or one of their labels.
+
+    Examples
+    --------
+    >>> scores = np.array([[0.9, 0.1], [0.6, 0.4]])
+    >>> accuracy(scores, [(0,), (1,)])
+    0.5
+    >>> accuracy(scores, [(0,), (1,)], failed=[(1,), (1,)])
+    0.25
+    """
     return top_k(values, labels, 1, failed)
 
 
 def top_k(values: np.ndarray, labels: Labels, k: int, failed: Labels = ()) -> float:
-    """Share of test videos with a label among the k best classes."""
+    """Return the fraction of test videos with a label among the k best classes.
+
+    Examples
+    --------
+    >>> top_k(np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]]), [(1,), (2,)], k=2)
+    0.5
+    """
     true = _membership(values, labels, failed)
     best = np.argsort(-values, axis=1, kind="stable")[:, :k]
     hits = np.take_along_axis(true, best, axis=1).any(axis=1)
@@ -40,9 +66,23 @@ def top_k(values: np.ndarray, labels: Labels, k: int, failed: Labels = ()) -> fl
 
 
 def confusion(values: np.ndarray, labels: Labels, failed: Labels = ()) -> np.ndarray:
-    """Counts (class, class + 1) int64: rows are true, columns predicted, the last column failed videos.
+    """Count the test videos of each class by the class they are recognised as.
 
-    Raises InputError where a video has several labels: there is no one row for it.
+    Returns
+    -------
+    int64 array, shape (class, class + 1)
+        Rows are true classes, columns predicted ones; the last column counts failed videos.
+
+    Raises
+    ------
+    InputError
+        Where a video has several labels: no single row is its own.
+
+    Examples
+    --------
+    >>> confusion(np.array([[0.9, 0.1], [0.6, 0.4]]), [(0,), (1,)], failed=[(1,)])
+    array([[1, 0, 0],
+           [1, 0, 1]])
     """
     true = _membership(values, labels, failed)
     if any(len(several) != 1 for several in (*labels, *failed)):
@@ -54,21 +94,31 @@ def confusion(values: np.ndarray, labels: Labels, failed: Labels = ()) -> np.nda
 
 
 def class_accuracy(values: np.ndarray, labels: Labels, failed: Labels = ()) -> np.ndarray:
-    """Recall of each class, (class,): its share of videos that are recognised. One label a video, as confusion."""
+    """Return the recall of each class, (class,), of videos with one label each: the fraction that is recognised."""
     counts = confusion(values, labels, failed)
     return _ratio(counts.diagonal(), counts.sum(axis=1))
 
 
 def mean_class_accuracy(values: np.ndarray, labels: Labels, failed: Labels = ()) -> float:
-    """Mean of ``class_accuracy``."""
+    """Return the mean of ``class_accuracy`` over the classes."""
     return float(np.nanmean(class_accuracy(values, labels, failed)))
 
 
 def average_precision(values: np.ndarray, labels: Labels, failed: Labels = ()) -> np.ndarray:
-    """Average precision of each class, (class,): Σ (R_n − R_{n−1}) P_n over the distinct scores, falling.
+    """Return the average precision of each class: Σ (R_n − R_{n−1}) P_n over the distinct scores, falling.
 
-    Not interpolated; videos of equal score enter together. A failed video is never retrieved: it adds to the
-    positives that recall is divided by, and nothing else.
+    Precision P and recall R are not interpolated, and videos of equal score enter together. A failed video is never
+    retrieved: it only adds to the positives that recall is divided by.
+
+    Returns
+    -------
+    float64 array, shape (class,)
+
+    Examples
+    --------
+    >>> scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    >>> average_precision(scores, [(0,), (1,), (0, 1)]).round(3)
+    array([0.833, 1.   ])
     """
     true = _membership(values, labels, failed)
     missed = np.bincount([label for several in failed for label in set(several)], minlength=true.shape[1])
@@ -77,12 +127,18 @@ def average_precision(values: np.ndarray, labels: Labels, failed: Labels = ()) -
 
 
 def mean_average_precision(values: np.ndarray, labels: Labels, failed: Labels = ()) -> float:
-    """Mean of ``average_precision``, known as mAP."""
+    """Return the mean of ``average_precision`` over the classes, known as mAP."""
     return float(np.nanmean(average_precision(values, labels, failed)))
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """Mean and deviation of one figure over folds and seeds."""
+    """Summarise one metric over folds and seeds.
+
+    Examples
+    --------
+    >>> summary([90.0, 92.0])
+    Summary(mean=91.0, deviation=1.4142135623730951, runs=2)
+    """
     if not len(values):
         raise InputError("there are no runs to summarise; at least one is needed")
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -90,7 +146,7 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def _precision_sum(scores: np.ndarray, true: np.ndarray) -> float:
-    """Σ over positives of the precision at their score."""
+    """Return the sum, over positives, of the precision at their score."""
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)[: len(order)]  # of videos of equal score
     retrieved = np.flatnonzero(last) + 1
@@ -99,16 +155,16 @@ def _precision_sum(scores: np.ndarray, true: np.ndarray) -> float:
 
 
 def _ratio(part: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """part / total, NaN where total is 0."""
+    """Return part / total, NaN where total is 0."""
     ratio: np.ndarray = np.divide(part, total, out=np.full(len(total), np.nan), where=total > 0)
     return ratio
 
 
 def _membership(values: np.ndarray, labels: Labels, failed: Labels) -> np.ndarray:
-    """Which labels each scored video has, (video, class) bool. Raises InputError where they do not fit."""
+    """Return whether each scored video has each label, (video, class) bool. Raises InputError where they do not fit."""
     count, classes = values.shape
     if count != len(labels):
-        raise InputError(f"there are scores of {count} videos and labels of {len(labels)}; both are needed of each")
+        raise InputError(f"there are scores of {count} videos and labels of {len(labels)}; each video needs both")
     if not count + len(failed):
         raise InputError("there are no test videos; at least one is needed")
     for several in (*labels, *failed):

@@ -1,4 +1,4 @@
-"""Scores of test videos by id: checked, saved and read."""
+"""Check, save and load the scores of test videos by id."""
 
 import json
 import zipfile
@@ -20,9 +20,29 @@ Kind = Literal["logits", "probabilities"]
 class Scores:
     """One stream's scores of the test videos.
 
-    ids: the videos that have scores; values: (id, class) float64, read-only; kind: before softmax or after it;
-    classes: their names; failed: test videos without scores, which count as wrong in every figure.
-    Raises InputError where a value is not finite, an id occurs twice, shapes differ or probabilities do not sum to 1.
+    Parameters
+    ----------
+    ids
+        Videos that have scores.
+    values : array, shape (id, class)
+        Scores; kept as a read-only float64 copy.
+    kind
+        "logits", before softmax, or "probabilities".
+    classes
+        Names of the classes.
+    failed
+        Test videos without scores, which count as wrong in every metric.
+
+    Raises
+    ------
+    InputError
+        Where a value is not finite, an id or a class occurs twice, shapes differ, or probabilities do not sum to 1.
+
+    Examples
+    --------
+    >>> scores = Scores(("a", "b"), np.zeros((2, 4)), "logits", ("box", "clap", "run", "walk"))
+    >>> scores.probabilities()[0]
+    array([0.25, 0.25, 0.25, 0.25])
     """
 
     ids: tuple[str, ...]
@@ -39,33 +59,41 @@ class Scores:
             raise InputError(
                 f"scores have shape {values.shape}; {len(self.ids)} videos × {len(self.classes)} classes are needed"
             )
-        if double := _doubled((*self.ids, *self.failed)):
-            raise InputError(f"video {double!r} occurs twice among the scores; every id may occur once")
-        if double := _doubled(self.classes):
-            raise InputError(f"class {double!r} occurs twice; names of classes must differ")
-        self._first_wrong(~np.isfinite(values), "scores that are not finite")
+        if duplicate := _duplicate((*self.ids, *self.failed)):
+            raise InputError(f"video {duplicate!r} occurs twice among the scores; every id may occur once")
+        if duplicate := _duplicate(self.classes):
+            raise InputError(f"class {duplicate!r} occurs twice; names of classes must differ")
+        self._refuse(~np.isfinite(values), "scores that are not finite")
         if self.kind == "probabilities":
-            self._first_wrong(
+            self._refuse(
                 (values < 0) | (np.abs(values.sum(axis=1, keepdims=True) - 1) > 1e-4),
                 "probabilities that are negative or do not sum to 1",
             )
 
-    def _first_wrong(self, wrong: np.ndarray, what: str) -> None:
+    def _refuse(self, wrong: np.ndarray, what: str) -> None:
         if wrong.any():
             raise InputError(f"video {self.ids[int(wrong.any(axis=1).argmax())]!r} has {what}")
 
     def probabilities(self) -> np.ndarray:
-        """(id, class): the values themselves, or their softmax."""
+        """Return probabilities (id, class): the values themselves, or the softmax of logits."""
         return self.values if self.kind == "probabilities" else np.exp(_log_softmax(self.values))
 
     def select(self, ids: Sequence[str], failed: Sequence[str] = ()) -> Self:
-        """The same scores in the order of ``ids``, each of which must have scores."""
-        place = {id: row for row, id in enumerate(self.ids)}
-        rows = np.array([place[id] for id in ids], np.intp)
+        """Return the scores of ``ids``, in their order. Raises KeyError where one has no scores."""
+        row_of = {id: row for row, id in enumerate(self.ids)}
+        rows = np.array([row_of[id] for id in ids], np.intp)
         return type(self)(tuple(ids), self.values[rows], self.kind, self.classes, tuple(failed))
 
     def save(self, path: Path, provenance: Mapping[str, Any]) -> None:
-        """Write an .npz archive atomically; provenance: where the scores come from, JSON values."""
+        """Write an .npz archive atomically.
+
+        Parameters
+        ----------
+        path
+            The file to write.
+        provenance
+            Where the scores come from, JSON values.
+        """
         ids, classes, failed = (np.array(names, np.str_) for names in (self.ids, self.classes, self.failed))
         names = {"ids": ids, "classes": classes, "failed": failed, "kind": np.array(self.kind)}
         origin = np.array(json.dumps(provenance, sort_keys=True))
@@ -74,7 +102,7 @@ class Scores:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote. Raises DamagedStore, having set the file aside, where it is not whole."""
+        """Read what ``save`` wrote. Raises DamagedStore where the file is damaged, and quarantines it."""
         try:
             with np.load(path, allow_pickle=False) as archive:
                 ids, classes, failed = (tuple(archive[name].tolist()) for name in ("ids", "classes", "failed"))
@@ -84,7 +112,7 @@ class Scores:
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """Where a file of scores comes from. Raises what ``np.load`` does where the file is damaged."""
+    """Return where a file of scores comes from. Raises what ``np.load`` does where the file is damaged."""
     with np.load(path, allow_pickle=False) as archive:
         return dict(json.loads(archive["provenance"].item()))
 
@@ -95,5 +123,5 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
     return normalised
 
 
-def _doubled(names: Iterable[str]) -> str | None:
+def _duplicate(names: Iterable[str]) -> str | None:
     return next((name for name, count in Counter(names).items() if count > 1), None)

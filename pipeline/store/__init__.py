@@ -1,4 +1,4 @@
-"""Stores of rows in HDF5: journal each finished video, seal whole shards, read by video id."""
+"""Keep rows in HDF5 stores: journal each finished video, seal whole shards, read by video id."""
 
 from pipeline.store.reader import Store, provenance
 

@@ -1,4 +1,4 @@
-"""Fill a shard: every video's rows, or the reason why there are none, each kept as soon as it is there."""
+"""Fill a shard with every video's rows, or the reason why it has none, each journaled as soon as it is known."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,14 +8,15 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.errors import UnusableVideo
-from pipeline.files.crash_notes import forget_the_killed
+from pipeline.files.crash_notes import remove_unsigned
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.journal import Journal
 from pipeline.store.seal import seal, shards_by_key
 
 Compute = Callable[[Any], Iterable[Row]]
-DEATHS = 2
-"""A video whose processes died so many times is a failure."""
+"""Turns a video's source (a path, or rows) into its rows, one a variant."""
+MAX_CRASHES = 2
+"""Crashes after which a video is a failure."""
 
 
 def fill(
@@ -28,19 +29,40 @@ def fill(
     earlier: Iterable[Path],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Seal ``shard`` with the rows, or the failure, of each of the videos.
+    """Compute the rows, or the failure, of each video that has none yet, and seal all of them in ``shard``.
 
-    source: by video id, what the extractor that ``build`` returns is given; both may raise UnusableVideo, and
-    whatever else they raise stops the shard: what was journaled stays. Rows that the journal or an earlier shard
-    holds under the same key are taken over; ``build`` is called only where something is left to compute.
+    Rows that the journal or an earlier shard holds under the same key are copied.
+
+    Parameters
+    ----------
+    shard
+        The file to seal.
+    videos
+        Keys of the shard's videos, in order.
+    source
+        Returns, by video id, what the extractor reads. UnusableVideo makes the video a failure; any other exception
+        stops the shard, and what was journaled stays.
+    build
+        Returns the extractor; called only where something is left to compute. The extractor may raise as ``source``.
+    journal
+        Where finished videos are kept until the shard is sealed.
+    earlier
+        Sealed shards of the same stage, from which rows may be copied.
+    provenance
+        What the shard says of its origin, JSON values; the number of computed videos and the wall time are added.
+
+    Raises
+    ------
+    DamagedStore
+        Where the journal or an earlier shard cannot be read; the damaged file is quarantined.
     """
     began = time.monotonic()
-    forget_the_killed(journal.folder)
-    held = shards_by_key(earlier)
-    missing = [keys for keys in videos if keys.name not in held and keys not in journal]
+    remove_unsigned(journal.folder)
+    sealed = shards_by_key(earlier)
+    missing = [keys for keys in videos if keys.name not in sealed and keys not in journal]
     if missing:
         _compute(missing, source, build(), journal, description=shard.parent.name)
-    sources = {keys.name: held.get(keys.name, journal.path(keys)) for keys in videos}
+    sources = {keys.name: sealed.get(keys.name, journal.path(keys)) for keys in videos}
     computed = {"computed": len(missing), "wall_s": round(time.monotonic() - began, 3)}
     seal(shard, videos, sources, {**provenance, **computed})
     journal.discard(videos)
@@ -52,10 +74,10 @@ def _compute(
     for keys in tqdm(videos, desc=description, unit="video", disable=None):
         if keys in journal:
             continue  # a copy of a file that another id of this shard has brought already
-        with journal.attempt(keys) as deaths:
+        with journal.attempt(keys) as crashes:
             try:
-                if len(deaths) >= DEATHS:
-                    raise UnusableVideo(f"the process that read it died {len(deaths)} times: {'; '.join(deaths)}")
+                if len(crashes) >= MAX_CRASHES:
+                    raise UnusableVideo(f"the process that read it died {len(crashes)} times: {'; '.join(crashes)}")
                 journal.write(keys, compute(source(keys.id)))
             except UnusableVideo as error:
                 journal.fail(keys, Failure(error.reason, error.frames_decoded))

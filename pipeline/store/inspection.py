@@ -1,4 +1,4 @@
-"""What files of a store hold, for people who look: nothing is changed, and nothing is set aside."""
+"""Inspect the files of a store: nothing is changed, and nothing is quarantined."""
 
 import json
 import re
@@ -22,7 +22,19 @@ Shape = tuple[int, ...]
 
 @dataclass(slots=True)
 class ArrayExtent:
-    """One named array over all rows: its types, the smallest and largest of each axis, bytes in memory."""
+    """Extent of an array of one name over all rows.
+
+    Attributes
+    ----------
+    dtypes
+        Names of its types.
+    smallest, largest
+        Least and greatest length of each axis.
+    rows
+        Number of rows that have it.
+    bytes
+        Size in memory of all of them together.
+    """
 
     dtypes: set[str] = field(default_factory=set)
     smallest: Shape = ()
@@ -31,7 +43,7 @@ class ArrayExtent:
     bytes: int = 0
 
     def add(self, array: h5py.Dataset) -> None:
-        """Count one row's array."""
+        """Add one row's array to the extent."""
         self.dtypes.add(str(array.dtype))
         self.smallest = tuple(map(min, self.smallest, array.shape)) if self.rows else array.shape
         self.largest = tuple(map(max, self.largest, array.shape)) if self.rows else array.shape
@@ -41,9 +53,18 @@ class ArrayExtent:
 
 @dataclass(slots=True)
 class Contents:
-    """What shards hold.
+    """Contents of some shards.
 
-    keys: of each video with rows, by its id, the rows' keys; failed: the key of each without; arrays by name.
+    Attributes
+    ----------
+    keys
+        The rows' keys of each video that has rows, by id.
+    failed
+        The key of each video without rows, by id.
+    failures
+        Why videos have no rows, by id.
+    arrays
+        Extents of the arrays, by name.
     """
 
     keys: dict[str, list[str]] = field(default_factory=dict)
@@ -53,12 +74,12 @@ class Contents:
 
     @property
     def rows(self) -> int:
-        """How many there are of all videos."""
+        """Number of rows of all videos together."""
         return sum(map(len, self.keys.values()))
 
 
 def contents(shards: Iterable[Path]) -> Contents:
-    """Everything in some shards, without reading the arrays. Raises InputError where one is not whole."""
+    """List what some shards hold, without reading the arrays. Raises InputError where a shard is damaged."""
     found = Contents()
     for shard in shards:
         with _reading(shard) as file:
@@ -68,7 +89,7 @@ def contents(shards: Iterable[Path]) -> Contents:
 
 
 def linked(index: Path) -> list[Path]:
-    """The shards that an index links, whether they are there or not; a shard is its own."""
+    """Return the shards that an index links, whether they exist or not; of a shard, the shard itself."""
     with _reading(index) as file:
         shards = {shard for _, shard in _links(file, index.parent)}
         holds_rows = bool(items_of(file))
@@ -76,20 +97,20 @@ def linked(index: Path) -> list[Path]:
 
 
 def read(shard: Path, video: str) -> list[Row]:
-    """All variants of a video, in order; none where the shard has no such video."""
+    """Read all variants of a video, in order; none where the shard has no such video."""
     with _reading(shard) as file:
         group = file.get(f"videos/{video}", {})
         return [_row(group[name]) for name in sorted(filter(_is_variant, group), key=_number)]
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether a HDF5 file says where it comes from, as a store's shards and indices do."""
+    """Return whether a HDF5 file carries provenance, as a store's shards and indices do."""
     with _reading(path) as file:
         return "provenance" in file.attrs
 
 
 def datasets(path: Path) -> list[str]:
-    """The places of all arrays in any HDF5 file."""
+    """Return the paths of all arrays in any HDF5 file."""
     found: list[str] = []
 
     def note(place: str, item: object) -> None:
@@ -102,42 +123,42 @@ def datasets(path: Path) -> list[str]:
 
 
 def array(path: Path, place: str) -> Any:
-    """One array of any HDF5 file."""
+    """Read one array of any HDF5 file."""
     with _reading(path) as file:
         return np.asarray(file[place][()])
 
 
 class Tensor(NamedTuple):
-    """One tensor of a file of weights: safetensors' name of its type, and its shape."""
+    """Type, by safetensors' name for it, and shape of a tensor in a file of weights."""
 
     dtype: str
     shape: Shape
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
-    """What a file of weights holds, by name, without reading it. Raises InputError where it is not whole."""
+    """List the tensors of a file of weights by name, without reading them. Raises InputError where it is damaged."""
     with _weights(path) as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
     return {name: Tensor(part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """What a file of a store says of its origin: of a shard, an index, weights, scores, or the figures of a report.
+    """Return what a file of a store says of its origin: a shard, an index, weights, scores, or a report's figures.
 
     Raises InputError where it says nothing, or is damaged.
     """
-    if path.suffix not in _ORIGINS:
-        raise InputError(f"{path} is no file of a store: one ending in {', '.join(_ORIGINS)} is needed")
+    if path.suffix not in _PROVENANCE_READERS:
+        raise InputError(f"{path} is no file of a store: one ending in {', '.join(_PROVENANCE_READERS)} is needed")
     try:
-        return dict(_ORIGINS[path.suffix](path))
+        return dict(_PROVENANCE_READERS[path.suffix](path))
     except InputError:
         raise
     except Exception as error:  # damaged bytes may end the reading of them in any way
-        raise InputError(f"{path} is damaged, or not made by kinescope: it does not say where it comes from") from error
+        raise InputError(f"{path} is damaged, or was not made by kinescope: it has no provenance") from error
 
 
 def check(index: Path) -> None:
-    """Raises InputError where an index links what is not in its shards; a shard that is not there is none's fault."""
+    """Raise InputError where an index links what its shards do not hold; shards that do not exist are passed over."""
     with _reading(index) as file:
         places = _links(file, index.parent)
     for shard in filter(Path.exists, dict.fromkeys(path for _, path in places)):
@@ -148,7 +169,7 @@ def check(index: Path) -> None:
 
 
 def _links(file: h5py.File, folder: Path) -> list[tuple[str, Path]]:
-    """Places that an index in a folder links, and the shards where they are."""
+    """Return the paths that an index in a folder links, each with its shard."""
     found: list[tuple[str, Path]] = []
 
     def note(place: str, link: object) -> None:
@@ -175,7 +196,7 @@ def _is_variant(name: str) -> bool:
 
 
 def _number(place: str) -> int:
-    """Of a row its variant's number, as names would sort wrongly; of a failure 0."""
+    """Return the number of a row's variant, as names would sort wrongly, or 0 for a failure."""
     name = place.rpartition("/")[2]
     return int(name.rpartition("-")[2]) if _is_variant(name) else 0
 
@@ -190,7 +211,7 @@ def _reading(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r", locking=False) as file:
             yield file
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
+        raise InputError(f"{path}: no such file") from None
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path} is damaged, or no HDF5 file ({error}): kinescope verify sets it aside") from None
 
@@ -218,7 +239,7 @@ def _of_figures(path: Path) -> dict[str, Any]:
     return {"stage": "Evaluate", "components": json.loads(path.read_text())["provenance"]["experiment"], "upstream": {}}
 
 
-_ORIGINS: dict[str, Callable[[Path], dict[str, Any]]] = {
+_PROVENANCE_READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".h5": _of_rows,
     ".safetensors": _of_weights,
     ".npz": scores.provenance,

@@ -1,4 +1,4 @@
-"""Journal of one stage: finished videos that no shard holds yet."""
+"""Keep the finished videos of a stage that no shard holds yet."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
@@ -14,7 +14,15 @@ from pipeline.store.seal import shards_by_key
 
 
 class Journal:
-    """Finished videos of one stage that no shard holds yet: one small file each, which appears atomically."""
+    """Journal of a stage's finished videos that no shard holds yet: one small file each, written atomically.
+
+    ``keys in journal`` tells whether a video is finished, by rows or by a failure.
+
+    Parameters
+    ----------
+    folder
+        Folder of the files, which is made when it is needed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -23,11 +31,26 @@ class Journal:
         return self.path(keys).exists()
 
     def path(self, keys: Keys) -> Path:
-        """Where the video's file is, or will be."""
+        """Return the path of the video's file, whether it exists or not."""
         return self.folder / f"{keys.name}.h5"
 
     def write(self, keys: Keys, rows: Iterable[Row]) -> None:
-        """Keep one row a variant. Raises UnusableVideo where a number is not finite, having kept nothing."""
+        """Write a video's rows.
+
+        Parameters
+        ----------
+        keys
+            The video's keys.
+        rows
+            One row a variant, in order.
+
+        Raises
+        ------
+        UnusableVideo
+            Where a number is not finite; nothing is written.
+        ValueError
+            Where rows and variants differ in number.
+        """
         rows = list(rows)
         if len(rows) != len(keys.variants):
             raise ValueError(f"{keys.id}: {len(rows)} rows for {len(keys.variants)} variants")
@@ -36,18 +59,24 @@ class Journal:
                 write_row(file.create_group(row_path(keys.id, variant)), key, keys.source_digest, row)
 
     def fail(self, keys: Keys, failure: Failure) -> None:
-        """Keep the reason why there is no row."""
+        """Write the reason why a video has no rows."""
         with atomic_path(self.path(keys)) as temporary, new_file(temporary) as file:
             text = np.array([failure.reason.encode()])
             reason = file.create_dataset(failure_path(keys.id), data=text, chunks=(1,), fletcher32=True)
             reason.attrs.update(key=fixed_text(keys.name), frames_decoded=failure.frames_decoded)
 
     def attempt(self, keys: Keys) -> AbstractContextManager[list[str]]:
-        """Note that the video is in hand while the block runs; yields how processes died that had it in hand before."""
+        """Note that a video is being worked on while the block runs.
+
+        Yields
+        ------
+        list of str
+            The crashes of earlier processes that were working on it, one sentence each.
+        """
         return attempt(self._note(keys), keys.id)
 
     def discard(self, videos: Iterable[Keys]) -> None:
-        """Forget what a sealed shard holds now."""
+        """Remove the files of videos that a sealed shard now holds."""
         for keys in videos:
             self.path(keys).unlink(missing_ok=True)
             self._note(keys).unlink(missing_ok=True)
@@ -55,11 +84,14 @@ class Journal:
             self.folder.rmdir()
 
     def discard_sealed(self, shards: Iterable[Path]) -> None:
-        """Forget what these shards hold: a process was killed, or slower than another, after they were sealed."""
-        held = shards_by_key(shards)
+        """Remove the files of videos that these sealed shards hold.
+
+        Such files are left when a process is killed, or slower than another, after the shard was sealed.
+        """
+        sealed = shards_by_key(shards)
         with suppress(OSError):  # another run may sweep as well
             for path in self.folder.iterdir():
-                if path.stem in held:
+                if path.stem in sealed:
                     path.unlink(missing_ok=True)
             self.folder.rmdir()
 

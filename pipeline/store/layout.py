@@ -1,4 +1,4 @@
-"""Layout of rows in an HDF5 file.
+"""Lay out rows in an HDF5 file.
 
 A journal file, a shard and an index alike hold::
 
@@ -25,36 +25,76 @@ from pipeline.files.deferred_errors import LateErrors
 from pipeline.rows import Failure, Row
 
 CHUNK_BYTES = 1 << 20
+"""Largest size of a chunk, but for a single step of an array that is larger."""
 RESERVED_NAME = re.compile(r"variant-\d+|reason")
-"""No part of a video's id may look like this."""
+"""Pattern that no part of a video's id may match."""
 _FORMAT = {"libver": ("v110", "v110")}
 DAMAGE = (OSError, KeyError, RuntimeError)
-"""What h5py raises where a file is truncated or altered."""
+"""Exceptions that h5py raises where a file is truncated or altered."""
 
 
 def row_path(video: str, variant: int) -> str:
+    """Return the path of a row's group in the file.
+
+    Examples
+    --------
+    >>> row_path("boxing/person01", 0)
+    'videos/boxing/person01/variant-0'
+    """
     return f"videos/{video}/variant-{variant}"
 
 
 def failure_path(video: str) -> str:
+    """Return the path of a failure's reason in the file.
+
+    Examples
+    --------
+    >>> failure_path("boxing/person01")
+    'failures/boxing/person01/reason'
+    """
     return f"failures/{video}/reason"
 
 
 def canonical_json(value: Mapping[str, Any]) -> str:
+    """Return the JSON text of ``value`` with sorted keys.
+
+    Examples
+    --------
+    >>> canonical_json({"stage": "Extract", "device": "cpu"})
+    '{"device": "cpu", "stage": "Extract"}'
+    """
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def write_row(group: h5py.Group, key: str, source_digest: str, row: Row) -> None:
+    """Write a row's arrays and attributes into its group.
+
+    Parameters
+    ----------
+    group
+        The row's empty group.
+    key
+        The row's key.
+    source_digest
+        Digest of the file that the row comes from.
+    row
+        What is written.
+
+    Raises
+    ------
+    UnusableVideo
+        Where a number is not finite.
+    """
     for name, array in row.arrays.items():
         array = np.asarray(array)
-        rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
+        steps = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
         # part by part: what lies in a file may be larger than the memory
-        parts = (array[first : first + rows] for first in range(0, len(array), rows))
-        if array.dtype.kind == "f" and not all(np.isfinite(part).all() for part in parts):
+        chunks = (array[first : first + steps] for first in range(0, len(array), steps))
+        if array.dtype.kind == "f" and not all(np.isfinite(chunk).all() for chunk in chunks):
             reason = f"{name} came out as NaN or infinity, or too large for {array.dtype}"
             raise UnusableVideo(reason, int(row.attributes.get("frames", 0)))
         if array.size:
-            group.create_dataset(name, data=array, chunks=(min(rows, len(array)), *array.shape[1:]), fletcher32=True)
+            group.create_dataset(name, data=array, chunks=(min(steps, len(array)), *array.shape[1:]), fletcher32=True)
         else:
             group.create_dataset(name, data=array)
     attributes = {**row.attributes, "key": key, "source_digest": source_digest}
@@ -64,23 +104,26 @@ def write_row(group: h5py.Group, key: str, source_digest: str, row: Row) -> None
 
 
 def fixed_text(value: str) -> np.bytes_:
-    """A string of fixed length: others lie in a heap, which has no checksum."""
+    """Return a string of fixed length: HDF5 keeps others in a heap, which has no checksum."""
     return np.bytes_(value.encode())
 
 
 def attributes_of(group: h5py.Group) -> dict[str, float | int | str]:
-    """The attributes of a row's group as they were written."""
-    read = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in read.items()}
+    """Return the attributes of a row's group as Python values."""
+    values = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
 def failure_of(reason: h5py.Dataset) -> Failure:
-    """What is noted of a video without rows."""
+    """Return the failure that a reason's dataset holds."""
     return Failure(reason[0].decode(), int(reason.attrs["frames_decoded"]))
 
 
 def keys_of(path: Path) -> list[tuple[str, str]]:
-    """Key and place of everything that a sealed file holds; copies of one file under two ids share their keys."""
+    """Return key and path of every row and failure in a sealed file; copies of one file under two ids share their keys.
+
+    Raises DamagedStore where the file is damaged; it is quarantined.
+    """
     try:
         with open_sealed(path) as file:
             return places_of(file)
@@ -89,11 +132,12 @@ def keys_of(path: Path) -> list[tuple[str, str]]:
 
 
 def places_of(file: h5py.File) -> list[tuple[str, str]]:
+    """Return key and path of every row and failure in an open file."""
     return [(item.attrs["key"].decode(), place) for place, item in items_of(file)]
 
 
 def items_of(file: h5py.File) -> list[tuple[str, "h5py.Group | h5py.Dataset"]]:
-    """Places of the rows and failures that a file itself holds, and these."""
+    """Return path and object of every row and failure in an open file; those behind an index's links are not in it."""
     found: list[tuple[str, h5py.Group | h5py.Dataset]] = []
 
     def note(place: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -106,13 +150,13 @@ def items_of(file: h5py.File) -> list[tuple[str, "h5py.Group | h5py.Dataset"]]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
-    """A file to write to. Raises OSError at its end where the disk did not take all of it."""
+    """Create a HDF5 file to write to. Raises OSError at the block's end where the disk did not take all of it."""
     with LateErrors(path) as taking, h5py.File(taking, "w", **_FORMAT) as file:
         yield file
 
 
 def open_sealed(path: Path) -> h5py.File:
-    """Open a sealed file. A file that is there but not whole is set aside."""
+    """Open a sealed file for reading. Raises DamagedStore where it is damaged, and quarantines it."""
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Reads rows of a stage by video id."""
+"""Read the rows of a stage by video id."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from pipeline.store.layout import DAMAGE, RESERVED_NAME, attributes_of, failure_
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """What a sealed file says of its origin."""
+    """Return what a sealed file says of its origin. Raises DamagedStore where it is damaged, and quarantines it."""
     try:
         with open_sealed(path) as file:
             return dict(json.loads(file.attrs["provenance"]))
@@ -27,10 +27,15 @@ def provenance(path: Path) -> dict[str, Any]:
 
 
 class Store:
-    """Rows of one stage, read by video id from its index (or from one shard).
+    """Rows of one stage, read by video id from its index, or from one shard.
 
-    Files open at first use, and anew in every process. Whatever is read from a file that is not whole raises
-    DamagedStore, and the file is set aside.
+    Files open at first use, and anew in every process, so that a store can be pickled. Every method raises
+    DamagedStore where a file is damaged, and quarantines it: run again to make it anew.
+
+    Parameters
+    ----------
+    index
+        The stage's ``index.h5``, or one of its shards.
     """
 
     def __init__(self, index: Path) -> None:
@@ -44,25 +49,49 @@ class Store:
     def read(
         self, video: str, variant: int = 0, arrays: Sequence[str] | None = None, part: slice | int | tuple[()] = ()
     ) -> Row:
-        """One row, all its arrays or the named ones, in memory; of each array only ``part`` of its first axis.
+        """Read one row into memory.
 
-        Raises KeyError where the store has no such row, InputError where the row has no such array.
+        Parameters
+        ----------
+        video
+            The video's id.
+        variant
+            0 for the video as it is, others for augmented copies.
+        arrays
+            Names of the arrays to read; None for all.
+        part
+            Index or slice of each array's first axis; () for the whole array.
+
+        Returns
+        -------
+        Row
+            The arrays, and the row's attributes.
+
+        Raises
+        ------
+        KeyError
+            Where the store has no such row.
+        InputError
+            Where the row has no such array.
         """
         place = row_path(video, variant)
         shard = self._shard(place)
         with self._reading(shard) as file:
             group = file[place]
-            held = list(group)
-            read = {name: group[name][part] for name in held if arrays is None or name in arrays}
+            names = list(group)
+            read = {name: group[name][part] for name in names if arrays is None or name in arrays}
             attributes = attributes_of(group)
-        if arrays is not None and (missing := set(arrays) - set(held)):
-            raise InputError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(held)}")
+        if arrays is not None and (missing := set(arrays) - set(names)):
+            raise InputError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(names)}")
         return Row(read, attributes)
 
     def partial(self, video: str, variant: int = 0) -> dict[str, Partial]:
-        """One row's arrays, of which only the parts that are asked for are read.
+        """Return one row's arrays by name, each read only where it is indexed, while its file is open.
 
-        Raises KeyError where the store has no such row.
+        Raises
+        ------
+        KeyError
+            Where the store has no such row.
         """
         place = row_path(video, variant)
         shard = self._shard(place)
@@ -70,17 +99,17 @@ class Store:
             return {name: _StoredArray(self, shard, array) for name, array in file[place].items()}
 
     def rows(self, video: str, arrays: Sequence[str] | None = None) -> list[Row]:
-        """All variants of a video, in order."""
+        """Read all variants of a video, in order; parameters as for ``read``."""
         return [self.read(video, variant, arrays) for variant in range(self.variants(video))]
 
     def variants(self, video: str) -> int:
-        """How many rows the video has."""
+        """Count the rows of a video; 0 where it has none."""
         with self._reading(self.index) as file:
             group = file.get(f"videos/{video}", {})
             return sum(RESERVED_NAME.fullmatch(name) is not None for name in group)
 
     def failures(self) -> dict[str, Failure]:
-        """By video id, why it has no row."""
+        """Return, by id, why videos have no rows."""
         found: dict[str, Failure] = {}
         for video in self._ids("failures"):
             with self._reading(self._shard(failure_path(video))) as file:
@@ -88,7 +117,7 @@ class Store:
         return found
 
     def ids(self) -> list[str]:
-        """All videos that have rows, sorted."""
+        """Return the ids of all videos that have rows, sorted."""
         return self._ids("videos")
 
     def _ids(self, kind: str) -> list[str]:
@@ -105,7 +134,7 @@ class Store:
         return sorted(found)
 
     def _shard(self, place: str) -> Path:
-        """The file that holds a row or a failure. An index that links what its shard does not hold is set aside."""
+        """Return the file that holds a row or a failure; an index that links what its shard lacks is quarantined."""
         with self._reading(self.index) as file:
             link = file.get(place, getlink=True)
         if link is None:
@@ -114,8 +143,8 @@ class Store:
             return self.index
         shard: Path = self.index.parent / link.filename
         with self._reading(shard) as file:
-            held = place in file
-        if not held:
+            exists = place in file
+        if not exists:
             quarantine(self.index, ValueError(f"it links {place}, which {shard.name} does not hold"))
         return shard
 
@@ -134,12 +163,12 @@ class Store:
             file.close()
             if path.exists() and path.stat().st_ino == inode:
                 quarantine(path, error)
-            raise DamagedStore(f"{path} was damaged, and is being made anew by another: run again") from None
+            raise DamagedStore(f"{path} was damaged, and is being made anew by another run: run again") from None
 
 
 @dataclass(frozen=True, slots=True)
 class _StoredArray:
-    """Good for as long as its store's file is open in this process."""
+    """An array in a store, valid while the store has its file open in this process."""
 
     store: Store
     shard: Path

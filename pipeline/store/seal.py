@@ -1,4 +1,4 @@
-"""Seals shards of finished videos, and links them in an index."""
+"""Seal shards of finished videos, and link them in an index."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +23,25 @@ from pipeline.store.layout import (
 
 
 def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], provenance: Mapping[str, Any]) -> None:
-    """Assemble a shard from whole files that hold its videos' rows, check it, and only then give it its name.
+    """Assemble a shard from the files that hold its videos' rows, check it, and only then give it its name.
 
-    sources: by the video's key name, the journal file or earlier shard that holds it.
-    Raises DamagedStore, naming the file set aside, where a source cannot be read.
+    Parameters
+    ----------
+    shard
+        The file to seal.
+    videos
+        Keys of the shard's videos, in order.
+    sources
+        The journal file or earlier shard that holds each video, by ``Keys.name``.
+    provenance
+        What the shard says of its origin, JSON values.
+
+    Raises
+    ------
+    DamagedStore
+        Where a source is damaged; it is quarantined.
+    ValueError
+        Naming the videos that no source holds.
     """
     with atomic_path(shard) as temporary:
         try:
@@ -39,14 +54,14 @@ def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], prove
             for source in set(sources.values()):  # copying does not check what it copies
                 verify(source)
             raise
-        held = dict(keys_of(temporary))
-        missing = [keys.id for keys in videos if keys.name not in held]
+        sealed = dict(keys_of(temporary))
+        missing = [keys.id for keys in videos if keys.name not in sealed]
         if missing:
             raise ValueError(f"{shard}: nothing was sealed for {', '.join(missing)}")
 
 
 def shards_by_key(shards: Iterable[Path]) -> dict[str, Path]:
-    """By key, the sealed shard that holds the row or failure. A damaged shard is set aside, and skipped."""
+    """Return, by key, the sealed shard that holds the row or failure; a damaged shard is quarantined and skipped."""
     found: dict[str, Path] = {}
     for shard in shards:
         try:
@@ -57,7 +72,17 @@ def shards_by_key(shards: Iterable[Path]) -> dict[str, Path]:
 
 
 def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, Any]) -> None:
-    """One file beside the shards that links every row and failure of all of them."""
+    """Write an index beside the shards, which links every row and failure in them.
+
+    Parameters
+    ----------
+    index
+        The file to write, in the shards' folder.
+    shards
+        Sealed shards.
+    provenance
+        What the index says of its origin, JSON values.
+    """
     with atomic_path(index) as temporary, new_file(temporary) as file:
         file.create_group("videos")
         file.create_group("failures")
@@ -68,7 +93,7 @@ def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, An
 
 
 def verify(path: Path) -> None:
-    """Read every array of a sealed file. Raises DamagedStore, having set the file aside, where one is not whole."""
+    """Read every array of a sealed file. Raises DamagedStore where one is damaged, and quarantines the file."""
     try:
         _read_everything(path)
     except DAMAGE as error:

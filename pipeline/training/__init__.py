@@ -1,1 +1,1 @@
-"""Training: from sequences to batches to weights."""
+"""Train networks: from sequences to batches to weights."""

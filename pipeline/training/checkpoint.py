@@ -1,4 +1,4 @@
-"""A training's state in a file, to go on from after it was killed."""
+"""Keep a training's state in a file, from which it continues after it was killed."""
 
 import hashlib
 import io
@@ -18,9 +18,18 @@ _FORMAT = 2
 
 
 def identity(state: Mapping[str, Tensor], lengths: Sequence[int], config: Fit, seed: int) -> str:
-    """Digest of all that a training depends on, as far as it is known here: not the examples' content.
+    """Return the digest of all that a training depends on, but for the examples' content.
 
-    state: the network's before training. lengths: of the examples.
+    Parameters
+    ----------
+    state
+        State dict of the network before training.
+    lengths
+        Number of time steps of every example.
+    config
+        How the network is trained.
+    seed
+        Seed of the training.
     """
     digest = hashlib.blake2b(f"{_FORMAT} {config.canonical()} {seed} {list(lengths)}".encode(), digest_size=16)
     for name, weight in state.items():
@@ -30,7 +39,7 @@ def identity(state: Mapping[str, Tensor], lengths: Sequence[int], config: Fit, s
 
 
 def write(checkpoint: Path, identity: str, state: Mapping[str, Any]) -> None:
-    """Keep ``state``: tensors, numbers and texts, in mappings and sequences."""
+    """Write a training's state atomically: tensors, numbers and texts, in mappings and sequences."""
     content = io.BytesIO()
     torch.save({"identity": identity, **state}, content)  # its own writing hides a full disk's errno
     with atomic_path(checkpoint) as temporary:
@@ -38,7 +47,20 @@ def write(checkpoint: Path, identity: str, state: Mapping[str, Any]) -> None:
 
 
 def read(checkpoint: Path, identity: str) -> dict[str, Any] | None:
-    """What an earlier run left, on the CPU; None where there is nothing, or what cannot be trusted."""
+    """Read the state that an earlier run of the same training left.
+
+    Parameters
+    ----------
+    checkpoint
+        The file, which need not exist.
+    identity
+        Digest of the training, from ``identity``.
+
+    Returns
+    -------
+    dict or None
+        The state, its tensors on the CPU; None, with a warning where the file exists, where there is none to use.
+    """
     if not checkpoint.exists():
         return None
     content = io.BytesIO(checkpoint.read_bytes())
@@ -46,9 +68,9 @@ def read(checkpoint: Path, identity: str) -> dict[str, Any] | None:
         state = torch.load(content, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        warnings.warn(f"{checkpoint} is damaged ({reason}): training starts anew", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"{checkpoint} is damaged ({reason}): training starts over", RuntimeWarning, stacklevel=3)
         return None
     if not isinstance(state, dict) or state.get("identity") != identity:
-        warnings.warn(f"{checkpoint} is of another training: starting anew", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"{checkpoint} belongs to another training: this one starts over", RuntimeWarning, stacklevel=3)
         return None
     return state

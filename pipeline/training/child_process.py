@@ -1,4 +1,4 @@
-"""No process that helps another outlives it."""
+"""End child processes with their parent."""
 
 import multiprocessing
 import os
@@ -7,7 +7,7 @@ from multiprocessing.connection import wait
 
 
 def end_with_parent() -> None:
-    """From now on this process, which was spawned, ends as soon as its parent has ended, however that came."""
+    """Make this spawned process end as soon as its parent has ended, in whatever way."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     sentinel = parent.sentinel

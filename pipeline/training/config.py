@@ -1,4 +1,4 @@
-"""How something is trained: the fields that ``pipeline.training.loop`` obeys."""
+"""Configure how a network is trained by ``pipeline.training.loop``."""
 
 from typing import Literal, Self
 
@@ -8,20 +8,57 @@ from pipeline.config import Config
 
 
 class Fit(Config):
-    """Optimiser, schedule and stopping rule; one default for each, here.
+    """Optimiser, schedule and stopping rule of a training.
 
-    Exactly one of ``epochs`` and ``iterations`` bounds the training; ``milestones`` are counted in that unit.
+    Parameters
+    ----------
+    optimiser
+        "sgd" (with momentum), "adam" or "rmsprop".
+    lr
+        Learning rate at the beginning.
+    momentum
+        Momentum of SGD, in [0, 1).
+    smoothing
+        Smoothing constant of RMSProp's running mean of squares, in [0, 1).
+    weight_decay
+        Factor of the ℓ2 penalty.
+    batch
+        Number of examples in a batch.
+    epochs, iterations
+        Length of the training, in passes over the examples or in steps of the optimiser: exactly one of them.
+    milestones
+        Epochs or iterations, whichever bounds the training, after which the rate is multiplied by ``gamma``; rising.
+    gamma
+        Factor of the learning rate at each milestone.
+    clip_norm
+        Largest ℓ2 norm of all gradients together; None for no limit.
+    patience
+        Stop after so many epochs without a rise of the training accuracy; None to train to the end.
+    bf16
+        Compute in bfloat16 where autocast does, on CUDA.
+
+    Raises
+    ------
+    ValidationError
+        Where a field is wrong, both or none of ``epochs`` and ``iterations`` are given, or milestones do not rise.
+
+    Examples
+    --------
+    >>> Fit(optimiser="sgd", lr=0.1, epochs=30, milestones=(10, 20)).gamma
+    0.1
     """
 
     optimiser: Literal["sgd", "adam", "rmsprop"] = "adam"
     lr: PositiveFloat = 1e-3
-    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    smoothing: float = Field(0.9, ge=0, lt=1, description="of RMSProp's running square")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    smoothing: float = Field(0.9, ge=0, lt=1, description="smoothing constant of RMSProp's running mean of squares")
     weight_decay: float = Field(0.0, ge=0)
     batch: PositiveInt = 32
     epochs: PositiveInt | None = None
     iterations: PositiveInt | None = None
-    milestones: tuple[PositiveInt, ...] = Field((), description="where the rate is multiplied by gamma")
+    milestones: tuple[PositiveInt, ...] = Field(
+        (), description="epochs or iterations after which the rate is multiplied by gamma"
+    )
     gamma: PositiveFloat = 0.1
     clip_norm: PositiveFloat | None = Field(None, description="largest ℓ2 norm of all gradients together")
     patience: PositiveInt | None = Field(None, description="epochs without a rise of training accuracy, then stop")

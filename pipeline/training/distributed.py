@@ -1,4 +1,4 @@
-"""One training over several processes, each with a GPU of its own: who computes which part of a batch.
+"""Share one training among several processes, each with a GPU of its own.
 
 Gradients are averaged by torch's DistributedDataParallel; on GPUs, batch normalisation that is trained takes its
 statistics over all of them.
@@ -22,32 +22,46 @@ from torch.distributed import FileStore  # type: ignore[attr-defined]
 from pipeline.errors import InputError
 from pipeline.training.child_process import end_with_parent
 
-_PATIENCE = timedelta(minutes=10)
-_LEFT = "left-{}"  # the file in which a process says why it leaves the group
+_TIMEOUT = timedelta(minutes=10)
+_ERROR_FILE = "error-{}"  # of a process, by its rank: why it left the group
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessShare:
-    """Process ``rank`` of ``processes``."""
+    """Share of one process in a training: its device, its examples of each batch, and their weight.
+
+    Attributes
+    ----------
+    rank
+        Number of the process, from 0.
+    processes
+        Number of all processes.
+
+    Examples
+    --------
+    >>> share = ProcessShare(rank=1, processes=2)
+    >>> share.part(np.array([7, 3, 9])), round(share.weight(np.array([7, 3, 9])), 3)
+    (array([3]), 0.667)
+    """
 
     rank: int = 0
     processes: int = 1
 
     def device(self, device: str) -> str:
-        """This process's own, where ``device`` means all GPUs."""
+        """Return the process's own GPU where ``device`` is "cuda" and there are several processes."""
         return f"cuda:{self.rank}" if self.processes > 1 and device == "cuda" else device
 
-    def part(self, part: np.ndarray) -> np.ndarray:
-        """Its examples of a batch; where there are fewer examples than processes, one that ``weight`` makes 0."""
-        own = part[self.rank :: self.processes]
-        return own if len(own) else part[:1]
+    def part(self, indices: np.ndarray) -> np.ndarray:
+        """Return this process's examples of a batch; where none falls to it, the first one, whose ``weight`` is 0."""
+        own = indices[self.rank :: self.processes]
+        return own if len(own) else indices[:1]
 
-    def weight(self, part: np.ndarray) -> float:
-        """What its mean counts in the mean over processes, which is to be the batch's."""
-        return self.processes * len(part[self.rank :: self.processes]) / len(part)
+    def weight(self, indices: np.ndarray) -> float:
+        """Return the weight of this process's mean in the mean over processes, so that it is the batch's."""
+        return self.processes * len(indices[self.rank :: self.processes]) / len(indices)
 
     def loss(self, network: Any, device: str) -> Callable[..., tuple[Tensor, Tensor]]:
-        """The network's loss; backward passes average its gradients over all processes."""
+        """Return the network's loss function, whose backward pass averages gradients over all processes."""
         if self.processes == 1:
             return network.loss  # type: ignore[no-any-return]
         if torch.device(device).type == "cuda":
@@ -55,7 +69,7 @@ class ProcessShare:
         return nn.parallel.DistributedDataParallel(_Loss(network))
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over all processes, in each."""
+        """Average values over all processes, in each of them."""
         if self.processes == 1:
             return values
         distributed.all_reduce(values)
@@ -63,7 +77,7 @@ class ProcessShare:
 
 
 class _Loss(nn.Module):
-    """``network.loss`` as a forward pass, which is what DistributedDataParallel prepares its gradients in."""
+    """``network.loss`` as a forward pass, which DistributedDataParallel needs to average gradients."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -77,10 +91,28 @@ class _Loss(nn.Module):
 def companions(
     function: Callable[..., Any], arguments: tuple[Any, ...], processes: int, device: str
 ) -> Iterator[ProcessShare]:
-    """While the block runs as the first of ``processes``, ``function(*arguments, share)`` runs in each of the others.
+    """Run a function in other processes while the block runs in this one, the first.
 
-    They get copies of the arguments, and end with this process however it ends. Raises the InputError or OSError of one
-    of them that the others then miss.
+    Parameters
+    ----------
+    function
+        Called as ``function(*arguments, share)`` in each of the others.
+    arguments
+        What they get copies of.
+    processes
+        Number of all processes, this one included. They end with this one, however it ends.
+    device
+        "cuda" for a GPU each, or "cpu".
+
+    Yields
+    ------
+    ProcessShare
+        The share of this process.
+
+    Raises
+    ------
+    InputError, OSError
+        What one of the others raised, for whom this one then waited in vain.
     """
     if processes == 1:
         yield ProcessShare()
@@ -88,18 +120,19 @@ def companions(
     content = pickle.dumps((function, arguments))  # bytes: tensors on their own would be shared, not copied
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        meeting, shares = str(Path(folder) / "meeting"), [ProcessShare(rank, processes) for rank in range(processes)]
-        others = [context.Process(target=_run, args=(content, share, meeting, device)) for share in shares[1:]]
+        rendezvous = str(Path(folder) / "rendezvous")
+        shares = [ProcessShare(rank, processes) for rank in range(processes)]
+        others = [context.Process(target=_run, args=(content, share, rendezvous, device)) for share in shares[1:]]
         try:
             for other in others:
                 other.start()
-            with _met(shares[0], meeting, device):
+            with _process_group(shares[0], rendezvous, device):
                 yield shares[0]
             for other in others:
                 other.join()
         except RuntimeError:  # torch's, where one has left the group
-            for told in Path(folder).glob(_LEFT.format("*")):
-                raise pickle.loads(told.read_bytes()) from None
+            for error in Path(folder).glob(_ERROR_FILE.format("*")):
+                raise pickle.loads(error.read_bytes()) from None
             raise
         finally:
             for other in others:
@@ -107,25 +140,25 @@ def companions(
                 other.join()
 
 
-def _run(content: bytes, share: ProcessShare, meeting: str, device: str) -> None:
+def _run(content: bytes, share: ProcessShare, rendezvous: str, device: str) -> None:
     end_with_parent()
     function, arguments = pickle.loads(content)
-    with _met(share, meeting, device):
+    with _process_group(share, rendezvous, device):
         try:
             function(*arguments, share)
         except (InputError, OSError) as error:
-            Path(meeting).with_name(_LEFT.format(share.rank)).write_bytes(pickle.dumps(error))
+            Path(rendezvous).with_name(_ERROR_FILE.format(share.rank)).write_bytes(pickle.dumps(error))
             raise SystemExit(1) from None
 
 
 @contextmanager
-def _met(share: ProcessShare, meeting: str, device: str) -> Iterator[None]:
-    """In the group of all processes."""
+def _process_group(share: ProcessShare, rendezvous: str, device: str) -> Iterator[None]:
+    """Join the group of all processes while the block runs."""
     if device == "cuda":
         torch.cuda.set_device(share.rank)
-    store = FileStore(meeting, share.processes)
+    store = FileStore(rendezvous, share.processes)
     backend = "nccl" if device == "cuda" else "gloo"
-    distributed.init_process_group(backend, store=store, rank=share.rank, world_size=share.processes, timeout=_PATIENCE)
+    distributed.init_process_group(backend, store=store, rank=share.rank, world_size=share.processes, timeout=_TIMEOUT)
     try:
         yield
     finally:

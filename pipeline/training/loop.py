@@ -1,4 +1,4 @@
-"""The only training loop, and prediction: examples of any length, in batches of similar lengths."""
+"""Train networks and predict with them, on examples of any length, in batches of similar lengths."""
 
 import dataclasses
 import time
@@ -25,11 +25,11 @@ from pipeline.training.protocols import Network
 from pipeline.training.random_state import seeded
 
 CHECKPOINT_S = 120.0
-"""Within an epoch a checkpoint is written so often: what a killed training loses at most."""
+"""Seconds between checkpoints within an epoch, which is what a killed training loses at most."""
 
 
 class Diverged(InputError):
-    """The loss or a weight is no longer a finite number."""
+    """A training whose loss or weights are no longer finite numbers."""
 
 
 def fit(
@@ -43,25 +43,75 @@ def fit(
     loaders: int = 0,
     processes: int = 1,
 ) -> Curves:
-    """Train ``network`` in place on ``device`` and leave it in evaluation mode.
+    """Train a network in place, and leave it in evaluation mode.
 
-    checkpoint: written after every epoch, within long ones every two minutes, and continued from if it belongs to the
-    same training; on the CPU a training that was killed ends with the same bits as one that was not. Deleting it is the
-    caller's.
-    loaders: processes that read examples ahead; they change no bit.
-    processes: those that share every batch, one a GPU. Sums are then added up in another order, each process has its
-    own random numbers (dropout), and one that was killed within an epoch draws others.
-    Raises InputError where there is nothing to train on, Diverged where the loss is no longer finite.
+    On the CPU, a training that was killed and continued ends with the same bits as one that was not.
+
+    Parameters
+    ----------
+    network
+        What is trained; it is moved to ``device``.
+    examples
+        Inputs and targets.
+    config
+        Optimiser, schedule and stopping rule.
+    seed
+        Seed of batches, augmentation and dropout.
+    device
+        Such as "cpu" or "cuda".
+    checkpoint
+        File written after every epoch, within long ones every two minutes, from which the same training continues. The
+        caller deletes it.
+    loaders
+        Number of processes that read examples ahead; they change no bit.
+    processes
+        Number of processes that share every batch, each with a GPU of its own. With several, sums are added up in
+        another order, each process draws its own random numbers (dropout), and a training that was killed within an
+        epoch draws others when it continues.
+
+    Returns
+    -------
+    Curves
+        Loss, accuracy and learning rate of every epoch.
+
+    Raises
+    ------
+    InputError
+        Where there is no example, or nothing to train.
+    Diverged
+        Where the loss or a weight is no longer finite.
     """
     if not len(examples):
         raise InputError("there are no training examples; at least one video with a label is needed")
     arguments = (network, examples, config, seed, device, checkpoint, loaders)
-    with seeded(seed, device), companions(_accompany, arguments, processes, device) as share:
+    with seeded(seed, device), companions(_train_unless_diverged, arguments, processes, device) as share:
         return _train(*arguments, share)
 
 
 def predict(network: Network, examples: Examples, *, batch: int, device: str) -> np.ndarray:
-    """Scores (example, class) float32, in the order of ``examples``. The network is left in evaluation mode."""
+    """Compute the scores of examples, and leave the network in evaluation mode.
+
+    Parameters
+    ----------
+    network
+        A trained network; it is moved to ``device``.
+    examples
+        Inputs; their targets are not used.
+    batch
+        Number of examples in a batch.
+    device
+        Such as "cpu" or "cuda".
+
+    Returns
+    -------
+    float32 array, shape (example, class)
+        Scores in the order of ``examples``.
+
+    Raises
+    ------
+    InputError
+        Where there is no example.
+    """
     if not len(examples):
         raise InputError("there are no examples to predict; at least one is needed")
     network.to(device)
@@ -69,15 +119,15 @@ def predict(network: Network, examples: Examples, *, batch: int, device: str) ->
     order = np.argsort(np.asarray(examples.lengths), kind="stable")
     scores: list[Tensor] = []
     with torch.inference_mode():
-        for start in tqdm(range(0, len(order), batch), desc="scores", unit="batch", disable=None, leave=False):
-            part = order[start : start + batch]
-            inputs, lengths, _ = transfer(collate(examples.__getitem__, part), device)
+        for start in tqdm(range(0, len(order), batch), desc="predicting", unit="batch", disable=None, leave=False):
+            indices = order[start : start + batch]
+            inputs, lengths, _ = transfer(collate(examples.__getitem__, indices), device)
             scores.append(network(inputs, lengths).float().cpu())
     return torch.cat(scores).numpy()[np.argsort(order)]
 
 
-def _accompany(*arguments: Any) -> None:
-    """One of the other processes; what went wrong in all of them is for the first to say."""
+def _train_unless_diverged(*arguments: Any) -> None:
+    """Train in one of the other processes; a divergence shows in all of them, and the first one raises it."""
     with suppress(Diverged):
         _train(*arguments)
 
@@ -93,18 +143,18 @@ def _train(
     share: ProcessShare,
 ) -> Curves:
     device, first = share.device(device), share.rank == 0
-    loading = BatchLoader(examples, seed=seed, device=device, loaders=loaders)
+    loader = BatchLoader(examples, seed=seed, device=device, loaders=loaders)
     training = _Training(network, examples.lengths, config, seed, device, share)
     identity = checkpoints.identity(network.state_dict(), examples.lengths, config, seed)
     if earlier := checkpoints.read(checkpoint, identity):
-        training.take(earlier)
+        training.restore(earlier)
     saved = time.monotonic()
     # a GPU adds up in no fixed order anyway: the fastest algorithms, then
     with (
         torch.backends.cudnn.flags(enabled=True, benchmark=True),
         tqdm(
             desc="training",
-            total=training.bound,
+            total=training.max_steps,
             initial=training.steps,
             unit="batch",
             disable=None if first else True,
@@ -112,7 +162,7 @@ def _train(
         ) as bar,
     ):
         while training.goes_on():
-            for _ in training.epoch(loading):
+            for _ in training.epoch(loader):
                 bar.update()
                 if first and time.monotonic() - saved >= CHECKPOINT_S:
                     checkpoints.write(checkpoint, identity, training.state())
@@ -125,10 +175,18 @@ def _train(
 
 
 class _Training:
-    """A network with its optimiser, between two steps.
+    """A network and its optimiser in the course of training.
 
-    curves: of the epochs that are over; done: steps of the one in hand; totals (2,): its loss and accuracy so far,
-    summed over examples; kept: the generators' states of a checkpoint within an epoch.
+    Attributes
+    ----------
+    curves
+        Curves of the finished epochs.
+    done
+        Steps of the current epoch that are done.
+    totals : float64 tensor, shape (2,)
+        Loss and accuracy of the current epoch so far, summed over examples.
+    generators
+        States of the random generators from a checkpoint within an epoch.
     """
 
     def __init__(
@@ -140,36 +198,37 @@ class _Training:
         self.loss = share.loss(network, device)
         self.optimiser = OPTIMISERS[config.optimiser](groups(network, config), config)
         self.trained = [weight for group in self.optimiser.param_groups for weight in group["params"]]
-        self.passes = -(-len(lengths) // config.batch)  # steps an epoch
-        self.epochs = config.epochs or -(-(config.iterations or 0) // self.passes)
-        self.bound = config.iterations or self.epochs * self.passes
+        self.epoch_steps = -(-len(lengths) // config.batch)
+        self.max_epochs = config.epochs or -(-(config.iterations or 0) // self.epoch_steps)
+        self.max_steps = config.iterations or self.max_epochs * self.epoch_steps
         self.curves, self.done = Curves(), 0
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)
-        self.kept: list[Tensor] = []
+        self.generators: list[Tensor] = []
 
     @property
     def steps(self) -> int:
-        """All so far."""
-        return len(self.curves) * self.passes + self.done
+        """Steps done since the training began."""
+        return len(self.curves) * self.epoch_steps + self.done
 
     def goes_on(self) -> bool:
-        """Whether there is an epoch to begin, or to go on with."""
-        return len(self.curves) < self.epochs and not _stalled(self.curves, self.config.patience)
+        """Return whether there is an epoch to begin or to finish."""
+        return len(self.curves) < self.max_epochs and not _stalled(self.curves, self.config.patience)
 
-    def epoch(self, loading: BatchLoader) -> Iterator[None]:
-        """What is left of one pass over the examples, within the bound on iterations: step by step."""
+    def epoch(self, loader: BatchLoader) -> Iterator[None]:
+        """Train for the rest of an epoch, within the bound on iterations, and yield after every step."""
         number = len(self.curves)
         entropy = np.random.SeedSequence((self.seed, number))
-        parts = batches(self.lengths, self.config.batch, np.random.default_rng(entropy))
-        parts = parts[: self.bound - number * self.passes]
+        epoch = batches(self.lengths, self.config.batch, np.random.default_rng(entropy))
+        epoch = epoch[: self.max_steps - number * self.epoch_steps]
         self._set_generators(entropy)
         self.network.train()
-        rest = parts[self.done :]
-        for part, batch in zip(rest, loading.epoch(number, [self.share.part(part) for part in rest]), strict=True):
-            self.totals += self._step(batch, self._rate(self.steps), self.share.weight(part)) * len(part)
+        rest = epoch[self.done :]
+        read = loader.epoch(number, [self.share.part(indices) for indices in rest])
+        for indices, batch in zip(rest, read, strict=True):
+            self.totals += self._step(batch, self._rate(self.steps), self.share.weight(indices)) * len(indices)
             self.done += 1
             yield
-        self._end_epoch(sum(map(len, parts)), self._rate(self.steps - 1))
+        self._end_epoch(sum(map(len, epoch)), self._rate(self.steps - 1))
 
     def _end_epoch(self, examples: int, rate: float) -> None:
         loss, accuracy = (self.totals / examples).tolist()
@@ -180,13 +239,13 @@ class _Training:
             )
         self.curves, self.done = self.curves.extended(loss, accuracy, rate), 0
         self.totals.zero_()
-        self.kept = []
+        self.generators = []
 
     def _rate(self, step: int) -> float:
-        return learning_rate(self.config, step // self.passes if self.config.iterations is None else step)
+        return learning_rate(self.config, step // self.epoch_steps if self.config.iterations is None else step)
 
     def _step(self, batch: Batch, rate: float, weight: float) -> Tensor:
-        """One step of the optimiser; mean loss and accuracy of the batch before it, (2,)."""
+        """Take one step of the optimiser, and return the batch's mean loss and accuracy before it, (2,)."""
         inputs, lengths, targets = batch
         kind = torch.device(self.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=self.config.bf16 and kind == "cuda"):
@@ -202,15 +261,15 @@ class _Training:
         return self.share.mean(figures * weight)
 
     def _set_generators(self, entropy: np.random.SeedSequence) -> None:
-        """As they are at the epoch's beginning, or were at the checkpoint within it."""
+        """Seed the random generators for the epoch, or restore them from the checkpoint within it."""
         if self.share.rank:
             entropy = np.random.SeedSequence((self.seed, len(self.curves), self.done, self.share.rank))
         random_state.reseed(int(entropy.generate_state(1, np.uint64)[0]), self.device)
-        if self.kept and not self.share.rank:
-            random_state.restore(self.kept, self.device)
+        if self.generators and not self.share.rank:
+            random_state.restore(self.generators, self.device)
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the training depends on, for a checkpoint."""
+        """Return all that the rest of the training depends on, for a checkpoint."""
         return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -220,17 +279,17 @@ class _Training:
             "generators": random_state.states(self.device),
         }
 
-    def take(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint's state."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.curves, self.done = Curves(**state["curves"]), state["done"]
         self.totals.copy_(state["totals"])
-        self.kept = state["generators"] if self.done else []
+        self.generators = state["generators"] if self.done else []
 
 
 def _accuracy(scores: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
-    """Share of examples whose best class is the label, the last frame's label, or one of the labels."""
+    """Return the fraction of examples whose best class is the label, the last frame's label, or one of the labels."""
     best = scores.argmax(dim=1)
     if targets.is_floating_point():
         return targets.gather(1, best[:, None]).double().mean()
@@ -239,5 +298,5 @@ def _accuracy(scores: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
 
 
 def _stalled(curves: Curves, patience: int | None) -> bool:
-    """Whether the best training accuracy was first reached ``patience`` epochs ago or earlier."""
+    """Return whether the best training accuracy was first reached ``patience`` epochs ago or earlier."""
     return patience is not None and len(curves) > 0 and len(curves) - 1 - int(np.argmax(curves.accuracy)) >= patience

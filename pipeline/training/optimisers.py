@@ -1,4 +1,4 @@
-"""What ``pipeline.training.loop`` steps with: optimisers, the parameters they are given, and the rate."""
+"""Build optimisers, their parameter groups and the learning rate for ``pipeline.training.loop``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +16,27 @@ OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], Fit], torch.optim.Optimize
 
 
 def groups(network: Any, config: Fit) -> list[dict[str, Any]]:
-    """The optimiser's groups: parameters that require a gradient, their rate's multiplier and decay."""
-    asked = getattr(network, "parameter_groups", None)
-    given: list[dict[str, Any]] = asked() if asked else [{"params": network.parameters()}]
+    """Return the optimiser's parameter groups.
+
+    Parameters
+    ----------
+    network
+        A module, whose ``parameter_groups`` are used where it has them.
+    config
+        How it is trained.
+
+    Returns
+    -------
+    list of dict
+        ``params`` that require a gradient, ``lr_multiplier`` of their learning rate, and ``weight_decay``.
+
+    Raises
+    ------
+    InputError
+        Where no parameter requires a gradient.
+    """
+    own_groups = getattr(network, "parameter_groups", None)
+    given: list[dict[str, Any]] = own_groups() if own_groups else [{"params": network.parameters()}]
     groups = [
         {
             "params": [weight for weight in group["params"] if weight.requires_grad],
@@ -33,5 +51,11 @@ def groups(network: Any, config: Fit) -> list[dict[str, Any]]:
 
 
 def learning_rate(config: Fit, done: int) -> float:
-    """The rate after ``done`` units (epochs or iterations, whichever bounds the training)."""
+    """Return the learning rate after ``done`` epochs or iterations, whichever bounds the training.
+
+    Examples
+    --------
+    >>> [learning_rate(Fit(lr=1.0, epochs=30, milestones=(10, 20)), done) for done in (9, 10, 20)]
+    [1.0, 0.1, 0.010000000000000002]
+    """
     return config.lr * config.gamma ** sum(milestone <= done for milestone in config.milestones)

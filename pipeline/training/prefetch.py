@@ -1,4 +1,4 @@
-"""Reading while something else computes."""
+"""Read ahead while something else computes."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,20 +12,32 @@ _END: Any = object()
 
 
 def prefetch(items: Iterable[T]) -> Iterator[T]:
-    """The same items, each made in a thread of its own while the one before is in use; what it raises comes in turn.
+    """Yield the same items, each made in another thread while the one before is in use.
 
-    Decoding, scaling and a GPU's work let go of the interpreter: they overlap.
+    What making an item raises is raised in its turn. Decoding, scaling and a GPU's work release the interpreter lock,
+    so that they overlap.
+
+    Examples
+    --------
+    >>> list(prefetch(letter.upper() for letter in "abc"))
+    ['A', 'B', 'C']
     """
-    made = iter(items)
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
-        coming = thread.submit(next, made, _END)
+    source = iter(items)
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+        coming = thread.submit(next, source, _END)
         while (item := coming.result()) is not _END:
-            coming = thread.submit(next, made, _END)
+            coming = thread.submit(next, source, _END)
             yield item
 
 
 def stacks(items: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Batches (≤ size, ...) of arrays of one shape, each made when it is asked for."""
-    left = iter(items)
-    while batch := list(islice(left, size)):
+    """Yield batches (≤ size, ...) of arrays of one shape, each stacked when it is asked for.
+
+    Examples
+    --------
+    >>> [batch.shape for batch in stacks(np.zeros((5, 32, 32)), size=2)]
+    [(2, 32, 32), (2, 32, 32), (1, 32, 32)]
+    """
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
         yield np.stack(batch)

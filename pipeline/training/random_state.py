@@ -1,4 +1,4 @@
-"""Torch's global random generators: seeded, kept and set again."""
+"""Seed, save and restore torch's global random generators."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @contextmanager
 def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Torch's global generator (and that of ``device``) seeded inside, and as it was outside."""
+    """Seed torch's global generator, and that of ``device``, while the block runs; then restore them."""
     devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         reseed(seed, device)
@@ -17,7 +17,7 @@ def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
 
 
 def reseed(seed: int, device: str) -> None:
-    """Seed the CPU's generator and, where it is a GPU, that of ``device``."""
+    """Seed the CPU's generator and, where ``device`` is a GPU, the device's."""
     torch.default_generator.manual_seed(seed)
     if torch.device(device).type == "cuda":
         with torch.cuda.device(device):
@@ -25,13 +25,13 @@ def reseed(seed: int, device: str) -> None:
 
 
 def states(device: str) -> list[Tensor]:
-    """Of the CPU's generator and, where it is a GPU, that of ``device``."""
+    """Return the states of the CPU's generator and, where ``device`` is a GPU, of the device's."""
     on_gpu = torch.device(device).type == "cuda"
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if on_gpu else [])]
 
 
 def restore(states: list[Tensor], device: str) -> None:
-    """Go on from ``states``; where they were taken on the CPU alone, a GPU's generator stays as it is."""
+    """Restore the generators from ``states``; where these are the CPU's alone, a GPU's generator stays as it is."""
     torch.set_rng_state(states[0])
     if torch.device(device).type == "cuda":
         for state in states[1:]:

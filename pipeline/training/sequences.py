@@ -1,4 +1,4 @@
-"""Sealed rows as sequences: to extract from, to fit on, to train on."""
+"""Read sealed rows as sequences: to extract from, to fit on, to train on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def rows_or_failure(shard: Path) -> Callable[[str], list[Row]]:
-    """By video id, all variants' rows; raises UnusableVideo with the reason that an earlier stage found."""
+    """Return a function from a video's id to its rows, one a variant.
+
+    It raises UnusableVideo, with the reason that an earlier stage found, where the shard has none.
+    """
     store = Store(shard)
     failures = store.failures()
 
@@ -32,7 +35,17 @@ def rows_or_failure(shard: Path) -> Callable[[str], list[Row]]:
 
 
 class StoredRows(Sequence[Row]):
-    """Rows read one by one, when they are asked for: of each usable video all variants, or the first ``variants``."""
+    """Rows of some videos, each read from the store when it is asked for.
+
+    Parameters
+    ----------
+    store
+        Where they are read.
+    videos
+        Ids of the videos, in order; those without rows are left out.
+    variants
+        Largest number of variants of each video; None for all.
+    """
 
     def __init__(self, store: Store, videos: Sequence[str], *, variants: int | None = None) -> None:
         self.store = store
@@ -55,26 +68,47 @@ class StoredRows(Sequence[Row]):
         return self.store.read(*self.places[index])
 
     def partial(self, index: int) -> Mapping[str, Partial]:
-        """One row's arrays, of which only the parts that are asked for are read."""
+        """Return one row's arrays by name, each read only where it is indexed."""
         return self.store.partial(*self.places[index])
 
     def targets(self, labels: Mapping[str, tuple[int, ...]], classes: int) -> "list[Target]":
-        """What each row is trained towards: class indices, or marks where one of the videos has several ``labels``."""
-        known = [labels[video] for video, _ in self.places]
-        single = all(len(several) == 1 for several in known)
-        return [several[0] if single else _marked(several, classes) for several in known]
+        """Return the target of each row.
+
+        Parameters
+        ----------
+        labels
+            Class indices of each video, by id.
+        classes
+            Number of classes.
+
+        Returns
+        -------
+        list of int, or of float32 arrays, shape (class,)
+            Class indices; or, where any of the videos has several labels, 1 for each label and 0 elsewhere.
+        """
+        row_labels = [labels[video] for video, _ in self.places]
+        single = all(len(several) == 1 for several in row_labels)
+        return [several[0] if single else _multi_hot(several, classes) for several in row_labels]
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Labelled sequences in memory, as ``pipeline.training.loop`` wants them."""
+    """Labelled sequences in memory, as ``pipeline.training.loop`` reads them.
+
+    Attributes
+    ----------
+    inputs
+        Sequences (time, feature) float32.
+    targets
+        The target of each.
+    """
 
     inputs: list[np.ndarray]
     targets: "list[Target]"
 
     @property
     def lengths(self) -> list[int]:
-        """Steps of every sequence."""
+        """Number of time steps of every sequence."""
         return [len(inputs) for inputs in self.inputs]
 
     def __len__(self) -> int:
@@ -88,8 +122,16 @@ class Sequences:
 class Source:
     """One input of a sequence model.
 
-    name: what messages call it; rows: which videos, of which store; array: what is read of each row, (time, feature);
-    reduce: (time, feature) to (time, reduced feature).
+    Attributes
+    ----------
+    name
+        Name of the input in messages.
+    rows
+        Rows that are read.
+    array
+        Name of the array that is read of each row, (time, feature).
+    reduce
+        Turns (time, feature) into (time, reduced feature).
     """
 
     name: str
@@ -98,27 +140,37 @@ class Source:
     reduce: Callable[[np.ndarray], np.ndarray]
 
     def sequence(self, video: str, variant: int, steps: int | None) -> np.ndarray:
-        """(time, feature) float32 of one row, sampled to ``steps`` and then reduced."""
-        whole = self.rows.store.read(video, variant, [self.array]).arrays[self.array]
-        chosen = whole if steps is None else whole[resample(len(whole), steps)]
-        return np.ascontiguousarray(self.reduce(chosen), dtype=np.float32)
+        """Read one row as (time, feature) float32, sampled to ``steps`` steps, where given, and then reduced."""
+        features = self.rows.store.read(video, variant, [self.array]).arrays[self.array]
+        sampled = features if steps is None else features[resample(len(features), steps)]
+        return np.ascontiguousarray(self.reduce(sampled), dtype=np.float32)
 
 
 def usable(stores: Mapping[str, Store], videos: Sequence[str]) -> list[str]:
-    """The videos that have rows in every one of the stores, which are given by name.
+    """Return the videos that have rows in every one of the stores.
 
-    Raises InputError that names a video of which a store has neither rows nor a failure.
+    Parameters
+    ----------
+    stores
+        Stores by their name in messages.
+    videos
+        Ids of the videos.
+
+    Raises
+    ------
+    InputError
+        Naming a video of which a store has neither rows nor a failure.
     """
-    left = list(videos)
+    rest = list(videos)
     for name, store in stores.items():
         absent = [video for video in videos if not store.variants(video)]
-        known = store.failures() if absent else {}
-        if unknown := [video for video in absent if video not in known]:
+        failed = store.failures() if absent else {}
+        if unknown := [video for video in absent if video not in failed]:
             raise InputError(
-                f"{name} lacks video {unknown[0]!r}: all inputs of a stream must have seen the same videos"
+                f"{name} lacks video {unknown[0]!r}: all inputs of a stream must have read the same videos"
             )
-        left = [video for video in left if video not in known]
-    return left
+        rest = [video for video in rest if video not in failed]
+    return rest
 
 
 def sequences(
@@ -129,9 +181,30 @@ def sequences(
     steps: int | None,
     join_by: Join | None = None,
 ) -> Sequences:
-    """One sequence a row, (time, feature) float32: of a single source, or of several, joined by video and variant.
+    """Read one sequence a row, from a single source, or from several that are joined by video and variant.
 
-    Raises InputError where nothing usable is left, or where sources have other variants, steps or features.
+    Parameters
+    ----------
+    sources
+        Inputs of the model.
+    labels
+        Class indices of each video, by id.
+    classes
+        Number of classes.
+    steps
+        Number of time steps to which each sequence is sampled; None for all.
+    join_by
+        Rule by which several sources are joined.
+
+    Returns
+    -------
+    Sequences
+        Sequences (time, feature) float32, and targets.
+
+    Raises
+    ------
+    InputError
+        Where there is no row, or sources differ in variants, steps or features.
     """
     first, places = sources[0], sources[0].rows.places
     if not places:
@@ -143,21 +216,21 @@ def sequences(
                 "are joined need the same"
             )
     inputs = []
-    for video, variant in tqdm(places, desc="sequences", unit="row", disable=None, leave=False):
-        parts = {source.name: source.sequence(video, variant, steps) for source in sources}
-        inputs.append(parts[first.name] if join_by is None else _joined(join_by, parts, video))
+    for video, variant in tqdm(places, desc="reading sequences", unit="row", disable=None, leave=False):
+        read = {source.name: source.sequence(video, variant, steps) for source in sources}
+        inputs.append(read[first.name] if join_by is None else _joined(join_by, read, video))
     return Sequences(inputs, first.rows.targets(labels, classes))
 
 
-def _marked(labels: Sequence[int], classes: int) -> np.ndarray:
-    """(class,) float32, 1 for each label."""
-    marked = np.zeros(classes, np.float32)
-    marked[list(labels)] = 1
-    return marked
+def _multi_hot(labels: Sequence[int], classes: int) -> np.ndarray:
+    """Return (class,) float32, 1 for each label."""
+    target = np.zeros(classes, np.float32)
+    target[list(labels)] = 1
+    return target
 
 
-def _joined(rule: Join, parts: Mapping[str, np.ndarray], video: str) -> np.ndarray:
+def _joined(rule: Join, inputs: Mapping[str, np.ndarray], video: str) -> np.ndarray:
     try:
-        return join(rule, parts)
+        return join(rule, inputs)
     except InputError as error:
         raise InputError(f"{video}: {error}") from None

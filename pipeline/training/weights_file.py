@@ -1,4 +1,4 @@
-"""Trained weights in a file: safetensors, with provenance and training curves in its metadata."""
+"""Save and load trained weights: safetensors files with provenance and training curves in their metadata."""
 
 import json
 from collections.abc import Mapping
@@ -14,18 +14,30 @@ from pipeline.training.curves import Curves
 
 
 def save_network(path: Path, state: Mapping[str, Tensor], curves: Curves, provenance: Mapping[str, Any]) -> None:
-    """Write a state dict atomically."""
+    """Write a network's weights atomically.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    state
+        State dict of the network.
+    curves
+        How the training went.
+    provenance
+        What the file says of its origin, JSON values.
+    """
     metadata = {"provenance": json.dumps(provenance, sort_keys=True), "curves": curves.to_json()}
     tensors.write(path, partial(save, {name: tensor.contiguous() for name, tensor in state.items()}), metadata)
 
 
 def load_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:
-    """The state dict. Raises DamagedStore, having set the file aside, where it is not as it was written."""
+    """Read a state dict onto ``device``. Raises DamagedStore where the file is damaged, and quarantines it."""
     content, _ = tensors.read(path)
     return {name: tensor.to(device) for name, tensor in load(content).items()}
 
 
 def load_curves(path: Path) -> Curves:
-    """How the training went. Raises DamagedStore as ``load_state`` does."""
+    """Read how the training went. Raises DamagedStore where the file is damaged, and quarantines it."""
     _, metadata = tensors.read(path)
     return Curves.from_json(metadata["curves"])

@@ -1,1 +1,1 @@
-"""Videos: files to frames with their times, and which of the frames are used."""
+"""Decode and encode video files, and sample their frames."""

@@ -1,4 +1,4 @@
-"""Video files to frames with their times.
+"""Decode video files to frames with their times.
 
 Frames are decoded in order, without seeking: headers lie about counts, seeking is by time. One thread decodes and
 converts, each frame while it is in that core's cache: a second thread took as much as it gave, from 320×240 to
@@ -30,25 +30,32 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError, UnusableVideo
 
 Image = NDArray[np.uint8]
+"""Pixels, (height, width, 3) RGB or (height, width) grey, or frames of them along a first axis."""
 Colour = Literal["rgb", "grey"]
 
 # Without these swscale halves the chroma's width, which costs 4:2:0 nothing, and rounds by table.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-_UNNAMED_RATE = 25
+_DEFAULT_FPS = 25
 _MIN_OF_HEADER = 0.9  # headers lie by a few frames in either direction
-_BLOCK_BYTES = 64 * 2**20
-_SHORTEST_S = 1e-6
+_MAX_BLOCK_BYTES = 64 * 2**20
+_MIN_STEP_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """Consecutive frames of a clip.
 
-    frames: uint8, (time, height, width, 3) RGB or (time, height, width) grey.
-    start: index of the first of them within the clip.
-    times: (time,) float64 seconds, strictly increasing: the presentation times in the file, which need not begin at 0.
-        A time that is missing or runs backwards (AVI notes none) becomes the one before plus 1 / fps.
-    fps: the stream's average frame rate; where the header has none libav's guess, and else 25.
+    Attributes
+    ----------
+    frames : uint8 array, shape (time, height, width, 3) RGB or (time, height, width) grey
+        The pixels.
+    start
+        Index of the first frame within the clip.
+    times : float64 array, shape (time,)
+        Presentation times in the file, in seconds, strictly increasing; they need not begin at 0. A time that is
+        missing or runs backwards (AVI notes none) becomes the one before plus 1 / fps.
+    fps
+        The stream's average frame rate; where the header has none libav's guess, and else 25.
     """
 
     frames: Image
@@ -60,20 +67,43 @@ class Block:
 def decode(
     path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None = None, block_frames: int = 8
 ) -> Iterator[Block]:
-    """Stream the clip in blocks of at most ``block_frames`` frames and 64 MiB (but one frame at the least).
+    """Decode a clip in order, block by block.
 
-    frames: half-open range of the file's frames, counted from 0; None for all. Decoding ends where the range does.
+    Every frame that decodes is delivered before anything is raised. Frames that a decoder still holds back when it
+    fails are not delivered: there would be a gap before them. Damage that a decoder conceals goes unnoticed, and so
+    does a Matroska file's missing end.
 
-    Every frame that decodes is delivered before anything is raised. Raises UnusableVideo, its ``frames_decoded`` the
-    number of the clip's frames delivered, where the file holds no frame, fails in the middle, changes its size, is cut
-    off (within a frame, or over a tenth of the frames of its header are not there), or ends before the range does;
-    OSError where the file cannot be read. What a decoder still holds back when it fails is not asked for: it would come
-    out with a gap before it. What a decoder conceals goes unnoticed, and so does a Matroska file's missing end.
+    Parameters
+    ----------
+    path
+        The video file.
+    colour
+        "rgb" or "grey".
+    frames
+        The clip: a half-open range of the file's frames, counted from 0; None for all. Decoding ends where it does.
+    block_frames
+        Largest number of frames in a block. Blocks have at most 64 MiB, but one frame at least.
+
+    Yields
+    ------
+    Block
+        Consecutive frames, in new arrays.
+
+    Raises
+    ------
+    UnusableVideo
+        Where the file holds no frame, fails in the middle, changes its frame size, is cut off (within a frame, or more
+        than a tenth of the frames in its header are missing), or ends before the range does. Its ``frames_decoded`` is
+        the number of the clip's frames delivered.
+    InputError
+        Where the range is empty, or ``block_frames`` is below 1.
+    OSError
+        Where the file cannot be read.
     """
     first, end = frames or (0, None)
     if first < 0 or (end is not None and end <= first) or block_frames < 1:
         raise InputError(
-            f"frames {frames} in blocks of {block_frames}: wanted 0 <= first < end, and blocks of 1 or more"
+            f"frames {frames} in blocks of {block_frames}: 0 <= first < end and blocks of 1 or more are needed"
         )
     seen, blocks, fault = 0, _Blocks(colour, block_frames), ""
     try:
@@ -89,7 +119,7 @@ def decode(
     except MemoryError as error:
         if not isinstance(error, FFmpegError) or not _memory_for_libav():
             raise
-        fault = f"decoding fails after {seen} frames: a number in it asks for more memory than libav allows"
+        fault = f"decoding fails after {seen} frames: it asks for more memory than libav allows"
     except FFmpegError as error:
         fault = f"decoding fails after {seen} frames: {error.strerror}"
     except UnusableVideo as error:
@@ -107,7 +137,23 @@ def decode(
 
 
 def read(path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None = None) -> Block:
-    """The whole clip in memory, as one block. Raises as ``decode`` does."""
+    """Decode a whole clip into memory.
+
+    Parameters
+    ----------
+    path, colour, frames
+        As for ``decode``.
+
+    Returns
+    -------
+    Block
+        All frames of the clip.
+
+    Raises
+    ------
+    UnusableVideo, InputError, OSError
+        As ``decode`` does.
+    """
     blocks = list(decode(path, colour=colour, frames=frames))
     return Block(
         np.concatenate([block.frames for block in blocks]),
@@ -118,7 +164,10 @@ def read(path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None =
 
 
 def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
-    """Every frame that decodes, its time and the frame rate. Raises OSError of the file, FFmpegError of its content."""
+    """Yield every frame that decodes, its time in seconds and the frame rate.
+
+    Raises OSError where the file cannot be read, FFmpegError or UnusableVideo where its content is at fault.
+    """
     try:
         file = path.open("rb")
     except IsADirectoryError:
@@ -132,12 +181,12 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
         if stream.codec_context is None:
             raise UnusableVideo("libav has no decoder for its codec")
         stream.codec_context.thread_count = 1
-        fps = float(stream.average_rate or stream.guessed_rate or _UNNAMED_RATE)
+        fps = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FPS)
         time: float | None = None
         for frame in _frames(container, stream):
             if time is None:
                 time = frame.time or 0.0
-            elif frame.time is None or frame.time < time + _SHORTEST_S:
+            elif frame.time is None or frame.time < time + _MIN_STEP_S:
                 time += 1 / fps
             else:
                 time = frame.time
@@ -151,13 +200,13 @@ def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> I
             packets, partial = packets + 1, packet.is_corrupt
         yield from packet.decode()
     if partial:
-        raise UnusableVideo("cut off: of its last frame only a part is there")
+        raise UnusableVideo("cut off: its last frame is incomplete")
     if packets < _MIN_OF_HEADER * stream.frames:
-        raise UnusableVideo(f"cut off or damaged: its header announces {stream.frames} frames, and there are {packets}")
+        raise UnusableVideo(f"cut off or damaged: its header announces {stream.frames} frames, but it has {packets}")
 
 
 def _memory_for_libav() -> bool:
-    """Whether the most that libav allocates at once could be had now: then it was asked for more, by a damaged file."""
+    """Return whether the most that libav allocates at once is free: then a damaged file has asked for more."""
     try:
         np.empty(2**31, np.uint8)
     except MemoryError:
@@ -167,7 +216,7 @@ def _memory_for_libav() -> bool:
 
 @dataclass
 class _Blocks:
-    """Gathers converted frames until a block is full."""
+    """Collects converted frames until a block is full."""
 
     colour: Colour
     block_frames: int
@@ -184,7 +233,7 @@ class _Blocks:
         return self.count > 0 and self.count == len(self.frames)
 
     def add(self, frame: av.VideoFrame, time: float, fps: float, index: int) -> None:
-        """Convert one frame, the file's ``index``-th. Raises UnusableVideo where its size is another."""
+        """Convert the file's frame ``index``. Raises UnusableVideo where its size differs from those before."""
         picture = self._picture(frame)
         if picture.shape != self.shape:
             if self.shape:
@@ -192,14 +241,14 @@ class _Blocks:
                 raise UnusableVideo(f"the frame size changes from {sizes[0]} to {sizes[1]} after {index} frames")
             self.shape, self.fps = picture.shape, fps
         if not self.count:
-            size = min(self.block_frames, max(1, _BLOCK_BYTES // picture.nbytes))
+            size = min(self.block_frames, max(1, _MAX_BLOCK_BYTES // picture.nbytes))
             self.frames, self.times = np.empty((size, *self.shape), np.uint8), np.empty(size)
         self.frames[self.count] = picture
         self.times[self.count] = time
         self.count += 1
 
     def take(self) -> Block:
-        """What is gathered so far, as a block of its own."""
+        """Return the frames collected so far as a block, and begin another."""
         block = Block(self.frames[: self.count], self.start, self.times[: self.count], self.fps)
         self.start, self.count = self.start + self.count, 0
         return block

@@ -1,4 +1,4 @@
-"""Frames to video files."""
+"""Encode frames to video files."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -16,14 +16,31 @@ from pipeline.video.decode import Image
 
 _SMPTE170M = 6
 # x264's macroblock tree comes out otherwise from run to run, whatever the number of threads
-_REPEATABLE = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
+_DETERMINISTIC = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 
 
 def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: float = 18) -> None:
-    """Encode RGB frames, (height, width, 3) uint8 of even sizes, as H.264 4:2:0 in an MP4 file, atomically.
+    """Encode RGB frames as H.264 4:2:0 in an MP4 file, atomically.
 
-    One thread, nothing random: the same frames give the same bytes with the same x264. ``crf``: x264's constant rate
-    factor, 0-51, lower is better. Raises InputError where there is no frame, or one does not fit.
+    Encoding takes one thread and nothing random: the same frames give the same bytes with the same x264.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    frames : iterable of uint8 arrays, shape (height, width, 3)
+        RGB frames of one size, height and width even.
+    fps
+        Frame rate.
+    crf
+        x264's constant rate factor, 0-51; lower is better.
+
+    Raises
+    ------
+    InputError
+        Where there is no frame, or one has another size or type.
+    OSError
+        Where the file cannot be written.
     """
     pictures = iter(frames)
     first = next(pictures, None)
@@ -39,12 +56,12 @@ def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: fl
         LateErrors(temporary) as taking,
         av.open(taking, "w", format="mp4", options=options) as container,
     ):
-        stream = container.add_stream("libx264", rate, options={"crf": str(crf), **_REPEATABLE})
+        stream = container.add_stream("libx264", rate, options={"crf": str(crf), **_DETERMINISTIC})
         stream.height, stream.width, stream.pix_fmt = *shape[:2], "yuv420p"
         stream.codec_context.colorspace, stream.codec_context.color_range = _SMPTE170M, ColorRange.MPEG
         for index, picture in enumerate(chain([first], pictures)):
             if picture.shape != shape or picture.dtype != np.uint8:
-                raise InputError(f"{path}: frame {index} is {picture.dtype} {picture.shape}; wanted uint8 {shape}")
+                raise InputError(f"{path}: frame {index} is {picture.dtype} {picture.shape}; uint8 {shape} is needed")
             frame = reformatter.reformat(
                 av.VideoFrame.from_ndarray(picture, format="rgb24"),
                 format="yuv420p",

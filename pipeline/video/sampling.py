@@ -1,8 +1,8 @@
-"""Arithmetic on clips: frame counts to windows, segments and steps; frame sizes to crops.
+"""Choose which frames of a clip are used (windows, segments, steps), and which crops of a frame.
 
-The rule for short clips: nothing is ever padded. Whatever needs so many consecutive frames (a window, a snippet of
-``span`` frames) raises UnusableVideo where the clip has fewer; whatever picks a fixed number of positions repeats some
-where there are fewer positions than that, in order.
+Short clips are never padded. A function that needs consecutive frames (a window, a snippet of ``span`` frames) raises
+UnusableVideo where the clip has fewer; one that picks a fixed number of positions repeats some, in order, where there
+are fewer positions than that.
 
 All indices count from 0.
 """
@@ -16,29 +16,107 @@ Indices = NDArray[np.int64]
 
 
 def windows(frames: int, length_frames: int, stride_frames: int) -> Indices:
-    """First frames of all whole windows: ⌊(frames − length) / stride⌋ + 1 of them.
+    """Return the first frames of all windows that fit into a clip.
 
-    Raises UnusableVideo where the clip is shorter than one window.
+    Parameters
+    ----------
+    frames
+        Length of the clip.
+    length_frames, stride_frames
+        Length of a window, and distance from one window to the next, in frames.
+
+    Returns
+    -------
+    int64 array, shape (⌊(frames − length_frames) / stride_frames⌋ + 1,)
+        First frames, rising.
+
+    Raises
+    ------
+    UnusableVideo
+        Where the clip is shorter than one window.
+
+    Examples
+    --------
+    >>> windows(40, length_frames=16, stride_frames=8)
+    array([ 0,  8, 16, 24])
     """
     _positive(length_frames=length_frames, stride_frames=stride_frames)
     return np.arange(0, _places(frames, length_frames), stride_frames)
 
 
 def segment_centres(frames: int, snippets: int, span: int = 1) -> Indices:
-    """First frames of snippets of ``span`` frames, each in the middle of one of ``snippets`` equal segments.
+    """Return the first frames of snippets, one in the middle of each of several equal segments of a clip.
 
-    ⌊(i + ½) · (frames − span + 1) / snippets⌋: the test sampling of TSN (Wang et al., ECCV 2016). Raises UnusableVideo
-    where the clip is shorter than one snippet.
+    Snippet i begins at frame ⌊(i + ½) · (frames − span + 1) / snippets⌋: the test sampling of TSN.
+
+    Parameters
+    ----------
+    frames
+        Length of the clip.
+    snippets
+        Number of segments, and of snippets.
+    span
+        Length of a snippet, in frames.
+
+    Returns
+    -------
+    int64 array, shape (snippets,)
+        First frames, in order.
+
+    Raises
+    ------
+    UnusableVideo
+        Where the clip is shorter than one snippet.
+
+    References
+    ----------
+    Wang et al., *Temporal Segment Networks* (ECCV 2016).
+
+    Examples
+    --------
+    >>> segment_centres(30, snippets=3)
+    array([ 5, 15, 25])
+    >>> segment_centres(6, snippets=4, span=5)
+    array([0, 0, 1, 1])
     """
     _positive(snippets=snippets, span=span)
     return (2 * np.arange(snippets) + 1) * _places(frames, span) // (2 * snippets)
 
 
 def segment_random(frames: int, snippets: int, rng: np.random.Generator, span: int = 1) -> Indices:
-    """First frames of snippets of ``span`` frames, drawn uniformly, one from each of ``snippets`` equal segments.
+    """Draw the first frames of snippets, one from each of several equal segments of a clip.
 
-    The training sampling of TSN (Wang et al., ECCV 2016), with segments that together hold every place. Raises
-    UnusableVideo where the clip is shorter than one snippet.
+    This is the training sampling of TSN, with segments that together cover every position.
+
+    Parameters
+    ----------
+    frames
+        Length of the clip.
+    snippets
+        Number of segments, and of snippets.
+    rng
+        Generator to draw with.
+    span
+        Length of a snippet, in frames.
+
+    Returns
+    -------
+    int64 array, shape (snippets,)
+        First frames, in order.
+
+    Raises
+    ------
+    UnusableVideo
+        Where the clip is shorter than one snippet.
+
+    References
+    ----------
+    Wang et al., *Temporal Segment Networks* (ECCV 2016).
+
+    Examples
+    --------
+    >>> segment_random(30, snippets=3, rng=np.random.default_rng(0)) // 10
+    array([0, 1, 2])
     """
     _positive(snippets=snippets, span=span)
     bounds = np.arange(snippets + 1) * _places(frames, span) // snippets
@@ -46,18 +124,61 @@ def segment_random(frames: int, snippets: int, rng: np.random.Generator, span: i
 
 
 def resample(items: int, steps: int) -> Indices:
-    """Which of ``items`` make a sequence of ``steps``: ⌊t (items − 1) / (steps − 1)⌋ for t = 0 … steps − 1.
+    """Return which of ``items`` make a sequence of ``steps``, evenly spaced.
 
-    Res-LSTM (Lakhal et al., ECCVW 2018, section 3): the first and the last are kept; a single step takes the first.
+    Step t takes item ⌊t (items − 1) / (steps − 1)⌋, so the first and the last are kept; a single step takes the first.
+
+    Parameters
+    ----------
+    items
+        Length of the sequence to sample from.
+    steps
+        Length of the sequence wanted, shorter or longer.
+
+    Returns
+    -------
+    int64 array, shape (steps,)
+        Indices, in order.
+
+    References
+    ----------
+    Lakhal et al., *Residual Stacked RNNs for Action Recognition* (ECCV Workshops 2018), section 3.
+
+    Examples
+    --------
+    >>> resample(9, steps=5)
+    array([0, 2, 4, 6, 8])
+    >>> resample(2, steps=4)
+    array([0, 0, 0, 1])
     """
     _positive(items=items, steps=steps)
     return np.arange(steps) * (items - 1) // max(steps - 1, 1)
 
 
 def corner_crops(height: int, width: int, size: int) -> Indices:
-    """(5, 2): top and left edges of square crops at top left, top right, bottom left, bottom right and centre.
+    """Return the places of five square crops: at top left, top right, bottom left, bottom right and in the centre.
 
-    Raises InputError where the picture is smaller than the crop.
+    Parameters
+    ----------
+    height, width
+        Size of the picture, in pixels.
+    size
+        Side of a crop, in pixels.
+
+    Returns
+    -------
+    int64 array, shape (5, 2)
+        Top and left edge of each crop.
+
+    Raises
+    ------
+    InputError
+        Where the picture is smaller than the crop.
+
+    Examples
+    --------
+    >>> corner_crops(height=256, width=340, size=224).tolist()
+    [[0, 0], [0, 116], [32, 0], [32, 116], [16, 58]]
     """
     _positive(size=size)
     down, right = height - size, width - size
@@ -67,9 +188,26 @@ def corner_crops(height: int, width: int, size: int) -> Indices:
 
 
 def ten_crops(pictures: NDArray[np.generic], size: int) -> NDArray[np.generic]:
-    """(..., height, width, channel) to (..., 10, size, size, channel): ``corner_crops``, then their mirrors.
+    """Cut the five crops of ``corner_crops`` from pictures, and mirror each left to right.
 
-    Mirrors are left to right and leave values as they are: for horizontal flow, the sign is the caller's to turn.
+    Mirrors keep their values: where these are horizontal flow, the caller inverts them.
+
+    Parameters
+    ----------
+    pictures : array, shape (..., height, width, channel)
+        Any numbers.
+    size
+        Side of a crop, in pixels.
+
+    Returns
+    -------
+    array, shape (..., 10, size, size, channel)
+        Five crops, then their mirror images.
+
+    Examples
+    --------
+    >>> ten_crops(np.zeros((25, 256, 340, 3), np.uint8), size=224).shape
+    (25, 10, 224, 224, 3)
     """
     height, width = pictures.shape[-3:-1]
     places = corner_crops(height, width, size)
@@ -78,7 +216,7 @@ def ten_crops(pictures: NDArray[np.generic], size: int) -> NDArray[np.generic]:
 
 
 def _places(frames: int, length: int) -> int:
-    """Where ``length`` consecutive frames can begin."""
+    """Return the number of frames at which ``length`` consecutive ones can begin."""
     if frames < length:
         raise UnusableVideo(f"{frames} frames; at least {length} are needed", frames)
     return frames - length + 1

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.training.batches import IGNORED
-from pipeline.training.losses import loss, losses_of_labels
+from pipeline.training.losses import loss, multi_label_losses
 
 
 def valid_steps(lengths: Tensor, time: int) -> Tensor:
@@ -109,7 +109,7 @@ class StepClassifier(SequenceClassifier):
             return loss(scores, targets), scores
         if targets.is_floating_point():
             every = targets[:, None].expand_as(outputs)
-            losses = losses_of_labels(outputs.flatten(0, 1), every.flatten(0, 1)).unflatten(0, outputs.shape[:2])
+            losses = multi_label_losses(outputs.flatten(0, 1), every.flatten(0, 1)).unflatten(0, outputs.shape[:2])
         else:
             steps = targets if by_frame else targets[:, None].expand(outputs.shape[:2])
             losses = F.cross_entropy(outputs.mT, steps, ignore_index=IGNORED, reduction="none")  # (batch, time)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.files.atomic import is_in_use
-from pipeline.files.lock import everything
+from pipeline.files.lock import exclusive_of_all
 from tasks import settings
 from tasks.base import Stage
 from tasks.commands.store_layout import INDEX, SHARD, StageFolder, bytes_of, datasets, shelves
@@ -36,7 +36,7 @@ def collect(evaluations: Iterable[Evaluate], *, delete: bool) -> Iterator[str]:
 
     Raises InputError where a run is at work that something might be taken from.
     """
-    with everything(settings.store() / ".lock") if delete else nullcontext():
+    with exclusive_of_all(settings.store() / ".lock") if delete else nullcontext():
         yield from _collected(reached(evaluations), delete)
 
 

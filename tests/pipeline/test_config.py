@@ -129,5 +129,5 @@ def test_toml_that_is_not_there_or_malformed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_toml(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("a = = 1")
-    with pytest.raises(InputError, match="no valid TOML"):
+    with pytest.raises(InputError, match="invalid TOML"):
         read_toml(tmp_path / "bad.toml")

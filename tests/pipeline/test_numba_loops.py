@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numba.core.caching import IndexDataCacheFile
 
-from pipeline.numba_loops import _tell
+from pipeline.numba_loops import _warn_once
 from tests.support.paths import ROOT
 
 LOOPS = """
@@ -118,7 +118,7 @@ def test_a_full_disk_stops_no_loop_and_is_told_once(tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOSPC, "No space left on device", "loops.nbc")
 
     monkeypatch.setattr(IndexDataCacheFile, "save", refuse)
-    _tell.cache_clear()
+    _warn_once.cache_clear()
     loops = loaded(tmp_path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")

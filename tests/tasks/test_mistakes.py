@@ -102,7 +102,7 @@ def test_a_mistyped_command_is_answered_by_the_nearest(tmp_path: Path) -> None:
     [
         ("seed = 1", "unknown field of Experiment 'seed': did you mean 'seeds'?"),
         ('seeds = ["a"]', "seeds.0: Input should be a valid integer, unable to parse string as an integer, not 'a'"),
-        ("seeds = [", "no valid TOML"),
+        ("seeds = [", "invalid TOML"),
     ],
 )
 def test_recipes(more: str, sentence: str, tmp_path: Path) -> None:

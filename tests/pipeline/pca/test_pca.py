@@ -208,7 +208,7 @@ def test_samples_of_single_precision_in_too_few_directions(monkeypatch: pytest.M
 
 def test_too_many_dims_are_said_before_anything_is_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pca_fit, "COVARIANCE_DIMS", 8)
-    monkeypatch.setattr(pca_fit, "_falling", lambda _: pytest.fail("decomposed"))
+    monkeypatch.setattr(pca_fit, "_eigen_falling", lambda _: pytest.fail("decomposed"))
     with pytest.raises(InputError, match="30 samples vary in 29 at most; give fewer dims, or more samples"):
         PCA(dims=30).fit([samples(30, 90)])
     with pytest.raises(InputError, match="PCA to 1000000 dimensions: the samples have 90; give fewer dims"):

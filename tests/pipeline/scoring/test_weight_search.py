@@ -49,7 +49,7 @@ def test_no_other_weights_recognise_more(rule: Any) -> None:
         for point in np.random.default_rng(0).multinomial(10, [1 / 3] * 3, size=60)
     ]
     assert choice.accuracy >= max(tried) > min(tried)
-    assert choice.accuracy == accuracy(fuse(streams, by(rule).by(choice.weights)).values, labels)
+    assert choice.accuracy == accuracy(fuse(streams, by(rule).with_weights(choice.weights)).values, labels)
     assert choice.alone == tuple(accuracy(stream.values, labels) for stream in streams)
     assert sum(choice.weights) == pytest.approx(1)
     assert (choice.videos, choice.failed) == (IDS, ())

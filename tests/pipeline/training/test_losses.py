@@ -5,7 +5,7 @@ import torch
 from sklearn.metrics import log_loss
 from torch.nn import functional as F
 
-from pipeline.training.losses import loss, losses_of_labels
+from pipeline.training.losses import loss, multi_label_losses
 
 CLASSES = 5
 SCORES = torch.randn(6, CLASSES, generator=torch.Generator().manual_seed(0))
@@ -22,7 +22,7 @@ def test_class_indices_cost_their_cross_entropy() -> None:
 def test_one_marked_label_costs_as_much_as_its_index() -> None:
     single = [row for row, several in enumerate(LABELS) if len(several) == 1]
     expected = F.cross_entropy(SCORES[single], torch.tensor([LABELS[row][0] for row in single]), reduction="none")
-    torch.testing.assert_close(losses_of_labels(SCORES, MARKED)[single], expected)
+    torch.testing.assert_close(multi_label_losses(SCORES, MARKED)[single], expected)
 
 
 def test_several_labels_cost_the_logistic_loss_of_every_class() -> None:
@@ -30,12 +30,12 @@ def test_several_labels_cost_the_logistic_loss_of_every_class() -> None:
         if len(several) > 1:
             chance = 1 / (1 + np.exp(-SCORES[row].double().numpy()))
             expected = -sum(np.log(chance[c] if c in several else 1 - chance[c]) for c in range(CLASSES))
-            assert abs(float(losses_of_labels(SCORES, MARKED)[row]) - expected) < 1e-5
-    torch.testing.assert_close(loss(SCORES, MARKED), losses_of_labels(SCORES, MARKED).mean())
+            assert abs(float(multi_label_losses(SCORES, MARKED)[row]) - expected) < 1e-5
+    torch.testing.assert_close(loss(SCORES, MARKED), multi_label_losses(SCORES, MARKED).mean())
 
 
 def test_a_class_pulls_with_a_strength_of_one_at_most() -> None:
     scores = (10 * SCORES).requires_grad_()
-    losses_of_labels(scores, MARKED).sum().backward()
+    multi_label_losses(scores, MARKED).sum().backward()
     assert scores.grad is not None
     assert 0.9 < scores.grad.abs().max() <= 1

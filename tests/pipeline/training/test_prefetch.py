@@ -56,4 +56,4 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
     items = prefetch(iter(range(1000)))
     next(items)
     items.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
