@@ -90,9 +90,9 @@ def _extract(config: Harris3D, clip: Clip) -> Iterator[Row]:
 
 def _reason(config: Harris3D, frames: int, height: int, width: int) -> str:
     """Why a clip has no points."""
-    from extractors.harris3d.interest_points import least_length
+    from extractors.harris3d.interest_points import min_length
 
-    needed_frames, needed_pixels = least_length(min(config.taus)), least_length(min(config.sigmas))
+    needed_frames, needed_pixels = min_length(min(config.taus)), min_length(min(config.sigmas))
     if frames < needed_frames:
         return f"{frames} frames; at least {needed_frames} are needed"
     if min(height, width) < needed_pixels:

@@ -143,7 +143,7 @@ def test_what_does_not_fit_together_is_said(tmp_path: Path) -> None:
     states = {"a": fitted(config, CLIPS[:2], tmp_path / "a")}
     wider = config.model_copy(update={"grid": Grid(stride_px=50, scales=2)})
     with pytest.raises(
-        UnusableVideo, match="features where PCA was fitted to 480: all videos must have one frame size"
+        UnusableVideo, match="features, but PCA was fitted to 480: all videos must have the same frame size"
     ):
         next(wider.build("cpu", states)(CLIPS[0]))
     with pytest.raises(ValueError, match="needs the file of what was fitted in every fold"):
