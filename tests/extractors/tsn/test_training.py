@@ -227,7 +227,7 @@ def test_a_seed_repeats_and_a_killed_training_ends_with_the_same_bits(
     ("fields", "sentence"),
     [
         ({"jitter_scales": (0.8, 1)}, "must decrease"),
-        ({"jitter_scales": (1.2, 1)}, "from 1 at most"),
+        ({"jitter_scales": (1.2, 1)}, "be 1 at most"),
         ({"dropout": 1}, "less than 1"),
         ({"segments": 0}, "greater than 0"),
     ],
