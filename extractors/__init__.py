@@ -1,4 +1,4 @@
-"""From videos to rows. One line each."""
+"""Extractors, which turn videos into rows of features; a family is a package."""
 
 from extractors.base import Extractor
 from extractors.c3d.config import C3D
@@ -32,3 +32,4 @@ EXTRACTORS: dict[str, type[Extractor]] = {
         TVL1,
     )
 }
+"""Extractors by the name that a recipe gives them. A new one is a line here."""

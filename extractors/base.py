@@ -1,4 +1,4 @@
-"""What an extractor promises."""
+"""Interface of extractors: their configuration, what they read, and the rows that they make."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from pipeline.config import Config
 from pipeline.rows import Partial, Row
@@ -22,33 +22,72 @@ __all__ = ["Clip", "Extract", "Extraction", "Extractor", "FittedNetwork", "Label
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What an extractor that reads a file is given: the file, and the half-open range of its frames (None: all)."""
+    """A clip: all frames of a file or a range of them.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    frames : (int, int), optional
+        Half-open range of its frames; None for all.
+    """
 
     path: Path
     frames: tuple[int, int] | None = None
 
 
 Extract = Callable[[Any], Iterator[Row]]
-"""Makes the rows of a clip, or of the upstream rows of one video, whichever its extractor reads."""
+"""A function that makes the rows of a clip, or of the upstream rows of one video, whichever its extractor reads."""
 
 
 class Extraction(Protocol):
-    """A built extractor: one clip, or the upstream rows of one video (one a variant), to one row a variant.
+    """A built extractor, ready to make rows on a device.
 
-    Deterministic: rows depend on their input alone, not on what was extracted before.
-    Raises UnusableVideo where the video is at fault.
+    Notes
+    -----
+    It is deterministic: rows depend on their source alone, not on what was extracted before.
     """
 
-    def __call__(self, source: "Clip | Sequence[Row]") -> Iterator[Row]: ...
+    def __call__(self, source: "Clip | Sequence[Row]") -> Iterator[Row]:
+        """Make the rows of one video.
+
+        Parameters
+        ----------
+        source : Clip or sequence of Row
+            The clip, or the upstream rows of the video, one for each variant.
+
+        Yields
+        ------
+        Row
+            One for each variant, the video as it is first. A row that a sequence model reads holds ``features`` (time,
+            dim) and ``start_frames`` (time,) int64. Its attributes are ``frames``, ``fps`` where the file says it, and
+            whatever else is worth knowing.
+
+        Raises
+        ------
+        UnusableVideo
+            Where the video is at fault; it becomes a failure with its reason, and the other videos go on.
+        TypeError
+            Where the source is a clip and rows are needed, or the other way round.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The training material of a fitted extractor: upstream rows on demand, and of each the class and the video.
+    """Training material of a fitted extractor.
 
-    rows: every variant of every training video; reading one opens the store lazily.
-    labels: what each row is trained towards; videos: ids.
-    start: the trained network that ``Extractor.started_from`` leads to, where the training starts from one.
+    Parameters
+    ----------
+    rows : sequence of Row
+        Upstream rows of every variant of every training video, which are read on demand.
+    labels : sequence of Target
+        Target of each row: its class, or classes.
+    classes : int
+        Number of classes.
+    videos : sequence of str
+        Id of each row's video.
+    start : Path, optional
+        Safetensors file of the trained network of ``Extractor.started_from``, where there is one.
     """
 
     rows: Sequence[Row]
@@ -58,88 +97,160 @@ class Labelled:
     start: Path | None = None
 
     def partial(self, index: int) -> Mapping[str, Partial]:
-        """One row's arrays; where they lie in a store, only the parts that are asked for are read."""
+        """Return one row's arrays, of which only the parts that are indexed are read from a store."""
         from pipeline.training.sequences import StoredRows
 
         return self.rows.partial(index) if isinstance(self.rows, StoredRows) else self.rows[index].arrays
 
 
 class FittedNetwork(Config):
-    """The part of an extractor that is trained on the training videos of a split, with a fingerprint of its own."""
+    """The part of an extractor that is fitted to the training videos of a split, with a fingerprint of its own.
 
-    seed: NonNegativeInt = 0
+    Notes
+    -----
+    A subclass declares the fields that the result depends on, and ``train``. What it does not declare, such as test
+    crops, does not make it train again.
+    """
+
+    seed: NonNegativeInt = Field(0, description="seed of all random numbers")
 
     @abstractmethod
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
-        """The trained state dict and its curves; continues from ``checkpoint`` where that exists."""
+        """Fit to the training videos.
+
+        Parameters
+        ----------
+        material : Labelled
+            Rows of ``Extractor.fitted_on`` for the training videos, with their labels.
+        device : str
+            Torch device: "cpu" or "cuda".
+        checkpoint : Path
+            File to continue from where it exists, and to save progress in; a fit that takes minutes need not use it.
+
+        Returns
+        -------
+        state : dict of str to Tensor
+            State dict on the CPU, which is saved as safetensors.
+        curves : Curves
+            Loss and accuracy, epoch by epoch; empty where there is nothing to draw.
+
+        Raises
+        ------
+        InputError
+            Where the material or a file of weights does not suit the configuration.
+        """
 
 
 class Extractor(Config):
-    """A configuration that can be built into an ``Extraction``."""
+    """Configuration of an extractor: everything that its rows depend on besides the video.
 
-    name: str
+    Notes
+    -----
+    A subclass declares ``name`` as a ``Literal`` with a default, a field for each parameter that may change a number,
+    and ``_build``; it overrides the properties whose defaults do not hold. A line in ``extractors.EXTRACTORS`` makes it
+    known to recipes.
+
+    - Whatever changes numbers without a field changing is a new ``version``. A field that comes later, and at its
+      default changes no number, is listed in ``added``.
+    - Its rows' names, shapes and units belong into its docstring.
+    - Heavy libraries (torch, OpenCV, the decoder) are imported within ``_build`` and the functions that it returns, so
+      that a configuration is cheap to read.
+
+    Examples
+    --------
+    An extractor whose rows hold the mean grey level of each frame:
+
+    >>> from typing import Literal
+    >>> import numpy as np
+    >>> from extractors.clip_reader import ClipReader
+    >>> class Brightness(Extractor):
+    ...     name: Literal["brightness"] = "brightness"
+    ...
+    ...     def _build(self, device, states):
+    ...         def extract(clip):
+    ...             reader = ClipReader(clip, colour="grey")
+    ...             levels = np.array([frame.mean(dtype=np.float32) for frame in reader.frames()])
+    ...             arrays = {"features": levels[:, None], "start_frames": np.arange(len(levels))}
+    ...             yield Row(arrays, reader.attributes)
+    ...
+    ...         return extract
+    >>> Brightness().canonical()
+    '{"name":"brightness"}'
+    """
+
+    name: str = Field(description="name of the extractor")
     reads: ClassVar[str] = "video"
-    """The modality of the file it is computed from: "video" or "skeleton"."""
+    """Modality of the file that it is computed from: "video" or "skeleton"."""
 
     uses_gpu: ClassVar[bool] = False
     """Whether a GPU makes it faster."""
 
     @property
     def variants(self) -> int:
-        """Rows a video: 1 + the number of augmented copies."""
+        """Number of rows of a video: 1, and one for each augmented copy."""
         return 1
 
     @property
     def upstream(self) -> "Extractor | None":
-        """The extractor whose rows this one reads; None where it reads the file itself."""
+        """Extractor whose rows this one reads; None where it reads the file itself."""
         return None
 
     @property
     def fitted(self) -> FittedNetwork | None:
-        """What must be trained on the split's training videos first; None where nothing is."""
+        """Part that is fitted to the split's training videos first; None where nothing is."""
         return None
 
     @property
     def fitted_on(self) -> "Extractor | None":
-        """The extractor whose rows are the material of that training."""
+        """Extractor whose rows ``fitted`` is fitted to."""
         return self.upstream
 
     @property
     def started_from(self) -> "Extractor | None":
-        """The extractor whose fitted network that training starts from; None where it starts from files alone."""
+        """Extractor whose fitted network the training starts from; None where it starts from files alone."""
         return None
 
     def seeded(self, seed: int) -> Self:
-        """The same, with a network that is trained from its own seed plus ``seed``, where one is trained for scores."""
+        """Return the extractor of a further run, in which a network that gives scores is trained with another seed.
+
+        Parameters
+        ----------
+        seed : int
+            Added to the network's own seed. An extractor without such a network stays as it is.
+        """
         return self
 
     @property
     def serves_all_folds(self) -> bool:
-        """Whether one extraction serves all folds.
+        """True where a single extraction serves all folds.
 
-        It is then given what was fitted in every fold, and its rows hold an array ``features-<fold name>`` for each.
+        It is then built with the states of all folds, and its rows hold an array ``features-<fold name>`` for each.
         """
         return False
 
     def array(self, name: str, fold: str) -> str:
-        """What the rows call the array ``name`` of a fold."""
+        """Return the name in the rows of the array ``name`` of a fold."""
         return f"{name}-{fold}" if self.serves_all_folds else name
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
-        """Import what is needed, and make it ready on ``device``.
+        """Import what is needed, and make it ready on a device.
 
         Parameters
         ----------
-        device
+        device : str
             Torch device: "cpu", "cuda" or "cuda:<n>".
-        states
-            By the name of the fold, the safetensors file of what was fitted in it: none where nothing is fitted, those
-            of all folds where one extraction ``serves_all_folds``, else a single one.
+        states : mapping of str to Path
+            Safetensors files of what was fitted, by the name of the fold: none where nothing is fitted, those of all
+            folds where one extraction ``serves_all_folds``, otherwise a single one.
+
+        Returns
+        -------
+        Extraction
 
         Raises
         ------
         ValueError
-            Where there are other states than these.
+            Where other states are given.
         InputError
             Where a file is not what is needed.
         """
@@ -154,7 +265,7 @@ class Extractor(Config):
 
     @abstractmethod
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """Return what makes rows of a clip, or of upstream rows: ``build`` has checked ``states``, and checks these."""
+        """Return a function from a clip, or from upstream rows, to rows; ``build`` checks states and sources."""
 
     def _check_states(self, states: Mapping[str, Path]) -> None:
         if self.fitted is None and states:

@@ -1,4 +1,4 @@
-"""Reads a clip's frames once, and knows its length and rate when they have gone by."""
+"""Reads a clip's frames once, and knows its length and rate when they have been read."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What a network computes on a GPU, the same from run to run."""
+"""Makes what a network computes on a GPU the same from run to run."""
 
 from contextlib import AbstractContextManager
 
@@ -6,7 +6,7 @@ import torch
 
 
 def deterministic() -> AbstractContextManager[None]:
-    """Neither TensorFloat-32 nor whichever algorithm is fastest today: a store's numbers depend on no such thing."""
+    """Return a context without TensorFloat-32 and without a choice of algorithms by speed: numbers repeat."""
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )

@@ -1,11 +1,11 @@
-"""Principal components as the fitted part of an extractor."""
+"""Fits principal components as the fitted part of an extractor."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from extractors.base import FittedNetwork, Labelled
 from pipeline.errors import InputError
@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 
 
 class FittedProjection(FittedNetwork):
-    """PCA of the ``features`` of the training videos' rows; of each row some positions, drawn at random."""
+    """PCA of the ``features`` of the training videos' rows, at positions of each row that are drawn at random."""
 
-    pca: PCA
-    sampled_frames: PositiveInt
+    pca: PCA = Field(description="principal components that are kept")
+    sampled_frames: PositiveInt = Field(description="largest number of positions of a row that are drawn")
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
-        """What ``fit_pca`` finds, by name; there is nothing to draw as curves.
+        """Fit the components and return the arrays of ``fit_pca`` by name; their curves are empty.
 
-        Raises InputError where the rows do not hold so many components, or differ in width.
+        Raises
+        ------
+        InputError
+            Where the rows do not have that many components, or differ in width.
         """
         import torch
 
@@ -39,20 +42,39 @@ class FittedProjection(FittedNetwork):
         from tqdm import tqdm
 
         width = None
-        rows = tqdm(material.rows, desc="PCA", unit="row", disable=None)
+        rows = tqdm(material.rows, desc="fitting PCA", unit="row", disable=None)
         for video, row in zip(material.videos, rows, strict=True):
             features = row.arrays["features"]
             width = width or features.shape[1]
             if features.shape[1] != width:
                 raise InputError(
-                    f"{video} has {features.shape[1]} features a frame, where {material.videos[0]} has {width}: all "
-                    "videos must have one frame size"
+                    f"{video} has {features.shape[1]} features a frame, but {material.videos[0]} has {width}: all "
+                    "videos must have the same frame size"
                 )
             yield features[sample(len(features), self.sampled_frames, self.seed)]
 
 
 def sample(positions: int, size: int, seed: int) -> np.ndarray:
-    """Rising numbers of ``size`` of the positions, drawn at random; all where there are no more."""
+    """Draw positions at random.
+
+    Parameters
+    ----------
+    positions : int
+        Number of positions there are.
+    size : int
+        Number of positions to draw.
+    seed : int
+
+    Returns
+    -------
+    ndarray of int64, shape (min(size, positions),)
+        Rising.
+
+    Examples
+    --------
+    >>> sample(3, 5, seed=0)
+    array([0, 1, 2])
+    """
     if positions <= size:
         return np.arange(positions)
     return np.sort(np.random.default_rng(seed).choice(positions, size, replace=False))

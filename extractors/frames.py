@@ -1,4 +1,4 @@
-"""The frames store: decoded frames for random access, which training on snippets and thumbnails need."""
+"""Configuration of stored frames, for the random access that training on snippets and thumbnails need."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -19,23 +19,33 @@ _TIME_TOLERANCE_S = 1e-6
 
 
 class Frames(Extractor):
-    """Every frame of a video, or one every so many seconds, scaled and encoded on its own.
+    """Frames of a video, all or one every so many seconds, each scaled and encoded on its own.
 
-    A row holds the pictures ``frames``, RGB, in the layout of ``extractors.pictures``, and ``start_frames (time,)``,
-    the number of each in the clip. Memory does not grow with the video.
+    Notes
+    -----
+    A row holds
+
+    - the pictures ``frames``, RGB, in the layout of ``extractors.pictures``;
+    - ``start_frames`` (time,), int64: number of each in the clip.
+
+    Memory does not grow with the video.
     """
 
     name: Literal["frames"] = "frames"
     version: ClassVar[int] = 2
     added: ClassVar[frozenset[str]] = frozenset({"size_px", "every_s"})
 
-    short_side: PositiveInt | None = Field(256, description="pixels, in proportion; None keeps the video's own size")
-    size_px: tuple[PositiveInt, PositiveInt] | None = Field(
-        None, description="width and height instead, whatever the video's"
+    short_side: PositiveInt | None = Field(
+        256, description="length in pixels that the shorter side is scaled to; None keeps the video's own size"
     )
-    every_s: PositiveFloat | None = Field(None, description="seconds between frames; None: every frame")
-    encoding: Literal["jpeg", "raw"] = "jpeg"
-    quality: int = Field(95, ge=1, le=100, description="of JPEG")
+    size_px: tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="width and height in pixels that frames are scaled to instead, whatever the video's"
+    )
+    every_s: PositiveFloat | None = Field(
+        None, description="seconds between two stored frames; None stores every frame"
+    )
+    encoding: Literal["jpeg", "raw"] = Field("jpeg", description="format of the stored pictures")
+    quality: int = Field(95, ge=1, le=100, description="quality of JPEG")
 
     @model_validator(mode="before")
     @classmethod
@@ -43,12 +53,18 @@ class Frames(Extractor):
         return one_size(table)
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """Runs on the CPU whatever the device."""
+        """Prepare to run on the CPU, whatever the device."""
         return partial(_extract, self)
 
 
 def one_size(table: Any) -> Any:
-    """A configuration's table, without ``short_side`` where it has ``size_px``. Raises ValueError where it has both."""
+    """Set ``short_side`` of a configuration's table to None where it has ``size_px``. Raise ValueError for both.
+
+    Examples
+    --------
+    >>> one_size({"size_px": (340, 256)})
+    {'size_px': (340, 256), 'short_side': None}
+    """
     if not isinstance(table, Mapping) or table.get("size_px") is None:
         return table
     if table.get("short_side") is not None:
@@ -57,9 +73,20 @@ def one_size(table: Any) -> Any:
 
 
 def scaled(picture: np.ndarray, short_side: int | None, size_px: tuple[int, int] | None = None) -> np.ndarray:
-    """(height, width[, channel]) uint8 of a width and height, or with its shorter side of a length, in proportion.
+    """Scale a picture.
 
-    Shrunk by averaging over areas, which does not alias; enlarged bilinearly. Without either it stays as it is.
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (height, width) or (height, width, channel)
+    short_side : int or None
+        Length in pixels of the shorter side; the proportions are kept. None keeps the size.
+    size_px : tuple of int, optional
+        Width and height in pixels instead.
+
+    Returns
+    -------
+    ndarray of uint8
+        Shrunk by averaging over areas, which does not alias, or enlarged bilinearly.
     """
     import cv2
 
@@ -74,9 +101,19 @@ def scaled(picture: np.ndarray, short_side: int | None, size_px: tuple[int, int]
 
 
 def numbered(blocks: "Iterable[Block]", every_s: float | None) -> Iterator[tuple[int, np.ndarray]]:
-    """Frames (height, width, 3) with their numbers in the clip: all, or the first at or after every so many seconds.
+    """Choose frames by their times.
 
-    The seconds count from the first frame's time.
+    Parameters
+    ----------
+    blocks : iterable of Block
+    every_s : float or None
+        Seconds, counted from the first frame's time, at or after which a frame is chosen; None chooses all.
+
+    Yields
+    ------
+    number : int
+        The frame's number in the clip.
+    frame : ndarray of uint8, shape (height, width, 3)
     """
     due: float | None = None
     for block in blocks:

@@ -1,8 +1,8 @@
-"""Pictures in a row: each encoded on its own, all in one array, for random access.
+"""Stores pictures in a row, each encoded on its own, all in one array, for random access.
 
-Pictures called ``name``, encoded, are ``name (bytes,)`` uint8, one after another, and ``name_offsets (time + 1,)``
-int64: picture i lies between offsets i and i + 1. Raw, they are ``name (time, height, width[, 3])`` uint8. Colours are
-RGB.
+Encoded pictures called ``name`` are the arrays ``name`` (bytes,) uint8, one after another, and ``name_offsets`` (time +
+1,) int64: picture i lies between offsets i and i + 1. Raw pictures are the array ``name`` (time, height, width[, 3])
+uint8. Colours are RGB.
 """
 
 import tempfile
@@ -15,13 +15,23 @@ from pipeline.errors import UnusableVideo
 from pipeline.rows import Partial
 
 Encoding = Literal["jpeg", "png", "raw"]
+"""Formats of stored pictures."""
 Buffer = bytes | memoryview
-_LONGEST = {"jpeg": 65500, "png": 2**31 - 1}
-"""Pixels either way, by encoding: the libraries' own limits."""
+_MAX_PX = {"jpeg": 65500, "png": 2**31 - 1}
+"""Largest width and height in pixels by encoding: the libraries' own limits."""
 
 
 class Spool:
-    """Pictures of one size on their way into a row, in a temporary file: memory does not grow with the video."""
+    """Collects the pictures of a row in a temporary file, so that memory does not grow with the video.
+
+    Parameters
+    ----------
+    name : str
+        Name of the pictures in the row.
+    encoding : Encoding
+    quality : int
+        Quality of JPEG, 1 to 100.
+    """
 
     def __init__(self, name: str, encoding: Encoding, quality: int) -> None:
         self.name, self.encoding, self.quality = name, encoding, quality
@@ -32,20 +42,31 @@ class Spool:
         return len(self.sizes)
 
     def add(self, picture: np.ndarray) -> None:
-        """Append (height, width) or (height, width, 3) uint8. Raises UnusableVideo where the encoding has no room."""
+        """Append a picture.
+
+        Parameters
+        ----------
+        picture : ndarray of uint8, shape (height, width) or (height, width, 3)
+            All pictures have one shape.
+
+        Raises
+        ------
+        UnusableVideo
+            Where it is too large for the encoding.
+        """
         self.write(self.encoded(picture))
 
     def encoded(self, picture: np.ndarray) -> Buffer:
-        """What of a picture is kept; any thread may ask. Raises as ``add`` does."""
+        """Encode a picture, in any thread. Raises as ``add`` does."""
         self._shape = picture.shape
         return np.ascontiguousarray(picture).data if self.encoding == "raw" else self._encoded(picture)
 
     def write(self, encoded: Buffer) -> None:
-        """Append the picture of which this is kept."""
+        """Append a picture that ``encoded`` has encoded."""
         self.sizes.append(self._file.write(encoded))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The row's arrays of all pictures, at least one; the file vanishes with the large one."""
+        """Return the row's arrays of all pictures, at least one; the file vanishes with the large array."""
         self._file.flush()
         data = np.memmap(self._file, np.uint8, mode="r")
         if self.encoding == "raw":
@@ -56,30 +77,47 @@ class Spool:
         import cv2
 
         height, width = picture.shape[:2]
-        if max(height, width) > _LONGEST[self.encoding]:
+        if max(height, width) > _MAX_PX[self.encoding]:
             raise UnusableVideo(
-                f"{width}x{height} pixels do not fit into a {self.encoding.upper()}; {_LONGEST[self.encoding]} either "
-                "way is the most"
+                f"{width}x{height} pixels do not fit into a {self.encoding.upper()}; at most {_MAX_PX[self.encoding]} "
+                "either way do"
             )
         if picture.ndim == 3:
             picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
         options = [cv2.IMWRITE_JPEG_QUALITY, self.quality] if self.encoding == "jpeg" else []
-        whole, encoded = cv2.imencode({"jpeg": ".jpg", "png": ".png"}[self.encoding], picture, options)
-        if not whole:
+        succeeded, encoded = cv2.imencode({"jpeg": ".jpg", "png": ".png"}[self.encoding], picture, options)
+        if not succeeded:
             raise MemoryError(f"OpenCV could not encode {width}x{height} pixels as a {self.encoding.upper()}")
         return encoded.tobytes()
 
 
 def picture(arrays: Mapping[str, Partial], name: str, index: int) -> np.ndarray:
-    """Picture ``index`` of a row as it was added; no more than that is read.
+    """Read one picture of a row, and no more than that.
 
-    Raises IndexError where there is no such picture, and ValueError where its bytes are no whole picture.
+    Parameters
+    ----------
+    arrays : mapping of str to Partial
+        The row's arrays.
+    name : str
+        Name of the pictures.
+    index : int
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width) or (height, width, 3)
+
+    Raises
+    ------
+    IndexError
+        Where there is no such picture.
+    ValueError
+        Where its bytes are not a complete picture.
     """
     return pictures(arrays, name, index, index + 1)[0]
 
 
 def pictures(arrays: Mapping[str, Partial], name: str, start: int, stop: int) -> list[np.ndarray]:
-    """Pictures ``start`` to ``stop``, which is left out, read at once. Raises what ``picture`` does."""
+    """Read pictures ``start`` to ``stop``, which is left out, at once. Raises what ``picture`` does."""
     if start < 0:
         raise IndexError(f"picture {start}; they count from 0")
     offsets = f"{name}_offsets"
@@ -100,5 +138,5 @@ def _decoded(encoded: np.ndarray, name: str) -> np.ndarray:
 
     decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
     if decoded is None:
-        raise ValueError(f"{len(encoded)} bytes of {name} are no whole picture")
+        raise ValueError(f"{len(encoded)} bytes of {name} are not a complete picture")
     return decoded if decoded.ndim == 2 else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)

@@ -1,4 +1,4 @@
-"""Pretrained weights: name or path -> file -> state dict -> the keys of our networks."""
+"""Finds, loads and adapts pretrained weights: from a name or path to a state dict with a network's own keys."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """Where weights come from, and the names of files that hold them."""
+    """Address of weights, and names of files that hold them."""
 
     url: str
     files: tuple[str, ...]
@@ -36,18 +36,22 @@ SOURCES = {
         ("c3d_sports1m_pretrain_20201016-dcc47ddc.pth",),
     ),
 }
-"""Weights known by name: torchvision's two; those of Wang et al., which M. Cadène converted from Caffe; and those of
-Tran et al., which MMAction2 converted. Each network's own module says what input they take."""
+"""Weights known by name: two of torchvision; those of Wang et al., which M. Cadène converted from Caffe; and those of
+Tran et al., which MMAction2 converted. Each network's own module says what input it takes."""
 
 WRAPPERS = re.compile(r"^(module\.|backbone\.|base_model\.)+")
 """Prefixes that data-parallel training and other projects put before every key of the network itself."""
 
 
 class Loadable(Protocol):
-    """A network that foreign weights can be adapted to.
+    """A network that weights of other projects can be adapted to.
 
-    head: what its classifier's keys begin with; renames: regular expressions and what replaces them, applied in turn to
-    each key of other projects' layouts.
+    Attributes
+    ----------
+    head : str
+        Prefix of its classifier's keys.
+    renames : tuple of (str, str)
+        Regular expressions and their replacements, applied in turn to each key of other projects' layouts.
     """
 
     @property
@@ -58,16 +62,30 @@ class Loadable(Protocol):
 
 
 class ImageNetwork(Loadable, Protocol):
-    """``first``: the key of the convolution that looks at the input's channels."""
+    """A network whose first convolution, under the key ``first``, looks at the channels of an image."""
 
     @property
     def first(self) -> str: ...
 
 
 def locate(name_or_path: str, folder: Path) -> Path:
-    """The absolute path of weights given by a path, by the name of a file in ``folder``, or by a name of ``SOURCES``.
+    """Find the file of weights.
 
-    Raises InputError that says which URL to put where, or which name was perhaps meant.
+    Parameters
+    ----------
+    name_or_path : str
+        A path, the name of a file in ``folder``, or a name of ``SOURCES``.
+    folder : Path
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    InputError
+        Where there is none; it says which URL to download into which folder, or which name was perhaps meant.
     """
     for path in (Path(name_or_path).expanduser(), folder / name_or_path):
         if path.is_file():
@@ -77,17 +95,26 @@ def locate(name_or_path: str, folder: Path) -> Path:
         for file in source.files:
             if (folder / file).is_file():
                 return (folder / file).resolve()
-        raise InputError(f"weights {name_or_path!r} are not there: download {source.url} into {folder.resolve()}")
+        raise InputError(f"weights {name_or_path!r} are missing: download {source.url} into {folder.resolve()}")
     if Path(name_or_path).suffix or "/" in name_or_path:
-        raise InputError(f"{name_or_path}: no such file, nor is it in {folder.resolve()}; a file of weights is needed")
+        raise InputError(
+            f"{name_or_path}: no such file, nor is there one in {folder.resolve()}; a file of weights is needed"
+        )
     raise InputError(unknown("weights", name_or_path, SOURCES))
 
 
 def load(path: Path) -> "dict[str, Tensor]":
-    """The state dict in a safetensors file or a torch file, on the CPU; no code in the file is ever run.
+    """Load the state dict of a safetensors file or a torch file on the CPU; code in the file is never run.
 
-    A torch file may hold the state dict itself or a training checkpoint with one under "state_dict" or "model".
-    Raises InputError where it is neither.
+    Parameters
+    ----------
+    path : Path
+        A torch file may hold the state dict itself or a training checkpoint with one under "state_dict" or "model".
+
+    Raises
+    ------
+    InputError
+        Where it is neither.
     """
     content = _content(path)
     for key in ("state_dict", "model"):
@@ -103,11 +130,29 @@ def load(path: Path) -> "dict[str, Tensor]":
 
 
 def adapt(state: "Mapping[str, Tensor]", network: Loadable) -> "dict[str, Tensor]":
-    """``state`` under the network's own keys, complete and of the right shapes: ready for ``load_state_dict``.
+    """Adapt a state dict to a network's own keys, ready for ``load_state_dict``.
 
-    Wrappers' prefixes are taken off, batch normalisation's tensors of shape (1, C) become (C,), and a classifier is
-    left out where the network has none. Raises InputError that names the first keys which are missing, left over or of
-    another shape: these weights are another network's.
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        Under the keys of any known project.
+    network : Loadable
+
+    Returns
+    -------
+    dict of str to Tensor
+        Complete and of the right shapes.
+
+    Raises
+    ------
+    InputError
+        Where the weights are another network's; it names the first keys that are missing, left over or of another
+        shape.
+
+    Notes
+    -----
+    Wrappers' prefixes are removed, batch normalisation's tensors of shape (1, C) become (C,), and a classifier is left
+    out where the network has none.
     """
     expected = network.state_dict()
     has_head = any(key.startswith(network.head) for key in expected)
@@ -127,11 +172,23 @@ def adapt(state: "Mapping[str, Tensor]", network: Loadable) -> "dict[str, Tensor
 
 
 def across_modalities(state: "Mapping[str, Tensor]", network: ImageNetwork) -> "dict[str, Tensor]":
-    """Where training starts from weights of another modality: those of RGB, ready for ``adapt``.
+    """Convert weights of RGB to a network of another modality, from which its training starts.
 
-    The mean over the three kernels of each filter of the first convolution is repeated for every channel of the
-    network's input: Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2. Weights for any other number of
-    channels are left as they are.
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        Under the keys of any known project.
+    network : ImageNetwork
+
+    Returns
+    -------
+    dict of str to Tensor
+        Ready for ``adapt``. The mean over the three kernels of each filter of the first convolution is repeated for
+        every channel of the network's input; weights for any other number of channels are left as they are.
+
+    References
+    ----------
+    Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2.
     """
     channels = network.state_dict()[network.first].shape[1]
     return {
@@ -150,7 +207,7 @@ def _content(path: Path) -> Any:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise InputError(f"{path} is no whole safetensors file ({error}); download it again") from None
+            raise InputError(f"{path} is not a complete safetensors file ({error}); download it again") from None
     import torch
 
     try:
@@ -166,6 +223,7 @@ def _content(path: Path) -> Any:
 
 
 def _renamed(key: str, renames: tuple[tuple[str, str], ...]) -> str:
+    """Remove wrappers' prefixes from a key and rename it to the network's own."""
     key = WRAPPERS.sub("", key)
     for pattern, replacement in renames:
         key = re.sub(pattern, replacement, key)
@@ -177,6 +235,7 @@ def _is_squeezable(tensor: "Tensor", expected: "Tensor | None") -> bool:
 
 
 def _check(given: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]", network: str) -> None:
+    """Raise InputError where keys or shapes differ."""
     shapes = (
         f"{key} {tuple(given[key].shape)} instead of {tuple(expected[key].shape)}"
         for key in expected

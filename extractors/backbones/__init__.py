@@ -1,1 +1,1 @@
-"""Image networks that snippets are described with, whole or in stages."""
+"""Image networks whose pooled features describe snippets; some of them run stage by stage."""

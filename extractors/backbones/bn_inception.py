@@ -1,8 +1,8 @@
 """Ioffe and Szegedy, *Batch Normalization* (ICML 2015), figure 5: Inception with batch normalisation.
 
-As Wang et al. trained it for TSN (ECCV 2016), of which public weights are: convolutions with biases, poolings that
-round up, averages over windows that count their padding. Layers are named as there: a convolution ``name`` and its
-normalisation ``name_bn``. On a 224×224 image, width of the parts that are joined::
+This is the network that Wang et al. trained for TSN (ECCV 2016) and published weights of: convolutions have biases,
+poolings round sizes up, and average poolings count their padding. Layers are named as there: a convolution ``name`` and
+its normalisation ``name_bn``. Channels of the branches that are concatenated, for a 224×224 image::
 
             size   1×1   3×3           double 3×3     pooled
     conv1    112    64 (7×7, stride 2), maximum, stride 2
@@ -29,7 +29,21 @@ from extractors.backbones.normalisation import CAFFE, Normalisation
 
 
 class Block(NamedTuple):
-    """Widths: of the 1×1 convolution (0: the block halves the size), of each branch's reduction and outputs."""
+    """An inception block: the channels of its branches, whose outputs are concatenated.
+
+    Parameters
+    ----------
+    name : str
+        Name in the table above, which its layers' names begin with.
+    one : int
+        Outputs of the 1×1 branch; 0 where the block has none and halves the resolution.
+    three, double : tuple of int
+        Channels after the reduction, and outputs, of the 3×3 and of the double 3×3 branch.
+    pooled : int
+        Outputs of the pooled branch; 0 where it is the maximum pooling alone and keeps the input's channels.
+    averages : bool
+        Whether the pooled branch averages instead of taking the maximum.
+    """
 
     name: str
     one: int
@@ -39,7 +53,7 @@ class Block(NamedTuple):
     averages: bool = True
 
     def width(self, width: int) -> int:
-        """Of all that is joined, given maps of this width."""
+        """Return the number of channels that leave the block when ``width`` enter it."""
         return self.one + self.three[1] + self.double[1] + (self.pooled or width)
 
 
@@ -58,7 +72,20 @@ BLOCKS = (
 
 
 class BNInception(nn.Module):
-    """channels: of its input; classes: width of the classifier, None leaves it out."""
+    """Inception with batch normalisation, which pools 1024 features from an image.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the input.
+    classes : int or None
+        Outputs of the classifier ``fc``; None leaves it out.
+
+    References
+    ----------
+    Ioffe and Szegedy, *Batch Normalization* (ICML 2015), figure 5.
+    Wang et al., *Temporal Segment Networks* (ECCV 2016), whose public weights it takes.
+    """
 
     dim: ClassVar[int] = 1024
     normalisation: ClassVar[Normalisation] = CAFFE
@@ -78,7 +105,17 @@ class BNInception(nn.Module):
         self.fc = nn.Identity() if classes is None else nn.Linear(width, classes)
 
     def pooled(self, images: Tensor) -> Tensor:
-        """(batch, channels, height, width) -> (batch, 1024), the mean over the last 7×7 map of a 224×224 image."""
+        """Compute pooled features.
+
+        Parameters
+        ----------
+        images : Tensor, shape (batch, channels, height, width)
+
+        Returns
+        -------
+        Tensor, shape (batch, 1024)
+            Means over the last maps, 7×7 for images of 224×224.
+        """
         maps = _halved(self._unit("conv1_7x7_s2", images))
         maps = _halved(self._unit("conv2_3x3", self._unit("conv2_3x3_reduce", maps)))
         for block in BLOCKS:
@@ -86,7 +123,7 @@ class BNInception(nn.Module):
         return maps.mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(batch, channels, height, width) -> (batch, classes)."""
+        """Classify images (batch, channels, height, width): scores (batch, classes)."""
         scores: Tensor = self.fc(self.pooled(images))
         return scores
 

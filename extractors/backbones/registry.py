@@ -9,3 +9,4 @@ BACKBONES: dict[str, type[ResNet50] | type[BNInception] | type[SqueezeNet]] = {
     "bn_inception": BNInception,
     "squeezenet1_0": SqueezeNet,
 }
+"""Backbones by the name that a configuration gives them."""

@@ -1,6 +1,6 @@
 """He et al., *Deep Residual Learning for Image Recognition* (CVPR 2016), table 1: ResNet-50.
 
-Layers and their names are torchvision's, the stride lies in the 3×3 convolutions.
+Layers and their names are torchvision's; the stride is that of the 3×3 convolutions.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,23 @@ from extractors.backbones.torchvision_models import models
 
 
 class ResNet50(StagedBackbone, models.ResNet):  # type: ignore[misc]
-    """channels: of its input; classes: width of the classifier, None leaves it out.
+    """ResNet-50, which pools 2048 features from an image.
 
-    Of a 224×224 image "stem" leads to maps of 112×112, "pool" and "res2" of 56×56, "res3" of 28×28, "res4" of 14×14
-    and "res5" of 7×7, all named as in the paper; 2048 of the last are pooled.
+    Parameters
+    ----------
+    channels : int
+        Channels of the input.
+    classes : int or None
+        Outputs of the classifier ``fc``; None leaves it out.
+
+    Notes
+    -----
+    Of a 224×224 image "stem" makes maps of 112×112, "pool" and "res2" of 56×56, "res3" of 28×28, "res4" of 14×14 and
+    "res5" of 7×7; stages are named as in the paper.
+
+    References
+    ----------
+    He et al., *Deep Residual Learning for Image Recognition* (CVPR 2016), table 1.
     """
 
     dim: ClassVar[int] = 2048

@@ -14,11 +14,23 @@ from extractors.backbones.torchvision_models import models
 
 
 class SqueezeNet(StagedBackbone, models.SqueezeNet):  # type: ignore[misc]
-    """channels: of its input; classes: width of the classifier, None leaves it out.
+    """SqueezeNet 1.0, which pools 512 features from an image.
 
-    Its reductions of resolution are the first convolution and three poolings: of a 224×224 image "stem" (conv1) leads
-    to maps of 109×109, "pool" and "fire4" (fire2 to fire4) of 54×54, "fire8" (fire5 to fire8) of 27×27 and "fire9" of
-    13×13; 512 of the last are pooled.
+    Parameters
+    ----------
+    channels : int
+        Channels of the input.
+    classes : int or None
+        Outputs of the classifier; None leaves it out.
+
+    Notes
+    -----
+    The first convolution and three poolings reduce the resolution: of a 224×224 image "stem" (conv1) makes maps of
+    109×109, "pool" and "fire4" (fire2 to fire4) of 54×54, "fire8" (fire5 to fire8) of 27×27 and "fire9" of 13×13.
+
+    References
+    ----------
+    Iandola et al., *SqueezeNet: AlexNet-level accuracy with 50x fewer parameters* (2016), version 1.0.
     """
 
     dim: ClassVar[int] = 512

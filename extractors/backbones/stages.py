@@ -1,4 +1,4 @@
-"""Image networks that are gone through part by part, so that something can be joined between two of them."""
+"""Image networks that run stage by stage, so that something can be added between two stages."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,19 +8,31 @@ Part = Callable[[Tensor], Tensor]
 
 
 class StagedBackbone:
-    """A network whose ``parts``, one after another, lead from images to the maps that its classifier reads.
+    """An image network made of ``parts``, which lead one after another from images to the maps that are pooled.
 
-    "stem" is the first convolution with what follows it at its resolution, "pool" the reduction after it; the others
-    end where the resolution is reduced next, or at the end.
+    Notes
+    -----
+    "stem" is the first convolution with what follows it at its resolution, "pool" the reduction after it. Every other
+    part ends where the resolution is next reduced, or with the network.
     """
 
     @property
     def parts(self) -> Mapping[str, Part]:
-        """In their order, by name."""
+        """Parts by name, in the order in which they run."""
         raise NotImplementedError
 
     def pooled(self, images: Tensor) -> Tensor:
-        """(batch, channels, height, width) -> (batch, dim), the mean over the last map."""
+        """Compute pooled features.
+
+        Parameters
+        ----------
+        images : Tensor, shape (batch, channels, height, width)
+
+        Returns
+        -------
+        Tensor, shape (batch, dim)
+            Means over the last maps.
+        """
         maps = images
         for part in self.parts.values():
             maps = part(maps)

@@ -1,7 +1,7 @@
-"""torchvision, imported here and nowhere else.
+"""Imports torchvision, which nothing else does.
 
 Its wheel's compiled operators are built against CUDA and do not load beside a CPU build of torch. The import then
-fails, because its Python code describes two operators that do not exist; they need no more than to be declared.
+fails, because its Python code describes two operators that do not exist; declaring them is enough.
 """
 
 import torch

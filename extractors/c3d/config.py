@@ -1,4 +1,4 @@
-"""C3D: spatio-temporal features of clips of sixteen frames."""
+"""Configuration of C3D: spatio-temporal features of clips of sixteen frames."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,30 +17,48 @@ _BATCH = 8  # clips that are computed at once
 
 
 class C3D(Extractor):
-    """Tran et al., *Learning Spatiotemporal Features with 3D Convolutional Networks* (ICCV 2015), section 3.3.
+    """C3D features of clips of sixteen consecutive frames.
 
-    A row holds ``features (time, 4096)``, the outputs of ``layer`` after its ReLU, and ``start_frames (time,)``, of
-    each clip of sixteen frames, ``stride_frames`` apart. Frames are scaled to 171×128 pixels, whatever their shape; of
-    each the square of 112 in the middle, less the mean, is what the network sees, blue first. Raises UnusableVideo
-    where there are fewer than sixteen frames. Memory does not grow with the video's frames, but with its features.
+    Raises
+    ------
+    UnusableVideo
+        Where the video has fewer than sixteen frames.
 
-    ``weights``: a file, or a name in ``extractors.weights.SOURCES``; their classifier is left out.
+    Notes
+    -----
+    A row holds
+
+    - ``features`` (time, 4096), of type ``dtype``: outputs of ``layer`` after its ReLU, for each clip;
+    - ``start_frames`` (time,), int64: first frame of each clip.
+
+    Frames are scaled to 171×128 pixels, whatever their shape. The network sees the central square of 112 pixels, less
+    the mean, blue first. Memory does not grow with the video's frames, but with its features.
+
+    References
+    ----------
+    Tran et al., *Learning Spatiotemporal Features with 3D Convolutional Networks* (ICCV 2015), section 3.3.
     """
 
     name: Literal["c3d"] = "c3d"
     uses_gpu: ClassVar[bool] = True
 
-    weights: File
-    layer: Literal["fc6", "fc7"] = "fc6"
-    pool5: Literal["ceil", "padded"] = Field("ceil", description="ceil: as Caffe has it; padded: for weights made so")
-    mean: File | None = Field(
-        None, description="file of every pixel's, (3, 16, 128, 171), .npy or .safetensors; None: the three colours'"
+    weights: File = Field(
+        description="file of the network's weights, or a name in extractors.weights.SOURCES; a classifier is left out"
     )
-    stride_frames: PositiveInt = Field(8, description="between the first frames of clips")
-    dtype: Literal["float16", "float32"] = "float32"
+    layer: Literal["fc6", "fc7"] = Field("fc6", description="fully connected layer whose outputs are the features")
+    pool5: Literal["ceil", "padded"] = Field(
+        "ceil",
+        description="ceil: the last pooling rounds up, as in Caffe; padded: it pads its input, for weights trained so",
+    )
+    mean: File | None = Field(
+        None,
+        description="file of a mean for every pixel, (3, 16, 128, 171), .npy or .safetensors; None: one a colour",
+    )
+    stride_frames: PositiveInt = Field(8, description="frames between the first frames of clips")
+    dtype: Literal["float16", "float32"] = Field("float32", description="type of the stored features")
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """``weights`` and ``mean`` must be paths. Raises InputError where a file is not what is needed."""
+        """Load ``weights`` and ``mean``, which must be paths."""
         from extractors.c3d.network import ClipFeatureExtractor
 
         mean = None if self.mean is None else Path(self.mean)

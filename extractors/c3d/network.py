@@ -1,4 +1,4 @@
-"""Tran et al., *Learning Spatiotemporal Features with 3D Convolutional Networks* (ICCV 2015), section 3.3: C3D.
+"""C3D: Tran et al., *Learning Spatiotemporal Features with 3D Convolutional Networks* (ICCV 2015), section 3.3.
 
 77,995,776 parameters without the classifier, 27,655,936 of them in convolutions, all 3×3×3, padded by 1::
 
@@ -16,9 +16,9 @@
     fc6     ReLU              4096
     fc7     ReLU              4096
 
-Layers are named as in the authors' Caffe model. Its poolings round up, which only shows in pool5: the last window holds
-but the seventh row or column. Some PyTorch conversions pad pool5 by one on every side instead, so that the first and
-last windows hold one row each.
+Layers are named as in the authors' Caffe model. Its poolings round sizes up, which shows in pool5 alone: the last
+window holds only the seventh row or column. Some PyTorch conversions pad pool5 by one on every side instead, so that
+the first and last windows hold one row each.
 """
 
 from pathlib import Path
@@ -35,25 +35,37 @@ from extractors.weights import adapt, load
 from pipeline.errors import InputError
 
 CLIP_FRAMES = 16
+"""Frames of a clip."""
 
 Layer = Literal["fc6", "fc7"]
 Pool5 = Literal["ceil", "padded"]
 
 MEAN = (90.25, 97.66, 101.41)
-"""Of Sports-1M's blue, green and red."""
+"""Mean of Sports-1M's blue, green and red, from 0 to 255."""
 
 HEIGHT, WIDTH = 128, 171
-"""Of a frame as its mean is taken; what the network sees is a square in the middle, ``SIDE`` pixels wide."""
+"""Size in pixels that frames are scaled to."""
 
 SIDE = 112
+"""Side in pixels of the central square that the network sees."""
 TOP, LEFT = (HEIGHT - SIDE) // 2, (WIDTH - SIDE) // 2
 
 CUBE = (3, CLIP_FRAMES, HEIGHT, WIDTH)
-"""Shape of a mean of its own for every pixel: colour, blue first, frame, row, column."""
+"""Shape of a mean for every pixel: colour (blue first), frame, row, column."""
 
 
 class C3DNetwork(nn.Module):
-    """Without the classifier fc8. ``pool5``: "ceil", as in Caffe, or "padded"."""
+    """C3D without the classifier fc8.
+
+    Parameters
+    ----------
+    pool5 : str
+        "ceil": the last pooling rounds sizes up, as in Caffe; "padded": it pads its input by one on every side.
+
+    References
+    ----------
+    Tran et al., *Learning Spatiotemporal Features with 3D Convolutional Networks* (ICCV 2015), section 3.3.
+    """
 
     head: ClassVar[str] = "fc8."
     renames: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -80,8 +92,21 @@ class C3DNetwork(nn.Module):
         self.fc6 = nn.Linear(8192, 4096)
         self.fc7 = nn.Linear(4096, 4096)
 
-    def described(self, clips: Tensor, layer: Layer) -> Tensor:
-        """(batch, 3, 16, 112, 112), normalised BGR -> rectified outputs of a layer (batch, 4096)."""
+    def features(self, clips: Tensor, layer: Layer) -> Tensor:
+        """Compute the outputs of a fully connected layer.
+
+        Parameters
+        ----------
+        clips : Tensor, shape (batch, 3, 16, 112, 112)
+            Blue, green and red, less their means.
+        layer : str
+            "fc6" or "fc7".
+
+        Returns
+        -------
+        Tensor, shape (batch, 4096)
+            After the ReLU.
+        """
         maps = self.pool1(_rectified(self.conv1, clips))
         maps = self.pool2(_rectified(self.conv2, maps))
         maps = self.pool3(_rectified(self.conv3b, _rectified(self.conv3a, maps)))
@@ -96,9 +121,25 @@ def _rectified(layer: nn.Module, maps: Tensor) -> Tensor:
 
 
 class ClipFeatureExtractor:
-    """A network that is only read from: clips in, features out, the same bits for the same batch.
+    """Computes features of clips, the same bits for the same batch.
 
-    mean: a file of shape ``CUBE``, .npy or .safetensors; None: ``MEAN``. Raises InputError where a file is another's.
+    Parameters
+    ----------
+    weights : Path
+        File of the network's weights; a classifier in it is left out.
+    layer : str
+        "fc6" or "fc7", whose outputs are the features.
+    pool5 : str
+        "ceil" or "padded", as for ``C3DNetwork``.
+    mean : Path or None
+        File of a mean of shape ``CUBE``, .npy or .safetensors; None takes ``MEAN``.
+    device : str
+        "cpu" or "cuda".
+
+    Raises
+    ------
+    InputError
+        Where a file holds something else.
     """
 
     def __init__(self, weights: Path, layer: Layer, pool5: Pool5, mean: Path | None, device: str) -> None:
@@ -111,26 +152,51 @@ class ClipFeatureExtractor:
 
     @torch.inference_mode()
     def __call__(self, clips: np.ndarray) -> np.ndarray:
-        """(batch, 16, 112, 112, 3) uint8 RGB -> (batch, 4096) float32."""
+        """Compute features.
+
+        Parameters
+        ----------
+        clips : ndarray of uint8, shape (batch, 16, 112, 112, 3)
+            RGB.
+
+        Returns
+        -------
+        ndarray of float32, shape (batch, 4096)
+        """
         pixels = torch.from_numpy(clips).to(self.mean.device).flip(-1).permute(0, 4, 1, 2, 3)
         with deterministic():
-            features = self.network.described(pixels.float() - self.mean, self.layer)
+            features = self.network.features(pixels.float() - self.mean, self.layer)
         return features.cpu().numpy()
 
 
 def cropped(frame: np.ndarray) -> np.ndarray:
-    """(height, width, 3) uint8 of any size -> (112, 112, 3): scaled to 171×128 bilinearly, and its centre."""
+    """Scale a frame (height, width, 3) uint8 bilinearly to 171×128 pixels and cut out the centre (112, 112, 3)."""
     scaled = cv2.resize(frame, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
     return np.asarray(scaled)[TOP : TOP + SIDE, LEFT : LEFT + SIDE]
 
 
 def cropped_mean(path: Path) -> Tensor:
-    """(3, 16, 112, 112) float32, the centre of a mean of shape ``CUBE``. Raises InputError where there is none."""
+    """Read a mean of shape ``CUBE`` and cut out its centre.
+
+    Parameters
+    ----------
+    path : Path
+        A .npy or .safetensors file.
+
+    Returns
+    -------
+    Tensor of float32, shape (3, 16, 112, 112)
+
+    Raises
+    ------
+    InputError
+        Where the file is damaged or holds something else.
+    """
     if path.suffix == ".npy":
         try:
             means = [torch.from_numpy(np.load(path, allow_pickle=False))]
         except (ValueError, EOFError, TypeError) as error:
-            raise InputError(f"{path} is no whole .npy file of numbers ({error}); save the mean again") from None
+            raise InputError(f"{path} is not a complete .npy file of numbers ({error}); save the mean again") from None
     else:
         means = list(load(path).values())
     if len(means) != 1 or tuple(means[0].shape) != CUBE:

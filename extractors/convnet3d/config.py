@@ -1,4 +1,4 @@
-"""The 3D-ConvNet: spatio-temporal features of windows of nine frames around a person."""
+"""Configuration of the 3D-ConvNet: spatio-temporal features of windows of nine frames around a person."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -21,22 +21,30 @@ if TYPE_CHECKING:
     from pipeline.training.curves import Curves
 
 WINDOW_FRAMES = 9
+"""Frames of a window."""
 _BATCH = 64  # windows that are computed at once
 
 
 class ConvNet3DNetwork(FittedNetwork):
     """The 3D-ConvNet's weights, trained on the windows of the training videos.
 
-    The paper trains by online back-propagation with momentum (section 2.3): a ``fit`` with optimiser "sgd" and batch 1
-    on every window; it names neither the rate nor the number of epochs.
+    Notes
+    -----
+    The paper trains by online back-propagation with momentum: a ``fit`` with optimiser "sgd" and batch 1 on every
+    window. It names neither the rate nor the number of epochs.
+
+    References
+    ----------
+    Baccouche et al., *Sequential Deep Learning for Human Action Recognition* (HBU 2011), section 2.3.
     """
 
-    fit: Fit
-    stride_frames: PositiveInt = Field(1, description="between the starts of training windows")
+    fit: Fit = Field(description="optimiser, schedule and stopping rule")
+    stride_frames: PositiveInt = Field(1, description="frames between the starts of training windows")
     mirror: bool = Field(True, description="train on the mirrored copies, too")
     flip: bool = Field(False, description="train on copies turned upside down, too")
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
+        """Train on rows of person boxes. Raise InputError where they hold no window with a person."""
         from extractors.convnet3d.network import ConvNet
         from pipeline.training.loop import fit
         from pipeline.training.random_state import seeded
@@ -49,20 +57,34 @@ class ConvNet3DNetwork(FittedNetwork):
 
 
 class ConvNet3D(Extractor):
-    """Baccouche et al., *Sequential Deep Learning for Human Action Recognition* (HBU 2011), section 2.
+    """Features and scores of the 3D-ConvNet for windows of nine frames around a person.
 
-    A row of person boxes leads to a row with ``features (time, 120)``, the outputs of C3; ``scores (time, class)``,
-    the network's logits; and ``start_frames (time,)``, one for each window of nine frames, ``stride_frames`` apart.
-    A window is left out if a person is present in none of its frames.
-    Raises UnusableVideo where a clip has fewer than nine frames, or a person in none of its windows.
+    Raises
+    ------
+    UnusableVideo
+        Where a clip has fewer than nine frames, or no window with a person in it.
+
+    Notes
+    -----
+    A row holds, for each window in which a person is present in at least one frame,
+
+    - ``features`` (time, 120), float32: outputs of C3;
+    - ``scores`` (time, class), float32: logits;
+    - ``start_frames`` (time,), int64: the window's first frame.
+
+    There is a row for each row of person boxes.
+
+    References
+    ----------
+    Baccouche et al., *Sequential Deep Learning for Human Action Recognition* (HBU 2011), section 2.
     """
 
     name: Literal["convnet3d"] = "convnet3d"
     uses_gpu: ClassVar[bool] = True
 
-    boxes: PersonBoxes = PersonBoxes()
-    network: ConvNet3DNetwork
-    stride_frames: PositiveInt = 1
+    boxes: PersonBoxes = Field(PersonBoxes(), description="person boxes that the windows are cut from")
+    network: ConvNet3DNetwork = Field(description="training of the network")
+    stride_frames: PositiveInt = Field(1, description="frames between the starts of windows")
 
     @model_validator(mode="after")
     def _mirrored_copies_exist(self) -> Self:
@@ -94,7 +116,22 @@ class ConvNet3D(Extractor):
 
 
 class Windows:
-    """Training examples: windows (9, 54, 34) of all cuboids, which are held in memory as they are stored."""
+    """Training examples: windows (9, 54, 34) of all cuboids, which are held in memory as they are stored.
+
+    Parameters
+    ----------
+    material : Labelled
+        Rows of person boxes.
+    stride_frames : int
+        Frames between the starts of windows.
+    mirror, flip : bool
+        Whether mirrored copies, and copies turned upside down, are examples, too.
+
+    Raises
+    ------
+    InputError
+        Where no window has a person in it.
+    """
 
     def __init__(self, material: Labelled, *, stride_frames: int, mirror: bool, flip: bool) -> None:
         self.cuboids: list[np.ndarray] = []
@@ -114,6 +151,7 @@ class Windows:
 
     @property
     def lengths(self) -> list[int]:
+        """Number of frames of each window."""
         return [WINDOW_FRAMES] * len(self)
 
     def __len__(self) -> int:
@@ -126,7 +164,26 @@ class Windows:
 
 
 def window_starts(present: np.ndarray, stride_frames: int) -> np.ndarray:
-    """Starts, every ``stride_frames``, of the windows that lie in the clip and see a person in at least one frame."""
+    """Return the starts of the windows of a clip in which a person is present.
+
+    Parameters
+    ----------
+    present : ndarray of bool, shape (time,)
+        Whether there is a person in each frame.
+    stride_frames : int
+        Frames between the starts of windows.
+
+    Returns
+    -------
+    ndarray of int64, shape (windows,)
+        Starts of windows that lie in the clip and have a person in at least one frame.
+
+    Examples
+    --------
+    >>> present = np.arange(12) == 11
+    >>> window_starts(present, 1)
+    array([3])
+    """
     starts = np.arange(0, len(present) - WINDOW_FRAMES + 1, stride_frames)
     seen = np.concatenate(([0], np.cumsum(present)))
     return starts[seen[starts + WINDOW_FRAMES] > seen[starts]]
@@ -147,6 +204,7 @@ def _extract(network: "ConvNet", stride_frames: int, rows: Sequence[Row]) -> Ite
 
 
 def _batches(cuboid: np.ndarray, starts: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut windows out of a cuboid, batch by batch."""
     for first in range(0, len(starts), _BATCH):
         frames = starts[first : first + _BATCH, None] + np.arange(WINDOW_FRAMES)
         yield cuboid[frames].astype(np.float32)  # (batch, 9, 54, 34)

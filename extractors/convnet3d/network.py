@@ -1,4 +1,4 @@
-"""Baccouche et al., *Sequential Deep Learning for Human Action Recognition* (HBU 2011), section 2: the 3D-ConvNet.
+"""The 3D-ConvNet: Baccouche et al., *Sequential Deep Learning for Human Action Recognition* (HBU 2011), section 2.
 
 17,169 parameters for six classes::
 
@@ -33,12 +33,13 @@ from pipeline.training.losses import loss
 from pipeline.training.weights_file import load_state
 
 FEATURES = 120
+"""Outputs of C3, which are the features of a window."""
 _MAPS = 7  # of C1
 _PAIRS = tuple(combinations(range(_MAPS), 2))
 
 
 class FirstConvolution(nn.Module):
-    """C1: (batch, 9, 54, 34) -> |tanh(conv + b)| as (batch, 7, 5, 48, 28), the gain left to the subsampling."""
+    """C1 and R1: |tanh(conv + b)|; the gain is left to the subsampling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +48,7 @@ class FirstConvolution(nn.Module):
         _initialise(self.weight, fan_in=5 * 7 * 7)
 
     def forward(self, windows: Tensor) -> Tensor:
+        """Map windows (batch, 9, 54, 34) to (batch, 7, 5, 48, 28)."""
         # Five frames are five channels of a 2D convolution, channels last: three times as fast as a 3D one on a CPU.
         frames = windows.unfold(1, 5, 1).flatten(0, 1).permute(0, 3, 1, 2)  # (batch·5, 5, 54, 34)
         maps: Tensor = F.conv2d(frames, self.weight, self.bias).tanh().abs().unflatten(0, (-1, 5))
@@ -54,10 +56,15 @@ class FirstConvolution(nn.Module):
 
 
 class SecondConvolution(nn.Module):
-    """C2: (batch, 7, 5, 24, 14) -> |tanh(conv + b)| as (batch, 35, 3, 20, 10), the gain left to the subsampling.
+    """C2 and R2: |tanh(conv + b)|; the gain is left to the subsampling.
 
-    The connection scheme of Garcia and Delakis, *Convolutional Face Finder* (PAMI 2004): each map of S1 feeds two
-    maps of its own (0..13), and each pair of them one more (14..34, in lexicographic order).
+    Notes
+    -----
+    Each map of S1 feeds two maps of its own (0..13), and each pair of them one more (14..34, in lexicographic order).
+
+    References
+    ----------
+    Garcia and Delakis, *Convolutional Face Finder* (PAMI 2004), for these connections.
     """
 
     own: Tensor
@@ -76,6 +83,7 @@ class SecondConvolution(nn.Module):
         self.register_buffer("second", _places([(j, 2 + i) for i, j in _PAIRS]), False)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, 7, 5, 24, 14) to (batch, 35, 3, 20, 10)."""
         frames = maps.unfold(2, 3, 1).permute(1, 0, 2, 5, 3, 4).flatten(1, 2)  # (7, batch·3, 3, 24, 14)
         # One convolution for each map of S1 computes the 56 kernels there are, not the 245 of a masked dense one.
         parts = torch.cat([F.conv2d(*one) for one in zip(frames, self.weight, strict=True)], 1)  # (batch·3, 56, 20, 10)
@@ -86,7 +94,7 @@ class SecondConvolution(nn.Module):
 
 
 class Subsampling(nn.Module):
-    """R and S: rectified maps (batch, map, time, 2h, 2w) -> (batch, map, time, h, w) = w·mean(|g·maps|) + b."""
+    """S1 and S2, with the gains g of C1 and C2: w·mean(|g·maps|) + b over 2×2 pixels."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -95,6 +103,7 @@ class Subsampling(nn.Module):
         self.bias = nn.Parameter(torch.zeros(maps))
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Map rectified maps (batch, map, time, 2h, 2w) to (batch, map, time, h, w)."""
         means = F.avg_pool2d(maps.transpose(1, 2).flatten(0, 1), 2)
         # |g·tanh| = |g|·|tanh|, so that the gain is applied where there are a quarter of the values.
         scale, bias = (self.weight * self.gain.abs())[:, None, None], self.bias[:, None, None]
@@ -103,10 +112,21 @@ class Subsampling(nn.Module):
 
 
 class ConvNet(nn.Module):
-    """Windows (batch, 9, 54, 34) -> 120 features and logits (batch, classes).
+    """The 3D-ConvNet, which computes 120 features and the logits of a window of nine frames.
 
-    Weights start as normal deviates of standard deviation fan-in^-½, biases at 0, gains and subsampling weights at 1
-    (LeCun et al., *Efficient BackProp*, 1998), from torch's global generator.
+    Parameters
+    ----------
+    classes : int
+        Number of logits.
+
+    Notes
+    -----
+    Weights are drawn from torch's global generator, normal with standard deviation fan-in^-½; biases start at 0, gains
+    and subsampling weights at 1 (LeCun et al., *Efficient BackProp*, 1998).
+
+    References
+    ----------
+    Baccouche et al., *Sequential Deep Learning for Human Action Recognition* (HBU 2011), section 2.
     """
 
     def __init__(self, classes: int) -> None:
@@ -123,27 +143,37 @@ class ConvNet(nn.Module):
             nn.init.zeros_(layer.get_parameter("bias"))
 
     def features(self, windows: Tensor) -> Tensor:
-        """(batch, 9, 54, 34) -> outputs of C3 (batch, 120): map, then row, then column."""
+        """Compute features.
+
+        Parameters
+        ----------
+        windows : Tensor, shape (batch, 9, 54, 34)
+
+        Returns
+        -------
+        Tensor, shape (batch, 120)
+            Outputs of C3: map, then row, then column.
+        """
         maps = self.s2(self.c2(self.s1(self.c1(windows))))  # (batch, 35, 3, 10, 5)
         return torch.tanh(self.c3(maps)).flatten(1)
 
     def classify(self, features: Tensor) -> Tensor:
-        """(batch, 120) -> logits (batch, classes)."""
+        """Classify features (batch, 120): logits (batch, classes)."""
         logits: Tensor = self.n2(torch.tanh(self.n1(features)))
         return logits
 
     def forward(self, windows: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (batch, classes). Every window is 9 frames long: the lengths add nothing."""
+        """Compute the logits (batch, classes) of windows; their lengths are unused, since all are 9 frames long."""
         return self.classify(self.features(windows))
 
     def loss(self, windows: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss of the batch, and the logits; targets as ``pipeline.training.losses`` takes them."""
+        """Return the mean loss of the batch and the logits; targets as ``pipeline.training.losses`` takes them."""
         scores = self(windows, lengths)
         return loss(scores, targets), scores
 
 
 def load(state: Path, device: str) -> ConvNet:
-    """The trained network of a safetensors file, in evaluation mode on ``device``."""
+    """Load a trained network from a safetensors file, in evaluation mode on ``device``."""
     weights = load_state(state, device)
     network = ConvNet(classes=len(weights["n2.bias"]))
     network.load_state_dict(weights)
@@ -152,7 +182,18 @@ def load(state: Path, device: str) -> ConvNet:
 
 @torch.inference_mode()
 def describe(network: ConvNet, batches: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, 120) and logits (n, classes) of windows that come as float32 (batch, 9, 54, 34)."""
+    """Compute features and logits of windows.
+
+    Parameters
+    ----------
+    network : ConvNet
+    batches : iterable of ndarray of float32, shape (batch, 9, 54, 34)
+
+    Returns
+    -------
+    features : ndarray of float32, shape (n, 120)
+    logits : ndarray of float32, shape (n, classes)
+    """
     device = network.n2.weight.device
     with deterministic():
         features = [network.features(torch.from_numpy(windows).to(device)) for windows in batches]
@@ -162,7 +203,20 @@ def describe(network: ConvNet, batches: Iterable[np.ndarray]) -> tuple[np.ndarra
 
 @torch.inference_mode()
 def first_maps(network: ConvNet, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A window (9, 54, 34) float32 -> its middle frame (54, 34), and rectified C1 of the five about it (7, 48, 28)."""
+    """Compute what the first convolution sees of a window.
+
+    Parameters
+    ----------
+    network : ConvNet
+    window : ndarray of float32, shape (9, 54, 34)
+
+    Returns
+    -------
+    frame : ndarray of float32, shape (54, 34)
+        The middle frame.
+    maps : ndarray of float32, shape (7, 48, 28)
+        Rectified outputs of C1 for the five frames around it.
+    """
     maps = network.c1(torch.from_numpy(window)[None].to(network.n2.weight.device))[0].cpu().numpy()
     return window[len(window) // 2], maps[:, maps.shape[1] // 2]
 
@@ -173,5 +227,5 @@ def _initialise(weight: Tensor, fan_in: int) -> None:
 
 
 def _places(outputs: list[tuple[int, int]]) -> Tensor:
-    """Where (map of S1, output) lies among the 56 maps that lie one after the other."""
+    """Return the index of each (map of S1, output) among the 56 maps that all kernels compute."""
     return torch.tensor([i * (2 + _MAPS - 1) + output for i, output in outputs])

@@ -1,4 +1,4 @@
-"""The moving person, cut out of a video and normalised in contrast."""
+"""Configuration of person boxes: the moving person, cut out of a video and normalised in contrast."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -13,34 +13,51 @@ from extractors.clip_reader import ClipReader
 from pipeline.errors import UnusableVideo
 
 FRAME_HEIGHT = 60
-"""Rows after "reducing the resolution by two": KTH's 120 rows halved, which other videos are scaled to."""
+"""Height in pixels that frames are scaled to: KTH's 120, "reducing the resolution by two"."""
 BOX_WIDTH = 40
-"""Full height and half of the width of KTH's halved frames, 80×60."""
+"""Width of the box in pixels: half of KTH's halved frames of 80×60; its height is that of the frame."""
 
 
 class PersonBoxes(Extractor):
-    """Person-centred cuboids, the input of the 3D-ConvNet: Baccouche et al. (HBU 2011), section 2.
+    """Person-centred cuboids, normalised in contrast: the input of the 3D-ConvNet.
 
-    Frames are made grey and scaled to 60 rows, a box of 60×40 follows the centroid of the foreground (MOG2), and 3D
-    local contrast normalisation takes three pixels off every border. The background is learnt from the clip alone:
-    a segment has the same row as a file that holds nothing else.
+    Raises
+    ------
+    UnusableVideo
+        Where the clip has fewer than two frames, or no moving person.
 
-    A row holds ``cuboid (time, 54, 34)`` float16, whose rounding lies some 50 times below one grey level of the video
-    and halves store and training memory; ``present (time,)`` bool, whether a moving person was found; and the
-    attribute ``mirrored``, 1 for variant 1, which is exactly the mirror image of variant 0.
+    Notes
+    -----
+    A row holds
+
+    - ``cuboid`` (time, 54, 34), float16: the box around the person, frame by frame; rounding to float16 is some 50
+      times smaller than one grey level of the video, and halves store and training memory;
+    - ``present`` (time,), bool: whether a moving person was found;
+
+    and the attribute ``mirrored``, 1 for variant 1, which is exactly the mirror image of variant 0.
+
+    Frames are made grey and scaled to a height of 60 pixels, a box of 60×40 follows the centroid of the foreground
+    (MOG2), and 3D local contrast normalisation takes three pixels off every border. The background is learnt from the
+    clip alone: a segment has the same row as a file that holds nothing else.
+
+    References
+    ----------
+    Baccouche et al., *Sequential Deep Learning for Human Action Recognition* (HBU 2011), section 2.
     """
 
     name: Literal["person_boxes"] = "person_boxes"
-    mirror: bool = Field(True, description="a mirrored copy as variant 1")
-    smoothing_seconds: PositiveFloat = Field(1.0, description="over which the box's centre is averaged")
-    min_foreground: float = Field(0.001, gt=0, lt=1, description="share of the frame that a person moves at least")
+    mirror: bool = Field(True, description="make a mirrored copy as variant 1")
+    smoothing_seconds: PositiveFloat = Field(1.0, description="seconds that the centre of the box is averaged over")
+    min_foreground: float = Field(
+        0.001, gt=0, lt=1, description="least share of the frame that moves where a person is present"
+    )
 
     @property
     def variants(self) -> int:
         return 1 + self.mirror
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """Runs on the CPU whatever the device."""
+        """Prepare to run on the CPU, whatever the device."""
         import extractors.convnet3d.local_contrast
         import extractors.convnet3d.person_tracking  # noqa: F401
 
@@ -65,7 +82,7 @@ def _extract(config: PersonBoxes, clip: Clip) -> Iterator[Row]:
 
 
 def _halved(reader: ClipReader) -> np.ndarray:
-    """Grey frames uint8 (time, 60, width) of the whole clip."""
+    """Read the clip's grey frames, scaled to (time, 60, width) uint8."""
     import cv2
 
     frames: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""Where the moving person is: background subtraction, and a box of fixed size that follows the foreground."""
+"""Tracks the moving person by background subtraction with a box of fixed size that follows the foreground."""
 
 from itertools import pairwise
 
@@ -6,17 +6,29 @@ import cv2
 import numpy as np
 
 BACKGROUND_SHARE = 0.5
-"""What fills a pixel in half of the clip's frames or more is background; MOG2's own 0.9 loses waving arms to it."""
+"""Share of frames above which a colour is a pixel's background; MOG2's own 0.9 takes waving arms for background."""
 
 
 def track(frames: np.ndarray, *, window_frames: int, min_foreground: float) -> tuple[np.ndarray, np.ndarray]:
-    """Horizontal centre of the person, in pixels, and whether there is one; each (time,).
+    """Track the person through a clip.
 
-    frames: grey uint8 (time, height, width).
-    window_frames: centroids are averaged over as many frames around each, fewer at the ends of the clip, always as
-    many before as after. In between, and where nothing moves, the centre is interpolated or held.
-    min_foreground: least share of the frame that must be foreground for a centroid to count. A person is present
-    from one such frame to the next if they are at most ``window_frames`` apart.
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (time, height, width)
+        Grey.
+    window_frames : int
+        Frames around each that centroids are averaged over, always as many before as after, so fewer at the ends of
+        the clip. Where nothing moves the centre is interpolated, or held at the ends.
+    min_foreground : float
+        Least share of the frame that must be foreground for a centroid to count. A person is present from one such
+        frame to the next if they are at most ``window_frames`` apart.
+
+    Returns
+    -------
+    centres : ndarray of float64, shape (time,)
+        Horizontal centre of the person in pixels.
+    present : ndarray of bool, shape (time,)
+        Whether there is a person.
     """
     centroids, found = _centroids(frames, min_foreground)
     centres = _smoothed(centroids, found, window_frames // 2)
@@ -24,9 +36,20 @@ def track(frames: np.ndarray, *, window_frames: int, min_foreground: float) -> t
 
 
 def cut(frames: np.ndarray, centres: np.ndarray, width: int) -> np.ndarray:
-    """Boxes of full height (time, height, width) around ``centres``, kept within the frame.
+    """Cut boxes of full height around ``centres`` out of frames, and keep them within the frame.
 
-    Frames narrower than the box are padded by their outermost columns.
+    Parameters
+    ----------
+    frames : ndarray, shape (time, height, frame width)
+        Frames narrower than the box are padded by their outermost columns.
+    centres : ndarray of float64, shape (time,)
+        Horizontal centres in pixels.
+    width : int
+        Width of the box in pixels.
+
+    Returns
+    -------
+    ndarray, shape (time, height, width)
     """
     missing = max(0, width - frames.shape[2])
     padded = np.pad(frames, ((0, 0), (0, 0), (missing // 2, missing - missing // 2)), "edge")
@@ -35,10 +58,21 @@ def cut(frames: np.ndarray, centres: np.ndarray, width: int) -> np.ndarray:
 
 
 def foreground(frames: np.ndarray) -> np.ndarray:
-    """Moving pixels, bool (time, height, width): MOG2 learns the background from the clip, then each frame is judged.
+    """Find the moving pixels: MOG2 learns the background from the clip, then judges each frame.
 
-    Two passes, because in a single one whatever the first frames show becomes background. Every frame weighs the
-    same in the first, and the second learns nothing.
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (time, height, width)
+        Grey.
+
+    Returns
+    -------
+    ndarray of bool, shape (time, height, width)
+
+    Notes
+    -----
+    There are two passes, because in a single one whatever the first frames show becomes background. Every frame has
+    the same weight in the first, and the second learns nothing.
     """
     subtractor = cv2.createBackgroundSubtractorMOG2(history=len(frames), detectShadows=False)
     subtractor.setBackgroundRatio(BACKGROUND_SHARE)
@@ -49,7 +83,7 @@ def foreground(frames: np.ndarray) -> np.ndarray:
 
 
 def _centroids(frames: np.ndarray, min_foreground: float) -> tuple[np.ndarray, np.ndarray]:
-    """Horizontal centroid of each frame's foreground, and whether there is enough of it; each (time,)."""
+    """Compute the horizontal centroid of each frame's foreground, and whether there is enough of it; each (time,)."""
     columns = foreground(frames).sum(axis=1)  # (time, width)
     areas = columns.sum(axis=1)
     centroids = columns @ np.arange(columns.shape[1]) / np.maximum(areas, 1)
@@ -57,7 +91,7 @@ def _centroids(frames: np.ndarray, min_foreground: float) -> tuple[np.ndarray, n
 
 
 def _smoothed(centroids: np.ndarray, found: np.ndarray, reach: int) -> np.ndarray:
-    """Mean of the centroids found within ``reach`` frames; interpolated where there are none."""
+    """Average the centroids found within ``reach`` frames; interpolate where there are none."""
     time = len(centroids)
     if not found.any():
         return centroids
@@ -73,6 +107,7 @@ def _smoothed(centroids: np.ndarray, found: np.ndarray, reach: int) -> np.ndarra
 
 
 def _closed(found: np.ndarray, gap_frames: int) -> np.ndarray:
+    """Close gaps of at most ``gap_frames`` between frames in which the person was found."""
     present = found.copy()
     for first, second in pairwise(np.flatnonzero(found)):
         if second - first <= gap_frames:

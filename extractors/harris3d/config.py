@@ -1,4 +1,4 @@
-"""Space-time interest points, each described by the optical flow around it."""
+"""Configuration of Harris3D: space-time interest points, each described by the optical flow around it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -21,7 +21,20 @@ _STRIDE_FRAMES = 32  # searched at once
 
 
 class Harris3D(Extractor):
-    """Harris3D with HOF: Laptev (IJCV 2005); Laptev et al. (CVPR 2008); Wang et al. (BMVC 2009), section 2.
+    """Space-time interest points (Harris3D), each described by a histogram of the optical flow around it (HOF).
+
+    Raises
+    ------
+    UnusableVideo
+        Where a clip is too short or too small for the finest scale, or has no point.
+
+    Notes
+    -----
+    A row holds, ordered by frame, y, x, σ and τ,
+
+    - ``features`` (points, 90), float32: the HOF of 3 × 3 × 2 cells over 18σ × 18σ × 8τ around each point;
+    - ``points`` (points, 5), float32: x and y in pixels, frame, σ in pixels, τ in frames;
+    - ``start_frames`` (points,), int64: each point's frame.
 
     Points are local maxima in space and time of H = det μ − k · trace³ μ, where μ is the second-moment matrix of
     scale-normalised gradients of intensities 0 to 1, averaged with s = 2 times the variances of the scale. The six
@@ -29,38 +42,49 @@ class Harris3D(Extractor):
     the ``sigma2`` and ``tau2`` that the authors' program prints. No pixel is invented at a border: a scale has
     points from 3σ + 2 pixels inside the frame and 3τ + 2 frames inside the clip, and none in a clip too small for it.
 
-    A row holds ``features (points, 90)`` float32, the HOF of 3 × 3 × 2 cells over 18σ × 18σ × 8τ around each point in
-    temporal order, for a model that takes one descriptor a step (Baccouche et al., HBU 2011, section 4); ``points
-    (points, 5)`` float32 of x, y, frame, σ, τ, ordered by frame, y, x, σ, τ; and ``start_frames (points,)``, each
-    point's frame. Their number is what the clip gives: thousands where much moves; ``steps`` of a model picks evenly.
+    The number of points depends on the clip, thousands where much moves. They are meant for a model that takes one
+    descriptor a step (Baccouche et al., HBU 2011, section 4), whose field ``steps`` picks them evenly.
 
     Memory is bounded whatever the length: below 5 kB a pixel of a frame, besides the row.
 
-    Raises UnusableVideo where a clip is too short or small for the finest scale, or has no point.
+    References
+    ----------
+    Laptev, *On Space-Time Interest Points* (IJCV 2005), section 2.
+    Laptev et al., *Learning Realistic Human Actions from Movies* (CVPR 2008), section 3.1.
+    Wang et al., *Evaluation of Local Spatio-temporal Features for Action Recognition* (BMVC 2009), section 2.
     """
 
     name: Literal["harris3d"] = "harris3d"
 
     sigmas: tuple[Scale, ...] = Field(
-        tuple(2 ** ((1 + i) / 2) for i in range(1, 7)), min_length=1, description="spatial scales in pixels"
+        tuple(2 ** ((1 + i) / 2) for i in range(1, 7)), min_length=1, description="spatial scales σ in pixels"
     )
     taus: tuple[Scale, ...] = Field(
-        tuple(2 ** (j / 2) for j in range(1, 3)), min_length=1, description="temporal scales in frames"
+        tuple(2 ** (j / 2) for j in range(1, 3)), min_length=1, description="temporal scales τ in frames"
     )
-    k: NonNegativeFloat = Field(5e-4, description="of H: the higher, the more alike must the three eigenvalues be")
-    threshold: NonNegativeFloat = Field(1e-9, description="least H of a point")
+    k: NonNegativeFloat = Field(
+        5e-4, description="factor k of H: the higher, the more alike the three eigenvalues must be"
+    )
+    threshold: NonNegativeFloat = Field(1e-9, description="value that H exceeds at a point")
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """Runs on the CPU whatever the device."""
+        """Prepare to run on the CPU, whatever the device."""
         import extractors.harris3d.hof  # noqa: F401
 
         return partial(_extract, self)
 
 
 class Window(NamedTuple):
-    """Consecutive frames of a clip, and which of them, counted within the window, no other window keeps.
+    """Consecutive frames of a clip, and those among them whose points this window is to find.
 
-    frames: grey (time, height, width); ``first`` is the index in the clip of the first of them.
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (time, height, width)
+        Grey.
+    first : int
+        Index in the clip of the first frame.
+    kept : range
+        Frames, counted within the window, that no other window keeps.
     """
 
     frames: "Image"
@@ -89,10 +113,10 @@ def _extract(config: Harris3D, clip: Clip) -> Iterator[Row]:
 
 
 def _reason(config: Harris3D, frames: int, height: int, width: int) -> str:
-    """Why a clip has no points."""
-    from extractors.harris3d.interest_points import least_length
+    """Say why a clip has no points."""
+    from extractors.harris3d.interest_points import min_length
 
-    needed_frames, needed_pixels = least_length(min(config.taus)), least_length(min(config.sigmas))
+    needed_frames, needed_pixels = min_length(min(config.taus)), min_length(min(config.sigmas))
     if frames < needed_frames:
         return f"{frames} frames; at least {needed_frames} are needed"
     if min(height, width) < needed_pixels:
@@ -101,7 +125,7 @@ def _reason(config: Harris3D, frames: int, height: int, width: int) -> str:
 
 
 def _windows(blocks: "Iterable[Block]", halo: int) -> Iterator[Window]:
-    """Windows that together keep each frame once, with ``halo`` more on either side, fewer at the clip's ends."""
+    """Yield windows that together keep each frame once, with ``halo`` more on either side, fewer at the clip's ends."""
     held: list[Image] = []
     first = done = 0
     for block in blocks:

@@ -1,10 +1,10 @@
 """Histograms of optical flow around space-time points: Laptev et al. (CVPR 2008), section 3.1.
 
-The paper names the grid, its size, the number of bins and that the histogram of each cell is normalised. What it
-leaves open: flow is Farnebäck's (SCIA 2003), with the window and polynomials of improved trajectories (Wang and
-Schmid, ICCV 2013); the four orientations are right, down, left and up; a pixel votes with its speed, shared linearly
-between the two orientations nearest to its own as in Dalal and Triggs (CVPR 2005), and one slower than ``STILL_PX``
-votes 1 for no motion; a normalised histogram adds up to 1.
+The paper names the grid, its size, the number of bins and that the histogram of each cell is normalised. It leaves open
+what is decided here: flow is Farnebäck's (SCIA 2003), with the window and polynomials of improved trajectories (Wang
+and Schmid, ICCV 2013); the four orientations are right, down, left and up; a pixel votes with its speed, interpolated
+linearly between the two orientations nearest to its own as in Dalal and Triggs (CVPR 2005), and one slower than
+``STILL_PX`` votes 1 for no motion; a normalised histogram adds up to 1.
 """
 
 from typing import Any
@@ -15,24 +15,43 @@ from numpy.typing import NDArray
 
 ORIENTATIONS = 4
 BINS = ORIENTATIONS + 1
+"""Bins of a cell; the last is for no motion."""
 STILL_PX = 0.4
-"""Pixels a frame below which nothing moves."""
+"""Least speed of motion, in pixels a frame."""
 INNER, OUTER, DEEP = 3, 9, 4
 """Edges of the cells in units of σ, σ and τ: a support of 18σ × 18σ × 8τ in 3 × 3 × 2 cells."""
 DIMENSIONS = 3 * 3 * 2 * BINS
+"""Length of a descriptor."""
 
 
 class FlowHistograms:
-    """Descriptors of one clip's points, window after window; flow is computed once a frame pair, where it is needed."""
+    """Describes the points of one clip, window after window; flow is computed once a frame pair, where it is needed.
+
+    References
+    ----------
+    Laptev et al., *Learning Realistic Human Actions from Movies* (CVPR 2008), section 3.1.
+    """
 
     def __init__(self) -> None:
         self.integrals: dict[int, NDArray[np.float64]] = {}
 
     def __call__(self, frames: NDArray[np.uint8], first: int, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(points, 90): cells in the order of time, y, x, each with right, down, left, up, and no motion.
+        """Describe points by the flow around them.
 
-        frames: grey (time, height, width), ``first`` the index of the first of them in the clip.
-        points: x, y, index in the clip, σ, τ. Cells end where the frame and ``frames`` do.
+        Parameters
+        ----------
+        frames : ndarray of uint8, shape (time, height, width)
+            A window of the clip, grey.
+        first : int
+            Index in the clip of the window's first frame.
+        points : ndarray of float32, shape (points, 5)
+            x, y, index of the frame in the clip, σ and τ.
+
+        Returns
+        -------
+        ndarray of float32, shape (points, 90)
+            Cells in the order of time, y, x, each with right, down, left, up, and no motion. Cells are cut off at the
+            borders of the frame and of the window.
         """
         if not len(points):
             return np.empty((0, DIMENSIONS), np.float32)
@@ -56,12 +75,12 @@ class FlowHistograms:
         return described
 
     def _sums(self, frames: NDArray[np.uint8], first: int, pairs: range) -> NDArray[np.float64]:
-        """(pairs + 1, height + 1, width + 1, 5): votes of all pixels before a row and a column, of all pairs before."""
+        """Sum the votes of all pixels before a row and a column over all pairs before: (pairs + 1, h + 1, w + 1, 5)."""
         known = {pair: votes for pair, votes in self.integrals.items() if pair >= first}
         for pair in pairs:
             if pair not in known:
-                given = votes(*frames[pair - first : pair - first + 2])
-                known[pair] = np.asarray(cv2.integral(given, sdepth=cv2.CV_64F), np.float64)
+                cast = votes(*frames[pair - first : pair - first + 2])
+                known[pair] = np.asarray(cv2.integral(cast, sdepth=cv2.CV_64F), np.float64)
         self.integrals = known
         sums = np.zeros((len(pairs) + 1, *known[pairs.start].shape))
         for number, pair in enumerate(pairs):
@@ -70,19 +89,30 @@ class FlowHistograms:
 
 
 def votes(frame: NDArray[np.uint8], following: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(height, width, 5): what each pixel gives to right, down, left, up, and no motion."""
-    unknown: Any = None
+    """Compute what each pixel votes for.
+
+    Parameters
+    ----------
+    frame, following : ndarray of uint8, shape (height, width)
+        Consecutive frames, grey.
+
+    Returns
+    -------
+    ndarray of float32, shape (height, width, 5)
+        Votes for right, down, left, up, and no motion.
+    """
+    no_flow: Any = None
     flow = cv2.calcOpticalFlowFarneback(
-        frame, following, unknown, pyr_scale=0.5, levels=3, winsize=10, iterations=2, poly_n=7, poly_sigma=1.5, flags=0
+        frame, following, no_flow, pyr_scale=0.5, levels=3, winsize=10, iterations=2, poly_n=7, poly_sigma=1.5, flags=0
     )
     speed, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
-    given: NDArray[np.float32] = np.empty((*speed.shape, BINS), np.float32)
+    cast: NDArray[np.float32] = np.empty((*speed.shape, BINS), np.float32)
     moving = speed >= STILL_PX
     speed *= moving
     turn = angle * np.float32(ORIENTATIONS / (2 * np.pi))
     for orientation in range(ORIENTATIONS):
         distance = np.abs(turn - orientation)
         distance = np.minimum(distance, ORIENTATIONS - distance)
-        given[..., orientation] = speed * (1 - distance).clip(0)
-    given[..., ORIENTATIONS] = ~moving
-    return given
+        cast[..., orientation] = speed * (1 - distance).clip(0)
+    cast[..., ORIENTATIONS] = ~moving
+    return cast

@@ -3,10 +3,10 @@
 Several scales at once without a choice among them: Laptev et al., *Learning Realistic Human Actions from Movies*
 (CVPR 2008), section 3.1.
 
-Gradients are taken only where the whole Gaussian lies within the clip, and the average over the integration scale is
-one of such gradients alone, its weights made to add up to 1 near the borders. So no pixel is invented: under constant
-motion the second-moment matrix is singular up to the very borders, where a replicated or mirrored pixel would stop or
-turn back.
+Gradients are taken only where the whole Gaussian lies within the clip, and only such gradients are averaged over the
+integration scale, with weights that add up to 1 near the borders, too. So no pixel is invented: under constant motion
+the second-moment matrix is singular up to the very borders, where a replicated or mirrored pixel would stop or turn
+back.
 """
 
 from collections.abc import Sequence
@@ -22,23 +22,37 @@ Array = NDArray[np.float32]
 REACH = 3
 """Standard deviations at which a sampled Gaussian ends."""
 INTEGRATION = 2
-"""s: how many times the variances of smoothing those of the averaging are."""
+"""The factor s by which the variances of the averaging exceed those of the smoothing."""
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
-def radius(deviation: float) -> int:
-    """Samples on each side of a Gaussian's centre."""
-    return int(REACH * deviation + 0.5)
+def radius(std: float) -> int:
+    """Return the number of samples on each side of the centre of a Gaussian with standard deviation ``std``."""
+    return int(REACH * std + 0.5)
 
 
-def least_length(deviation: float) -> int:
-    """Pixels or frames along an axis that its scale needs for one point: a gradient there and at both neighbours."""
-    return 2 * (radius(deviation) + 1) + 3
+def min_length(std: float) -> int:
+    """Return the least length of an axis, in pixels or frames, at which its scale can have a point.
+
+    There must be a gradient at the point and at both of its neighbours.
+
+    Examples
+    --------
+    >>> min_length(2.0)
+    17
+    """
+    return 2 * (radius(std) + 1) + 3
 
 
 def halo_frames(tau: float) -> int:
-    """Frames before and after a frame on which its points depend."""
+    """Return the number of frames before and after a frame on which its points depend.
+
+    Examples
+    --------
+    >>> halo_frames(2.0)
+    16
+    """
     return radius(tau) + 1 + radius(INTEGRATION**0.5 * tau) + 1
 
 
@@ -51,17 +65,35 @@ def interest_points(
     k: float,
     threshold: float,
 ) -> Array:
-    """(points, 5): x, y, frame, σ and τ of the local maxima above ``threshold``, ordered by frame, y, x, σ, τ.
+    """Detect space-time interest points.
 
-    frames: grey (time, height, width).
-    kept: the frames whose points are wanted, with ``halo_frames`` more on either side unless the clip ends there.
-    sigmas, taus: standard deviations of the smoothing in pixels and in frames; every pair is a scale. A scale whose
-    ``least_length`` the clip lacks along an axis has no points.
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (time, height, width)
+        A window of a clip, grey.
+    kept : range
+        Frames whose points are wanted; the window holds ``halo_frames`` more on either side unless the clip ends.
+    sigmas, taus : sequence of float
+        Standard deviations of the smoothing in pixels and in frames; every pair is a scale. A scale has no points
+        where an axis is shorter than its ``min_length``.
+    k : float
+        Factor of the cubed trace in H = det μ − k · trace³ μ.
+    threshold : float
+        Value that H exceeds at a point.
+
+    Returns
+    -------
+    ndarray of float32, shape (points, 5)
+        x, y, frame, σ and τ of the local maxima of H, ordered by frame, y, x, σ, τ.
+
+    References
+    ----------
+    Laptev, *On Space-Time Interest Points* (IJCV 2005), section 2.
     """
     found = [np.empty((0, 5), np.float32)]
     video: Array = frames.astype(np.float32) / np.float32(255)
     for sigma in sigmas:
-        if min(video.shape[1:]) < least_length(sigma):
+        if min(video.shape[1:]) < min_length(sigma):
             continue
         smoothed = _smoothed_in_space(video, sigma)
         for tau in taus:
@@ -79,16 +111,16 @@ def interest_points(
 
 
 @lru_cache(maxsize=64)
-def _weights(length: int, deviation: float) -> Array:
-    """(length, length): row i holds the Gaussian around sample i, cut off at the ends and adding up to 1."""
+def _weights(length: int, std: float) -> Array:
+    """Return a matrix (length, length) whose row i is the Gaussian around sample i, cut off at the ends, with sum 1."""
     distance = np.subtract.outer(np.arange(length), np.arange(length))
-    gaussian = np.exp(-0.5 * (distance / deviation) ** 2) * (abs(distance) <= radius(deviation))
+    gaussian = np.exp(-0.5 * (distance / std) ** 2) * (abs(distance) <= radius(std))
     weights: Array = (gaussian / gaussian.sum(axis=1, keepdims=True)).astype(np.float32)
     return weights
 
 
 def _smoothed_in_space(video: Array, sigma: float) -> Array:
-    """(time, height - 2·radius, width - 2·radius)."""
+    """Smooth a video (time, height, width) to (time, height - 2·radius, width - 2·radius)."""
     margin = radius(sigma)
     down, right = (_weights(length, sigma)[margin:-margin] for length in video.shape[1:])
     smoothed: Array = down @ (video @ right.T)
@@ -96,7 +128,7 @@ def _smoothed_in_space(video: Array, sigma: float) -> Array:
 
 
 def _response(smoothed: Array, wanted: range, sigma: float, tau: float, k: float) -> Array:
-    """H = det μ − k · trace³ μ of the wanted frames, (frames, height, width), a pixel less on each side."""
+    """Compute H = det μ − k · trace³ μ of the wanted frames, with a pixel less on each side of the smoothed ones."""
     moments = _moments(_gradients(smoothed, sigma, tau), wanted, sigma, tau)
     response: Array = np.empty_like(moments[0])
     for frame in range(len(wanted)):  # one at a time: six pictures fit into the cache
@@ -108,7 +140,7 @@ def _response(smoothed: Array, wanted: range, sigma: float, tau: float, k: float
 
 
 def _moments(gradients: Sequence[Array], wanted: range, sigma: float, tau: float) -> Array:
-    """μ's xx, xy, xt, yy, yt and tt, (6, frames, height, width), of the wanted frames.
+    """Compute xx, xy, xt, yy, yt and tt of μ at the wanted frames, (6, frames, height, width).
 
     Averages are matrix products, first over time, which leaves only the wanted frames to those over space.
     """
@@ -124,7 +156,7 @@ def _moments(gradients: Sequence[Array], wanted: range, sigma: float, tau: float
 
 
 def _gradients(smoothed: Array, sigma: float, tau: float) -> tuple[Array, Array, Array]:
-    """Scale-normalised σ·L_x, σ·L_y, τ·L_t by central differences, wherever both neighbours are there."""
+    """Compute scale-normalised σ·L_x, σ·L_y, τ·L_t by central differences, wherever both neighbours exist."""
     time, height, width = smoothed.shape
     over_time = _weights(time, tau)[radius(tau) : time - radius(tau)]
     level = (over_time @ smoothed.reshape(time, -1)).reshape(-1, height, width)
@@ -138,9 +170,9 @@ def _gradients(smoothed: Array, sigma: float, tau: float) -> tuple[Array, Array,
 
 
 def _maxima(response: Array, threshold: float) -> tuple[NDArray[np.int64], ...]:
-    """Frames, rows and columns of the values above the threshold that none of their 26 neighbours exceeds.
+    """Find frames, rows and columns of the values above the threshold that none of their 26 neighbours exceeds.
 
-    What has fewer neighbours is none.
+    Values with fewer neighbours are no maxima.
     """
     highest = np.stack([cv2.dilate(picture, _NEIGHBOURS) for picture in response])
     highest = np.maximum(np.maximum(highest[:-2], highest[1:-1]), highest[2:])[:, 1:-1, 1:-1]

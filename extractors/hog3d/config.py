@@ -1,4 +1,4 @@
-"""HOG3D: histograms of spatio-temporal gradients, dense on every frame, and their principal components."""
+"""Configurations of HOG3D: dense histograms of spatio-temporal gradients, and their principal components."""
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,23 +25,41 @@ _BLOCK_FRAMES = 32
 
 
 class HOG3DRows(Extractor):
-    """Dense HOG3D as it is, of every frame position or of some.
+    """Dense HOG3D descriptors of every frame position, or of a sample of them.
 
-    A row holds ``features (time, boxes·dims)`` float16 and ``start_frames (time,)``, the first frame of each position's
-    boxes. Boxes are scale by scale, and row by row of the grid. A box with hardly a gradient in it is all zeros.
-    Raises UnusableVideo where a clip has fewer frames than a box and one (17), or is smaller than the smallest box.
+    Raises
+    ------
+    UnusableVideo
+        Where a clip has fewer frames than a box and one more (17 with the defaults), or is smaller than the smallest
+        box.
+
+    Notes
+    -----
+    A row holds
+
+    - ``features`` (time, boxes·dims), float16: descriptors of the boxes scale by scale, and row by row of the grid; a
+      box with hardly any gradient in it is 0 throughout;
+    - ``start_frames`` (time,), int64: the first frame of each position's boxes.
 
     Memory does not grow with the clip: what is computed lies in a temporary file, and what is held besides are the
     frames and cells of one box's duration and of a block of 32 frames, and descriptors of 4 million numbers at most.
+
+    References
+    ----------
+    Kläser, Marszałek, Schmid, *A Spatio-Temporal Descriptor Based on 3D-Gradients* (BMVC 2008).
     """
 
     name: Literal["hog3d_raw"] = "hog3d_raw"
     uses_gpu: ClassVar[bool] = True
 
-    descriptor: Descriptor = Descriptor()
-    grid: Grid = Grid()
-    sampled_frames: PositiveInt | None = Field(None, description="positions of a clip, drawn at random; None: all")
-    seed: NonNegativeInt = Field(0, description="of that draw, which depends on the number of positions alone besides")
+    descriptor: Descriptor = Field(Descriptor(), description="histograms that describe a box")
+    grid: Grid = Field(Grid(), description="places and sizes of the boxes")
+    sampled_frames: PositiveInt | None = Field(
+        None, description="number of positions that are drawn at random from a clip; None takes all"
+    )
+    seed: NonNegativeInt = Field(
+        0, description="seed of that draw, which otherwise depends on the number of positions alone"
+    )
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         from extractors.hog3d.dense import Dense
@@ -50,25 +68,43 @@ class HOG3DRows(Extractor):
 
 
 class HOG3D(Extractor):
-    """Dense HOG3D reduced by PCA, the input of the dRNN: Veeriah, Zhuang, Qi (ICCV 2015).
+    """Dense HOG3D descriptors reduced by PCA: the input of the dRNN.
 
-    PCA is fitted to some positions of each training video, drawn at random. ``features (time, dims)`` are float32;
-    positions, order of time and errors are those of ``hog3d_raw``, and memory is bounded as there, but for
-    ``keep_raw``, with which a clip's raw rows are read whole.
+    Raises
+    ------
+    UnusableVideo
+        Where ``hog3d_raw`` raises it, or where frames have another size than those of training.
 
-    Without ``keep_raw`` a video is computed twice, however many folds there are: once for the samples, and once
-    projected for all folds, ``features-<fold name>`` each. With it, all raw rows are kept and projected fold by fold.
+    Notes
+    -----
+    A row holds
+
+    - ``features`` (time, dims), float32: principal components of all descriptors of a position; without ``keep_raw``
+      ``features-<fold name>`` for each fold;
+    - ``start_frames`` (time,), int64: the first frame of each position's boxes.
+
+    PCA is fitted to positions of each training video that are drawn at random. Without ``keep_raw`` a video is
+    computed twice, however many folds there are: once for the samples, and once projected for all folds. With it, all
+    raw rows are kept and projected fold by fold. Memory is bounded as for ``hog3d_raw``, except with ``keep_raw``,
+    where the raw rows of a clip are read whole.
+
+    References
+    ----------
+    Veeriah, Zhuang, Qi, *Differential Recurrent Neural Networks for Action Recognition* (ICCV 2015), experiments on
+    KTH.
     """
 
     name: Literal["hog3d"] = "hog3d"
     uses_gpu: ClassVar[bool] = True
 
-    descriptor: Descriptor = Descriptor()
-    grid: Grid = Grid()
-    dims: PositiveInt = 450
-    sampled_frames: PositiveInt = Field(32, description="positions of each training video that PCA is fitted to")
-    seed: NonNegativeInt = 0
-    keep_raw: bool = Field(False, description="store the raw descriptors, too, 112 kB a frame of 160×120")
+    descriptor: Descriptor = Field(Descriptor(), description="histograms that describe a box")
+    grid: Grid = Field(Grid(), description="places and sizes of the boxes")
+    dims: PositiveInt = Field(450, description="number of principal components")
+    sampled_frames: PositiveInt = Field(
+        32, description="number of positions of each training video that PCA is fitted to"
+    )
+    seed: NonNegativeInt = Field(0, description="seed of the draw of these positions")
+    keep_raw: bool = Field(False, description="store the raw descriptors, too: 112 kB a frame of 160×120 pixels")
 
     @property
     def upstream(self) -> HOG3DRows | None:
@@ -99,11 +135,12 @@ class HOG3D(Extractor):
 
 
 def _grey(clip: Clip) -> ClipReader:
+    """Return a reader of the clip's grey frames in blocks of 32."""
     return ClipReader(clip, colour="grey", block_frames=_BLOCK_FRAMES)
 
 
 def _blocks(reader: ClipReader) -> Iterator[np.ndarray]:
-    """Blocks of grey frames, uint8 (time, height, width)."""
+    """Read blocks of grey frames, uint8 (time, height, width)."""
     return (block.frames for block in reader.blocks())
 
 
@@ -132,7 +169,7 @@ def _projected_rows(projections: "Projections", rows: Sequence[Row]) -> Iterator
 
 
 def _spooled(pieces: "Iterable[tuple[np.ndarray, Tensor]]") -> tuple[np.ndarray, np.ndarray]:
-    """All first frames (time,), and all features in a temporary file that vanishes with the array."""
+    """Gather all first frames (time,), and all features in a temporary file that vanishes with the array."""
     starts = []
     with tempfile.TemporaryFile() as spool:
         for some, part in pieces:

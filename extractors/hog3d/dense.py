@@ -1,4 +1,4 @@
-"""Dense HOG3D of a stream of frames, in bounded memory, what neighbouring positions share computed once."""
+"""Computes dense HOG3D of a stream of frames in bounded memory, and only once what neighbouring positions share."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,24 +12,33 @@ from extractors.hog3d.grid import Descriptor, Grid
 from pipeline.errors import UnusableVideo
 
 Borders = tuple[int, ...]
-"""Frames at which consecutive parts of a box begin, and at which the last ends."""
+"""Frames at which consecutive parts of a box begin, and the one at which the last ends."""
 
 _SUB_BLOCKS = {"cpu": 2**17, "cuda": 2**22}
-"""Quantised at once: on a CPU what its cache holds."""
+"""Sub-blocks that are quantised at once: on a CPU as many as its cache holds."""
 _FLOATS = 2**22
-"""Of descriptors computed at once."""
+"""Numbers in the descriptors that are computed at once."""
 
 
 class Dense:
-    """Descriptors of a grid's boxes from frames that come one after another.
+    """Computes descriptors of a grid's boxes from frames that arrive block by block.
 
+    Parameters
+    ----------
+    descriptor : Descriptor
+    grid : Grid
+    device : str
+        "cpu" or "cuda".
+
+    Notes
+    -----
     Whatever neighbouring positions in time have in common is computed once: a range of frames that is a sub-block of
     several boxes is quantised once, a slab of such ranges that is a cell of several is summed once.
     """
 
     def __init__(self, descriptor: Descriptor, grid: Grid, device: str) -> None:
         self.grid = grid
-        self.describer = BoxDescriptors(descriptor, device)
+        self.boxes = BoxDescriptors(descriptor, device)
         duration = descriptor.length_frames(grid.tau_frames)
         self.within = borders(np.zeros(1), duration, descriptor.cells_t * descriptor.sub_blocks)[0]
         self.reach_frames = int(self.within[-1]) + 1  # the last difference in time needs one frame more
@@ -37,10 +46,29 @@ class Dense:
     def __call__(
         self, blocks: Iterable[np.ndarray], chosen: np.ndarray | None = None
     ) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Grey blocks, uint8 (time, height, width), to pieces of first frames (n,) and features (n, boxes·dims).
+        """Compute the features of a clip, piece by piece.
 
-        chosen: the positions, by number in the clip's order, that are wanted; None for all. Holds the frames and cells
-        of one box's length and of one block. Raises UnusableVideo where not one box fits.
+        Parameters
+        ----------
+        blocks : iterable of ndarray of uint8, shape (time, height, width)
+            The clip's grey frames.
+        chosen : ndarray of int64, optional
+            Numbers of the positions that are wanted; None for all.
+
+        Yields
+        ------
+        starts : ndarray of int64, shape (n,)
+            First frame of each position's boxes.
+        features : Tensor of float32, shape (n, boxes·dims)
+
+        Raises
+        ------
+        UnusableVideo
+            Where not one box fits into the clip.
+
+        Notes
+        -----
+        Memory holds the frames and cells of one box's duration and of one block.
         """
         seen, window = 0, None
         for block in blocks:
@@ -64,7 +92,7 @@ class Dense:
 
 
 class Shared:
-    """Rows of a tensor by key, computed where they are not there yet. A key's first number is its first frame."""
+    """Caches rows of a tensor by key, and computes missing ones. A key's first number is its first frame."""
 
     def __init__(self) -> None:
         self.places: dict[Borders, int] = {}
@@ -81,7 +109,7 @@ class Shared:
         return rows
 
     def forget(self, before: int) -> None:
-        """Drop what begins before that frame."""
+        """Drop the rows that begin before a frame."""
         kept = [key for key in self.places if key[0] >= before]
         if self.rows is not None and len(kept) < len(self.places):
             self.rows = self.rows[[self.places[key] for key in kept]]
@@ -90,7 +118,7 @@ class Shared:
 
 @dataclass
 class _Window:
-    """What is held of one clip: frames and cells from the next position on."""
+    """Frames and cells of one clip that are held, from the next position on."""
 
     dense: Dense
     height: int
@@ -99,34 +127,33 @@ class _Window:
     frames: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        describer, grid = self.dense.describer, self.dense.grid
-        places = grid.places(describer.config, self.height, self.width)
-        self.lattices = [describer.lattice(*where, self.height, self.width) for where in places]
-        boxes = sum(map(len, self.lattices))
-        if not boxes:
-            least = grid.least_side_px(describer.config)
-            raise UnusableVideo(f"{self.width}x{self.height} pixels; HOG3D's smallest box here needs {least}x{least}")
-        config = describer.config
-        self.positions = max(1, _FLOATS // (boxes * config.dims))
-        sub_blocks = boxes * (config.cells_xy * config.sub_blocks) ** 2
-        self.at_once = max(1, _SUB_BLOCKS[torch.device(describer.device).type] // sub_blocks)
-        self.frames = torch.empty((0, self.height, self.width), dtype=torch.uint8, device=describer.device)
+        boxes, grid, config = self.dense.boxes, self.dense.grid, self.dense.boxes.config
+        places = grid.places(config, self.height, self.width)
+        self.lattices = [boxes.lattice(*place, self.height, self.width) for place in places]
+        count = sum(map(len, self.lattices))
+        if not count:
+            side = grid.min_side_px(config)
+            raise UnusableVideo(f"{self.width}x{self.height} pixels; HOG3D's smallest box here needs {side}x{side}")
+        self.positions = max(1, _FLOATS // (count * config.dims))
+        sub_blocks = count * (config.cells_xy * config.sub_blocks) ** 2
+        self.at_once = max(1, _SUB_BLOCKS[torch.device(boxes.device).type] // sub_blocks)
+        self.frames = torch.empty((0, self.height, self.width), dtype=torch.uint8, device=boxes.device)
         self.ranges, self.slabs = Shared(), Shared()
 
     def add(self, block: np.ndarray) -> None:
-        """Take in frames."""
+        """Append a block of frames."""
         self.frames = torch.cat((self.frames, torch.from_numpy(block).to(self.frames.device)))
 
     @torch.inference_mode()
     def describe(self, starts: np.ndarray) -> Tensor:
-        """Features (n, boxes·dims) of the boxes that begin at frames (n,)."""
-        config = self.dense.describer.config
+        """Compute features (n, boxes·dims) of the boxes that begin at frames (n,)."""
+        config = self.dense.boxes.config
         keys = [key for start in starts.tolist() for key in _parts(self.dense.within + start, config.sub_blocks)]
         cells: Tensor = self.slabs(keys, self._summed).unflatten(0, (len(starts), config.cells_t))
-        return self.dense.describer.descriptors(cells).flatten(1)
+        return self.dense.boxes.descriptors(cells).flatten(1)
 
     def forget(self, before: int) -> None:
-        """Let go of everything before that frame."""
+        """Drop everything before a frame."""
         self.ranges.forget(before)
         self.slabs.forget(before)
         passed = min(before - self.first, len(self.frames))
@@ -144,10 +171,10 @@ class _Window:
             some = np.array(ranges[begin : begin + self.at_once])
             needed = np.unique(np.concatenate([np.arange(first, last + 1) for first, last in some]))
             frames = self.frames[torch.from_numpy(needed - self.first).to(self.frames.device)]
-            planes.append(self.dense.describer.planes(frames, np.searchsorted(needed, some), self.lattices))
+            planes.append(self.dense.boxes.planes(frames, np.searchsorted(needed, some), self.lattices))
         return torch.cat(planes)
 
 
 def _parts(places: np.ndarray, size: int) -> list[Borders]:
-    """Borders to the borders of consecutive groups of ``size`` parts."""
+    """Split borders into those of consecutive groups of ``size`` parts."""
     return [tuple(places[at : at + size + 1].tolist()) for at in range(0, len(places) - 1, size)]

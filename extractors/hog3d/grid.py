@@ -1,4 +1,4 @@
-"""Boxes of HOG3D: what is computed in one, and where they lie."""
+"""Configurations of HOG3D's boxes: what is computed in each, and where they lie."""
 
 from typing import Literal
 
@@ -9,58 +9,109 @@ from pipeline.config import Config
 
 
 class Descriptor(Config):
-    """What is computed in a box: Kläser, Marszałek, Schmid (BMVC 2008), section 2.
+    """Histograms of quantised gradients that describe one box in space and time.
 
+    Notes
+    -----
     The defaults are the authors' setting for KTH, 1000 numbers a box. The paper's own is cells_xy 4,
     cells_t 3, sub_blocks 3 and full orientation, 960 numbers a box.
+
+    References
+    ----------
+    Kläser, Marszałek, Schmid, *A Spatio-Temporal Descriptor Based on 3D-Gradients* (BMVC 2008), section 2.
+
+    Examples
+    --------
+    >>> Descriptor().dims
+    1000
+    >>> Descriptor(cells_xy=4, cells_t=3, sub_blocks=3, orientation="full").dims
+    960
     """
 
-    cells_xy: PositiveInt = Field(5, description="along each side of a box")
-    cells_t: PositiveInt = Field(4, description="along its duration")
-    sub_blocks: PositiveInt = Field(4, description="along each of the three directions of a cell")
-    sigma_support: PositiveFloat = Field(16, description="side of a box in σ")
-    tau_support: PositiveFloat = Field(4, description="duration of a box in τ")
-    solid: Literal["icosahedron", "dodecahedron"] = "icosahedron"
+    cells_xy: PositiveInt = Field(5, description="number of cells along each side of a box")
+    cells_t: PositiveInt = Field(4, description="number of cells along the duration of a box")
+    sub_blocks: PositiveInt = Field(4, description="number of sub-blocks along each of the three axes of a cell")
+    sigma_support: PositiveFloat = Field(16, description="side of a box in units of σ")
+    tau_support: PositiveFloat = Field(4, description="duration of a box in units of τ")
+    solid: Literal["icosahedron", "dodecahedron"] = Field(
+        "icosahedron", description="polyhedron on whose faces gradients are quantised"
+    )
     orientation: Literal["half", "full"] = Field("half", description="half: opposite directions share a bin")
     normalisation: Literal["cell", "global"] = Field(
-        "cell", description="cell: each by its own norm; global: all together, clipped at 0.25 and normalised again"
+        "cell",
+        description="cell: each cell by its own norm; global: all together, clipped at 0.25 and normalised again",
     )
 
     @property
     def bins(self) -> int:
-        """Of a cell's histogram."""
+        """Number of bins of a cell's histogram."""
         faces = {"icosahedron": 20, "dodecahedron": 12}[self.solid]
         return faces if self.orientation == "full" else faces // 2
 
     @property
     def dims(self) -> int:
-        """Of a box: column, row and time of the cell, then bin; the last runs fastest."""
+        """Length of a box's descriptor: column, row and time of the cell, then bin; the last varies fastest."""
         return self.cells_xy**2 * self.cells_t * self.bins
 
     def side_px(self, sigma_px: float) -> float:
-        """A box is as wide as high, and a sub-block no smaller than a pixel."""
+        """Return the side of a square box in pixels; a sub-block is at least a pixel large.
+
+        Examples
+        --------
+        >>> Descriptor().side_px(1.25), Descriptor().side_px(2.5)
+        (20.0, 40.0)
+        """
         return max(float(self.sub_blocks * self.cells_xy), self.sigma_support * sigma_px)
 
     def length_frames(self, tau_frames: float) -> float:
-        """A sub-block is no shorter than a frame."""
+        """Return the duration of a box in frames; a sub-block is at least a frame long.
+
+        Examples
+        --------
+        >>> Descriptor().length_frames(4)
+        16.0
+        """
         return max(float(self.sub_blocks * self.cells_t), self.tau_support * tau_frames)
 
 
 class Grid(Config):
-    """Where boxes are: around points at multiples of a stride in space, as far as they lie wholly inside the frame.
+    """Dense grid of boxes around points at multiples of a stride, as far as they lie wholly inside the frame.
 
-    The defaults give, with the default descriptor, adjacent boxes of 20, 28.3 and 40 pixels over 16 frames: on 160×120
-    pixels 7×5 + 5×3 + 3×2 = 56 of them.
+    Notes
+    -----
+    With the default descriptor the defaults give adjacent boxes of 20, 28.3 and 40 pixels over 16 frames.
+
+    Examples
+    --------
+    Boxes of each scale in a frame of 160×120 pixels, 56 altogether:
+
+    >>> [f"{len(lefts)}×{len(tops)}" for tops, lefts, side in Grid().places(Descriptor(), 120, 160)]
+    ['7×5', '5×3', '3×2']
     """
 
-    stride_px: PositiveFloat = Field(20, description="between the centres of the smallest boxes")
-    sigma_px: PositiveFloat = Field(1.25, description="of the smallest boxes")
-    scales: PositiveInt = Field(3, description="sizes of boxes: each √2 times as large, and as far apart, as the last")
-    tau_frames: PositiveFloat = 4
-    stride_frames: PositiveInt = Field(1, description="between the first frames of boxes")
+    stride_px: PositiveFloat = Field(20, description="pixels between the centres of the smallest boxes")
+    sigma_px: PositiveFloat = Field(1.25, description="σ of the smallest boxes in pixels")
+    scales: PositiveInt = Field(
+        3, description="number of sizes of boxes, each √2 times as large, and as far apart, as the one before"
+    )
+    tau_frames: PositiveFloat = Field(4, description="τ of all boxes in frames")
+    stride_frames: PositiveInt = Field(1, description="frames between the first frames of boxes")
 
     def places(self, descriptor: Descriptor, height: int, width: int) -> list[tuple[list[float], list[float], float]]:
-        """Tops, lefts and side of the boxes of each scale, in pixels."""
+        """Place the boxes of each scale in a frame.
+
+        Parameters
+        ----------
+        descriptor : Descriptor
+        height, width : int
+            Size of the frame in pixels.
+
+        Returns
+        -------
+        list of (tops, lefts, side)
+            Upper and left borders and side in pixels, a tuple for each scale; a box lies at every combination of a top
+            and a left.
+        """
         places = []
         for step in range(self.scales):
             scale = 2 ** (step / 2)
@@ -72,8 +123,14 @@ class Grid(Config):
             places.append((tops, lefts, side))
         return places
 
-    def least_side_px(self, descriptor: Descriptor) -> int:
-        """Of a square frame that holds one box at least."""
+    def min_side_px(self, descriptor: Descriptor) -> int:
+        """Return the side in pixels of the smallest square frame that holds a box.
+
+        Examples
+        --------
+        >>> Grid().min_side_px(Descriptor())
+        30
+        """
         side = 1
         while not any(tops for tops, _, _ in self.places(descriptor, side, side)):
             side += 1

@@ -1,6 +1,6 @@
 """Sums of a video's gradient over many blocks, from integral images: Kläser et al. (BMVC 2008), section 2.1.
 
-The gradient is made of forward differences, 0 at the last column, row and frame. Its sum over a block telescopes along
+The gradient consists of forward differences, 0 at the last column, row and frame. Its sum over a block telescopes along
 the direction of the difference, so that only integrals of the grey values themselves are needed: in y for g_x, in x for
 g_y, in both for g_t. They are computed in integers, hence exactly, for frames of up to 8.4 million pixels.
 """
@@ -14,10 +14,16 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """The integrals over n ranges of frames, int32.
+    """Integral images of n ranges of frames, int32.
 
-    down (n, height + 1, width) and across (n, height, width + 1) hold sums over the frames; change (n, height + 1,
-    width + 1) the difference between the frame behind the range and its first.
+    Parameters
+    ----------
+    down : Tensor, shape (n, height + 1, width)
+        Integrals in y, summed over the frames of a range.
+    across : Tensor, shape (n, height, width + 1)
+        Integrals in x, summed over the frames of a range.
+    change : Tensor, shape (n, height + 1, width + 1)
+        Integral in x and y of the frame after a range less that of its first.
     """
 
     down: Tensor
@@ -25,9 +31,17 @@ class Slices:
     change: Tensor
 
     def vectors(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Sums of (g_x, g_y, g_t) in grey levels, int32 (3, n, boxes·blocks, boxes·blocks).
+        """Sum the gradient over blocks.
 
-        rows, columns: where blocks begin and end, (boxes, blocks + 1) each, between 0 and the frame's size.
+        Parameters
+        ----------
+        rows, columns : Tensor of int64, shape (boxes, blocks + 1)
+            Borders of the blocks, between 0 and the frame's size.
+
+        Returns
+        -------
+        Tensor of int32, shape (3, n, boxes·blocks, boxes·blocks)
+            Sums of g_x, g_y and g_t in grey levels.
         """
         height, width = self.across.shape[1], self.down.shape[2]
         x = _differences(_differences(self.down, rows, 1), columns.clamp(max=width - 1), 2)
@@ -47,7 +61,7 @@ class IntegralVideo:
         self.both = F.pad(down.cumsum(2, dtype=torch.int32), (1, 0, 1, 0))
 
     def slices(self, ranges: Tensor) -> Slices:
-        """Over ranges of frames (n, 2), each from its first to before its last, which may be one behind the video."""
+        """Return integrals over half-open ranges of frames (n, 2); an end may be one beyond the last frame."""
         first, last = ranges[:, 0], ranges[:, 1]
         down, across = self.down[first], self.across[first]
         for further in range(1, int((last - first).max())):
@@ -59,7 +73,7 @@ class IntegralVideo:
 
 
 def _differences(table: Tensor, borders: Tensor, axis: int) -> Tensor:
-    """Between neighbouring borders (boxes, blocks + 1) of each box, box after box along the axis."""
+    """Subtract entries at neighbouring borders (boxes, blocks + 1) of each box, box after box along the axis."""
     picked = table.index_select(axis, borders.flatten()).unflatten(axis, borders.shape)
     blocks = borders.shape[1] - 1
     differences: Tensor = picked.narrow(axis + 1, 1, blocks) - picked.narrow(axis + 1, 0, blocks)

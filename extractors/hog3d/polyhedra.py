@@ -1,6 +1,6 @@
-"""Directions in space and time, quantised on the faces of a regular polyhedron: Kläser et al. (BMVC 2008), section 2.2.
+"""Quantises directions in space and time on the faces of a regular polyhedron: Kläser et al. (BMVC 2008), section 2.2.
 
-A face's normal is an axis. Opposite faces share one where a direction's sign does not matter ("half" orientation).
+The normal of a face is an axis. Opposite faces share one where a direction's sign does not matter ("half" orientation).
 """
 
 import torch
@@ -22,13 +22,31 @@ _NEIGHBOURS = {"icosahedron": 5**0.5 / 3, "dodecahedron": 5**-0.5}
 
 
 def axes(solid: str, orientation: str) -> Tensor:
-    """(bins, 3) float64, x, y and t: one axis for each pair of opposite faces; "full" adds their negatives."""
+    """Return the axes of a polyhedron.
+
+    Parameters
+    ----------
+    solid : str
+        "icosahedron" or "dodecahedron".
+    orientation : str
+        "half": one axis for each pair of opposite faces; "full": its negative, too.
+
+    Returns
+    -------
+    Tensor of float64, shape (bins, 3)
+        x, y and t, not normalised.
+
+    Examples
+    --------
+    >>> axes("icosahedron", "half").shape, axes("dodecahedron", "full").shape
+    (torch.Size([10, 3]), torch.Size([12, 3]))
+    """
     half = torch.tensor(_AXES[solid], dtype=torch.float64)
     return torch.cat((half, -half)) if orientation == "full" else half
 
 
 class Quantiser:
-    """Vectors to histograms of their directions, which sum to their lengths."""
+    """Turns vectors into histograms of their directions, which sum to their lengths."""
 
     def __init__(self, solid: str, orientation: str, device: str) -> None:
         directions = axes(solid, orientation)
@@ -37,12 +55,12 @@ class Quantiser:
         self.axes = directions.float().to(device)
 
     def __call__(self, vectors: Tensor) -> Tensor:
-        """(3, n) float32 -> (bins, n)."""
+        """Quantise vectors (3, n) float32 of x, y and t: histograms (bins, n)."""
         lengths = vectors.square().sum(0).sqrt_()
-        shares: Tensor = self.axes @ vectors
+        votes: Tensor = self.axes @ vectors
         if self.half:
-            shares.abs_()
-        shares.sub_(self.threshold * lengths).relu_()
-        totals = shares.sum(0)
+            votes.abs_()
+        votes.sub_(self.threshold * lengths).relu_()
+        totals = votes.sum(0)
         # every direction is near enough to an axis: only the zero vector has no share in any
-        return shares.mul_(torch.where(totals > 0, lengths / totals, 0))
+        return votes.mul_(torch.where(totals > 0, lengths / totals, 0))

@@ -1,4 +1,4 @@
-"""Projections of features on the principal components that several folds have found."""
+"""Projects features on the principal components of several folds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +14,18 @@ _BATCH = 64  # stored rows that are widened to float32 at once
 
 
 class Projections:
-    """Features (n, dim) float32 to (n, folds, dims), in the order of the given folds.
+    """Projects features on the principal components that were fitted in several folds.
 
-    Held are all components, ``4·dim·dims`` bytes a fold: 101 MB from 56,000 to 450.
+    Parameters
+    ----------
+    states : mapping of str to Path
+        Safetensors files by the folds' names.
+    device : str
+        "cpu" or "cuda".
+
+    Notes
+    -----
+    All components are held in memory, ``4·dim·dims`` bytes a fold: 101 MB from 56,000 to 450.
     """
 
     def __init__(self, states: Mapping[str, Path], device: str) -> None:
@@ -28,16 +37,31 @@ class Projections:
 
     @torch.inference_mode()
     def __call__(self, features: Tensor) -> Tensor:
-        """Raises UnusableVideo where the features are of another width."""
+        """Project features.
+
+        Parameters
+        ----------
+        features : Tensor of float32, shape (n, dim)
+
+        Returns
+        -------
+        Tensor of float32, shape (n, folds, dims)
+            In the order in which the folds were given.
+
+        Raises
+        ------
+        UnusableVideo
+            Where PCA was fitted to features of another width.
+        """
         width, wanted = features.shape[1], len(self.components[0])
         if width != wanted:
             raise UnusableVideo(
-                f"{width} features where PCA was fitted to {wanted}: all videos must have one frame size"
+                f"{width} features, but PCA was fitted to {wanted}: all videos must have the same frame size"
             )
         both = zip(self.offsets, self.components, strict=True)
         return torch.stack([torch.addmm(offset, features, components) for offset, components in both], dim=1)
 
     def of_rows(self, features: np.ndarray) -> np.ndarray:
-        """The same of (n, dim) in any float type, and back on the CPU."""
+        """Project stored features (n, dim) of any float type: (n, folds, dims) float32 on the CPU."""
         parts = (features[at : at + _BATCH].astype(np.float32) for at in range(0, len(features), _BATCH))
         return torch.cat([self(torch.from_numpy(part).to(self.device)).cpu() for part in parts]).numpy()

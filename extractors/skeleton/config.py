@@ -1,4 +1,4 @@
-"""Skeleton features: positions, angles, offsets, velocities and distances of 20 joints, one vector a frame."""
+"""Configuration of skeleton features: positions, angles, offsets, velocities and distances of 20 joints."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,37 +14,61 @@ if TYPE_CHECKING:
 
 
 class Skeleton(Extractor):
-    """The five blocks of Veeriah, Zhuang, Qi, "Differential Recurrent Neural Networks for Action Recognition",
-    ICCV 2015: position 60, angle 136, offset 54, velocity 162, pairwise 171.
+    """Features of a body's 20 joints, one vector a frame.
 
-    Rows: ``features (time, 583 or 472)`` float32, ``start_frames (time,)``; attribute ``frames``. The files say
-    nothing of a frame rate.
+    Raises
+    ------
+    UnusableVideo
+        Where the file is malformed or holds no body.
+
+    Notes
+    -----
+    A row holds
+
+    - ``features`` (time, 583 or 472), float32: positions 60, angles 136, offsets 54, velocity histograms 162, and
+      pairwise distances 171 or positions relative to the hip centre 60;
+    - ``start_frames`` (time,), int64: the frame of the file that is nearest to each vector;
+
+    and the attribute ``frames``. There is no ``fps``: the files do not say it.
+
+    References
+    ----------
+    Veeriah, Zhuang, Qi, *Differential Recurrent Neural Networks for Action Recognition* (ICCV 2015), experiments on MSR
+    Action3D.
     """
 
     name: Literal["skeleton"] = "skeleton"
     reads: ClassVar[str] = "skeleton"
 
-    variant: Literal["583", "472"] = Field("583", description="472: the last block is positions to the hip centre, 60")
-    normalise: bool = Field(True, description="hip centre at the origin, mean bone length of the clip 1")
+    variant: Literal["583", "472"] = Field(
+        "583",
+        description="583: the last block is pairwise distances, 171; 472: positions relative to the hip centre, 60",
+    )
+    normalise: bool = Field(
+        True, description="put the hip centre at the origin and scale the clip to a mean bone length of 1"
+    )
     origin: Literal["each_frame", "first_frame"] = Field(
-        "each_frame", description="whose hip centre is the origin; the first frame's keeps the body's way through space"
+        "each_frame", description="frame whose hip centre is the origin; first_frame keeps the body's way through space"
     )
     equal_bones: bool = Field(
-        False, description="all 19 bones become as long as their mean, each in its direction, which evens out bodies"
+        False, description="make all 19 bones as long as their mean, each in its direction, which evens out bodies"
     )
     sampled_frames: PositiveInt | None = Field(
-        None, description="sequences are interpolated to so many frames before anything else, which evens out speed"
+        None,
+        description="number of frames that sequences are interpolated to, which evens out speed; None keeps theirs",
     )
     spacing: Literal["time", "path"] = Field(
         "time",
-        description="frames stand at equal distances in time, or along the path of all joints relative to the hip "
+        description="whether frames are spaced equally in time, or along the path of all joints relative to the hip "
         "centre, which evens out pauses and rhythm",
     )
-    velocity_window_frames: PositiveInt = 5
-    velocity_threshold_bone_lengths: PositiveFloat = Field(
-        0.02, description="a coordinate that moves no more in a frame is still; in mean bone lengths of the clip"
+    velocity_window_frames: PositiveInt = Field(
+        5, description="number of frames that a velocity histogram covers, up to and including its own"
     )
-    augment: Augmentation | None = None
+    velocity_threshold_bone_lengths: PositiveFloat = Field(
+        0.02, description="movement in a frame up to which a coordinate is still, in mean bone lengths of the clip"
+    )
+    augment: Augmentation | None = Field(None, description="perturbed copies as further variants; None makes none")
 
     @property
     def variants(self) -> int:
@@ -61,6 +85,7 @@ class Skeleton(Extractor):
         return extract
 
     def _row(self, joints: "np.ndarray", copy: int) -> Row:
+        """Compute the row of the sequence itself (copy 0) or of a perturbed copy."""
         import numpy as np
 
         from extractors.skeleton.augmentation import UNCHANGED, Perturbation, generator

@@ -13,7 +13,9 @@ import numpy as np
 from pipeline.errors import UnusableVideo
 
 JOINTS = 20
-COLUMNS = 4  # x, y, z, confidence
+"""Joints of a body."""
+COLUMNS = 4
+"""Numbers in a line: x, y, z and confidence."""
 HIP_CENTRE = 6
 FEET = (17, 18)
 HEAD = 19
@@ -22,11 +24,12 @@ BONES = np.array(
         (19, 0, 1, 0, 7, 9, 1, 8, 10, 2, 3, 6, 6, 4, 5, 13, 14, 15, 16),
         (2, 2, 2, 7, 9, 11, 8, 10, 12, 3, 6, 4, 5, 13, 14, 15, 16, 17, 18),
     ]
-).T  # (19, 2)
-"""Each bone's two joints; it points from the first to the second."""
+).T
+"""Joints of each bone, (19, 2); it points from the first to the second."""
 
 
 def _outwards() -> Iterator[tuple[int, int]]:
+    """Order the bones from the hip centre outwards."""
     reached = {HIP_CENTRE}
     while len(reached) < JOINTS:
         for pair in BONES.tolist():
@@ -38,42 +41,67 @@ def _outwards() -> Iterator[tuple[int, int]]:
 
 
 OUTWARDS = tuple(_outwards())
-"""The bones from the hip centre outwards: each one's inner joint is an earlier one's outer joint."""
+"""Bones from the hip centre outwards (inner joint, outer joint): an inner joint is an outer one of an earlier bone."""
 
-LARGEST_BYTES = 64 * 2**20
-"""Some 80,000 frames; larger files are no skeletons of one clip."""
-FARTHEST = 1e6
-"""No coordinate is larger, whether in metres, millimetres or pixels; squares stay finite."""
-FARTHEST_BONES = 1000
-"""No joint is farther than so many mean bone lengths from the middle of the clip; in real files it is six at most."""
+MAX_BYTES = 64 * 2**20
+"""Largest size of a file: some 80,000 frames, more than any clip has."""
+MAX_COORDINATE = 1e6
+"""Largest coordinate, whether in metres, millimetres or pixels; squares stay finite."""
+MAX_BONE_LENGTHS = 1000
+"""Largest distance of a joint from the middle of the clip in mean bone lengths; in real files it is six at most."""
 
 
 def read(path: Path, frames: tuple[int, int] | None = None) -> np.ndarray:
-    """The joints of a clip, (time, 20, 3) float64: x, y and z as in the file; wholly zero frames interpolated.
+    """Read the joints of a clip; frames that are zero throughout are interpolated.
 
-    frames: half-open range of the file's frames; None for all of them.
-    Raises UnusableVideo where the file is malformed anywhere, ends before the range does, or holds no body in it, or
-    one whose joints cannot belong together.
+    Parameters
+    ----------
+    path : Path
+    frames : (int, int), optional
+        Half-open range of the file's frames; None for all of them.
+
+    Returns
+    -------
+    ndarray of float64, shape (time, 20, 3)
+        x, y and z as in the file.
+
+    Raises
+    ------
+    UnusableVideo
+        Where the file is malformed anywhere, ends before the range does, or holds no body in it, or one whose joints
+        cannot belong together.
     """
     with open(path, "rb") as file:
-        content = file.read(LARGEST_BYTES + 1)
-    if len(content) > LARGEST_BYTES:
-        raise UnusableVideo(f"over {LARGEST_BYTES} bytes; a skeleton file is smaller")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise UnusableVideo(f"over {MAX_BYTES} bytes; a skeleton file is smaller")
     joints = parse(content)
     start, stop = frames or (0, len(joints))
     if not 0 <= start < stop <= len(joints):
-        raise UnusableVideo(f"{len(joints)} frames; there is no range {start} to {stop} in them", len(joints))
+        raise UnusableVideo(f"{len(joints)} frames; they do not contain the range {start} to {stop}", len(joints))
     joints = repaired(joints[start:stop])
     distance = abs(joints - np.median(joints, axis=(0, 1))).max() / bone_length(joints)
-    if distance > FARTHEST_BONES:
+    if distance > MAX_BONE_LENGTHS:
         raise UnusableVideo(f"a joint {distance:.0f} bone lengths from the others: a number is wrong", len(joints))
     return joints
 
 
 def parse(content: bytes) -> np.ndarray:
-    """Lines of ``x y z confidence``, 20 a frame -> joints (time, 20, 3) float64.
+    """Parse the content of a file.
 
-    Raises UnusableVideo that names the first line that is wrong, with the number of whole frames before it.
+    Parameters
+    ----------
+    content : bytes
+        Lines of ``x y z confidence``, 20 for each frame.
+
+    Returns
+    -------
+    ndarray of float64, shape (time, 20, 3)
+
+    Raises
+    ------
+    UnusableVideo
+        Where a line is wrong; it names the first one, and holds the number of complete frames before it.
     """
     numbers = array("d")
     for line, text in enumerate(content.rstrip().splitlines()):
@@ -85,12 +113,12 @@ def parse(content: bytes) -> np.ndarray:
     if not rows:
         raise UnusableVideo("the file is empty; 20 lines a frame are needed")
     if rows % JOINTS:
-        raise UnusableVideo(f"{rows} lines are no multiple of {JOINTS}: the last frame is cut off", rows // JOINTS)
+        raise UnusableVideo(f"{rows} lines are not a multiple of {JOINTS}: the last frame is cut off", rows // JOINTS)
     return np.frombuffer(numbers).reshape(-1, JOINTS, COLUMNS)[..., :3].copy()
 
 
 def _row(text: bytes) -> list[float]:
-    """Raises ValueError that says what is wrong."""
+    """Parse a line. Raise ValueError that says what is wrong with it."""
     words = text.split()
     if len(words) != COLUMNS:
         raise ValueError(f"{len(words)} columns; x y z confidence are needed")
@@ -102,15 +130,18 @@ def _row(text: bytes) -> list[float]:
         raise ValueError(f"{bytes(text[:60])!r} holds something other than numbers") from None
     if not all(map(isfinite, values)):
         raise ValueError("NaN or infinity")
-    if max(map(abs, values)) > FARTHEST:
-        raise ValueError(f"{max(values, key=abs):g} is no coordinate: over {FARTHEST:g}")
+    if max(map(abs, values)) > MAX_COORDINATE:
+        raise ValueError(f"{max(values, key=abs):g} is not a coordinate: over {MAX_COORDINATE:g}")
     return values
 
 
 def repaired(joints: np.ndarray) -> np.ndarray:
-    """Wholly zero frames replaced: linearly between the nearest others, at the ends by the nearest one.
+    """Replace frames that are zero throughout: linearly between the nearest others, at the ends by the nearest one.
 
-    Raises UnusableVideo where all frames are zero.
+    Raises
+    ------
+    UnusableVideo
+        Where all frames are zero.
     """
     seen = np.flatnonzero(joints.any(axis=(1, 2)))
     if not len(seen):
@@ -119,16 +150,19 @@ def repaired(joints: np.ndarray) -> np.ndarray:
 
 
 def interpolated(joints: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Joints (time, 20, 3) at fractional frames within 0 and time - 1; whole ones keep every bit."""
+    """Interpolate joints (time, 20, 3) linearly at times in frames, from 0 to time − 1; whole frames keep every bit."""
     before = np.floor(times).astype(int)
     after = np.minimum(before + 1, len(joints) - 1)
     return np.asarray(joints[before] + (times - before)[:, None, None] * (joints[after] - joints[before]))
 
 
 def bone_length(joints: np.ndarray) -> float:
-    """The body's size: the median over frames of the mean length of its 19 bones.
+    """Compute the size of the body: the median over frames of the mean length of its 19 bones.
 
-    Raises UnusableVideo where it is zero.
+    Raises
+    ------
+    UnusableVideo
+        Where it is zero.
     """
     lengths = np.linalg.norm(joints[:, BONES[:, 1]] - joints[:, BONES[:, 0]], axis=2)  # (time, bone)
     size = float(np.median(lengths.mean(axis=1)))
@@ -138,14 +172,16 @@ def bone_length(joints: np.ndarray) -> float:
 
 
 def normalised(joints: np.ndarray, *, each_frame: bool = True) -> np.ndarray:
-    """Relative to the hip centre of each frame, or of the first one, in units of the clip's mean bone length."""
+    """Express joints relative to the hip centre of each frame, or of the first, in the clip's mean bone lengths."""
     centres = joints[:, HIP_CENTRE, None] if each_frame else joints[0, HIP_CENTRE]
     return np.asarray((joints - centres) / bone_length(joints))
 
 
 def equal_bones(joints: np.ndarray) -> np.ndarray:
-    """The same hip centres and directions of bones, all as long as the clip's mean bone; no length, no direction.
+    """Make all bones as long as the clip's mean bone and keep hip centres and directions; no length, no direction.
 
+    Notes
+    -----
     Vemulapalli, Arrate, Chellappa, "Human Action Recognition by Representing 3D Skeletons as Points in a Lie Group",
     CVPR 2014, give all bodies the lengths of one of them; equal lengths need no such body.
     """

@@ -1,1 +1,1 @@
-"""What temporal segment networks and temporal difference networks share: snippets and fine-tuning on them."""
+"""Snippets and fine-tuning on them, which temporal segment and temporal difference networks share."""

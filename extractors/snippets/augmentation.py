@@ -1,4 +1,4 @@
-"""How training pictures vary: Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2.
+"""Augments training pictures: Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2.
 
 The paper crops at four corners and the centre; its public code adds the middles of the four sides and of the four
 quadrants, and keeps width and height at most one scale apart. Both are done here.
@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 PLACES = tuple((down, right) for down in range(5) for right in range(5) if (down + right) % 2 == 0)
-"""The 13, in quarters of the room that a crop leaves in height and in width."""
+"""The 13 fixed places of a crop (down, right), in quarters of the height and width that it leaves over."""
 _GREY = np.array((0.299, 0.587, 0.114), np.float32)
 
 
 class Crop(NamedTuple):
-    """Part of a picture, in pixels."""
+    """Rectangle of a picture, in pixels."""
 
     top: int
     left: int
@@ -24,14 +24,42 @@ class Crop(NamedTuple):
     width: int
 
     def __call__(self, picture: np.ndarray, side: int) -> np.ndarray:
-        """(height, width[, channel]) to (side, side[, channel]): averages over areas where both sides shrink."""
+        """Cut the rectangle out of a picture and scale it to a square.
+
+        Parameters
+        ----------
+        picture : ndarray of uint8, shape (height, width) or (height, width, channel)
+        side : int
+            Side of the square in pixels.
+
+        Returns
+        -------
+        ndarray of uint8, shape (side, side) or (side, side, channel)
+            Averaged over areas where both sides shrink, and interpolated bilinearly otherwise.
+        """
         part = picture[self.top : self.top + self.height, self.left : self.left + self.width]
         shrinks = min(self.height, self.width) > side
         return cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def drawn_crop(height: int, width: int, *, scales: Sequence[float], corners: bool, rng: np.random.Generator) -> Crop:
-    """A crop with sides of falling ``scales`` of the short side, at one of 13 places or, without ``corners``, any."""
+    """Draw the crop of a training picture.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the picture in pixels.
+    scales : sequence of float
+        Falling scales, relative to the picture's short side, that the crop's height and width are drawn from; the two
+        are at most one scale apart.
+    corners : bool
+        Whether the crop lies at one of 13 fixed places instead of anywhere.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Crop
+    """
     sizes = [max(1, round(min(height, width) * scale)) for scale in scales]
     pairs = [(high, wide) for i, high in enumerate(sizes) for wide in sizes[max(0, i - 1) : i + 2]]
     high, wide = pairs[rng.integers(len(pairs))]
@@ -43,7 +71,7 @@ def drawn_crop(height: int, width: int, *, scales: Sequence[float], corners: boo
 
 
 def mirrored(pictures: np.ndarray, *, flow: bool) -> np.ndarray:
-    """(..., height, width, channel) uint8, left to right; of flow, whose first channel is x, that changes its sign."""
+    """Mirror pictures (..., height, width, channel) uint8 left to right; of flow, x (channel 0) changes its sign."""
     turned = pictures[..., ::-1, :].copy()
     if flow:
         turned[..., 0] = 255 - turned[..., 0]
@@ -51,7 +79,19 @@ def mirrored(pictures: np.ndarray, *, flow: bool) -> np.ndarray:
 
 
 def colour_jittered(pictures: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """(..., 3) uint8 RGB, all alike: brightness, contrast, saturation, in random order, times 1 ± strength at most."""
+    """Jitter the colours of RGB pictures, all by the same draw.
+
+    Parameters
+    ----------
+    pictures : ndarray of uint8, shape (..., 3)
+    strength : float
+        Brightness, contrast and saturation change in random order, each by a factor from 1 − strength to 1 + strength.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of uint8, shape (..., 3)
+    """
     pixels = pictures.astype(np.float32)
     for kind in rng.permutation(3):
         factor = np.float32(rng.uniform(1 - strength, 1 + strength))

@@ -1,4 +1,4 @@
-"""What temporal segment networks and temporal difference networks share: which pictures they see, and at what size."""
+"""Configurations that temporal segment and temporal difference networks share: their pictures, sizes and weights."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -20,46 +20,58 @@ if TYPE_CHECKING:
 
 
 class Backbone(Config):
-    """A pretrained image network; ``weights``: a file, or one of the names in ``extractors.weights.SOURCES``."""
+    """A pretrained image network, and how it is fine-tuned."""
 
-    backbone: Literal["resnet50", "bn_inception", "squeezenet1_0"]
-    weights: File
-    fit: Finetuning | None = Field(None, description="on the training videos; None: the weights are used as they are")
-    seed: NonNegativeInt = Field(0, description="of the fine-tuning")
+    backbone: Literal["resnet50", "bn_inception", "squeezenet1_0"] = Field(
+        description="architecture: ResNet-50, Inception with batch normalisation, or SqueezeNet 1.0"
+    )
+    weights: File = Field(description="file of pretrained weights, or a name in extractors.weights.SOURCES")
+    fit: Finetuning | None = Field(
+        None, description="fine-tuning on the training videos; None uses the weights as they are"
+    )
+    seed: NonNegativeInt = Field(0, description="seed of the fine-tuning")
 
 
 class SnippetExtractor(Extractor):
     """An image network that looks at snippets: a frame, some consecutive flows, or differences of consecutive frames.
 
-    No snippet crosses the end of a clip. Pictures are scaled to one short side or size, those of flow, too, whose
-    vectors keep their lengths as in the code of Wang et al., *Temporal Segment Networks* (ECCV 2016). Of RGB not every
-    frame need be looked at: with ``every_s`` a snippet's pictures follow each other at that distance.
+    Notes
+    -----
+    No snippet crosses the end of a clip. Pictures are scaled to a short side or size. So are those of flow, whose
+    vectors keep their lengths, as in the code of Wang et al. With ``every_s`` not every frame of RGB is looked at: the
+    pictures of a snippet follow each other at that distance.
+
+    References
+    ----------
+    Wang et al., *Temporal Segment Networks* (ECCV 2016).
     """
 
     uses_gpu: ClassVar[bool] = True
     added: ClassVar[frozenset[str]] = frozenset({"size_px", "every_s"})
 
-    modality: Modality = "rgb"
-    network: Backbone
-    crops: Literal[1, 10] = 10
-    short_side: PositiveInt | None = Field(256, description="pixels, of the scaled picture")
+    modality: Modality = Field("rgb", description="what a snippet is made of: frames, optical flow, or differences")
+    network: Backbone = Field(description="image network")
+    crops: Literal[1, 10] = Field(
+        10, description="crops of a picture: 1, its centre; 10, its corners and centre, and their mirror images"
+    )
+    short_side: PositiveInt | None = Field(256, description="shorter side of the scaled picture in pixels")
     size_px: tuple[PositiveInt, PositiveInt] | None = Field(
-        None, description="width and height of the scaled frame instead; not for flow"
+        None, description="width and height of the scaled frame in pixels instead of short_side; not for flow"
     )
     every_s: PositiveFloat | None = Field(
-        None, description="seconds between the frames that are looked at, not for flow; None: all"
+        None, description="seconds between the frames that are looked at; None looks at all; not for flow"
     )
-    crop: PositiveInt = Field(224, description="pixels, of a crop's sides")
-    flow: TVL1 | None = Field(None, description="of modality flow alone, which takes its defaults")
+    crop: PositiveInt = Field(224, description="side of a crop in pixels")
+    flow: TVL1 | None = Field(None, description="optical flow; modality flow has it by default, no other takes it")
     frames: Frames | None = Field(
-        None, description="what RGB or RGB difference is fine-tuned on; what it does not say is as looked at"
+        None, description="frames that RGB or RGB difference is fine-tuned on; by default sized as those looked at"
     )
-    dtype: Literal["float16", "float32"] = "float32"
+    dtype: Literal["float16", "float32"] = Field("float32", description="type of the stored features and scores")
 
     @model_validator(mode="before")
     @classmethod
     def _implied(cls, table: Any) -> Any:
-        """The flow's defaults, and of the frames' table what is as this one says."""
+        """Fill in the flow's defaults, and in the table of frames what this table says."""
         if not isinstance(table, Mapping):
             return table
         table = one_size(table)
@@ -74,19 +86,19 @@ class SnippetExtractor(Extractor):
     @model_validator(mode="after")
     def _pictures_fit(self) -> Self:
         if (self.flow is None) == (self.modality == "flow"):
-            raise ValueError("modality flow, and no other, needs a table flow")
+            raise ValueError("modality flow needs a table flow, and no other modality takes one")
         if self.flow and (self.size_px or self.every_s):
-            raise ValueError("size_px and every_s are for frames: of flow set flow.size_px and flow.stride_frames")
+            raise ValueError("size_px and every_s are for frames: for flow set flow.size_px and flow.stride_frames")
         if self.frames and (self.flow or not self.network.fit):
             raise ValueError("frames are for fine-tuning on RGB or RGB difference: leave them out")
         if self.frames and self.frames.every_s != self.every_s:
-            raise ValueError(f"frames.every_s must be that of the frames that are looked at, {self.every_s}")
+            raise ValueError(f"frames.every_s must equal every_s, {self.every_s}")
         shorter = min(self.size_px) if self.size_px else self.short_side
         if shorter is None:
             raise ValueError("give either short_side or size_px")
         if self.crop > shorter:
             where = "size_px" if self.size_px else "a short_side"
-            raise ValueError(f"a crop of {self.crop} needs {where} of as many pixels at least")
+            raise ValueError(f"a crop of {self.crop} pixels needs {where} of at least as many")
         if self.network.fit:
             self.network.fit.check(self.modality)
         return self
@@ -112,11 +124,17 @@ class SnippetExtractor(Extractor):
 
     @property
     def span(self) -> int:
-        """Pictures in a snippet."""
+        """Number of pictures in a snippet."""
         return SNIPPETS[self.modality].pictures
 
     def sources(self, source: Clip | Sequence[Row]) -> "Iterator[Pictures]":
-        """Of a clip, or of each of its rows of flow. Raises UnusableVideo where there are too few for a snippet."""
+        """Read the pictures of a clip, or of each row of its flow.
+
+        Raises
+        ------
+        UnusableVideo
+            Where there are too few for a snippet.
+        """
         from extractors.snippets.sources import of_flow, of_video
 
         if isinstance(source, Clip):
@@ -133,7 +151,17 @@ class SnippetExtractor(Extractor):
             yield pictures
 
     def cropped(self, snippet: "np.ndarray") -> "np.ndarray":
-        """(height, width, channel) to (crops, side, side, channel)."""
+        """Crop a snippet.
+
+        Parameters
+        ----------
+        snippet : ndarray of uint8, shape (height, width, channel)
+
+        Returns
+        -------
+        ndarray of uint8, shape (crops, crop, crop, channel)
+            In the mirror images of flow, x changes its sign.
+        """
         from pipeline.video.sampling import corner_crops, ten_crops
 
         if self.crops == 10:

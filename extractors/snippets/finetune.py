@@ -1,4 +1,4 @@
-"""Fine-tunes a network on snippets of the training videos."""
+"""Fine-tunes networks on snippets of the training videos."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,26 @@ if TYPE_CHECKING:
 def finetune(
     network: "nn.Module", examples: "TrainingSnippets", config: Finetuning, *, seed: int, device: str, checkpoint: Path
 ) -> "Curves":
-    """``pipeline.training.loop.fit`` with pictures channels last, and this process's share of threads and GPUs."""
+    """Train a network in place with ``pipeline.training.loop.fit``, on all GPUs that there are.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With a method ``loss``; it is moved to the CPU and to the memory format "channels last" first.
+    examples : TrainingSnippets
+    config : Finetuning
+    seed : int
+        Seed of the order of examples and of their augmentation.
+    device : str
+        "cpu" or "cuda".
+    checkpoint : Path
+        File from which a training that was killed continues.
+
+    Returns
+    -------
+    Curves
+        Loss and accuracy, epoch by epoch.
+    """
     import cv2
     import torch
 
@@ -46,5 +65,5 @@ def finetune(
 
 
 def on_cpu(state: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
-    """The same tensors, ready to be saved."""
+    """Return the same tensors on the CPU, ready to be saved."""
     return {name: weight.cpu() for name, weight in state.items()}

@@ -1,16 +1,17 @@
-"""What a temporal segment network looks at once: pictures that follow each other."""
+"""Modalities of a snippet, the consecutive pictures that a network sees at once."""
 
 from typing import Literal, NamedTuple
 
 Modality = Literal["rgb", "flow", "rgb_diff"]
+"""Frames, optical flow, or differences of consecutive frames."""
 
 
 class Snippet(NamedTuple):
-    """pictures: frames or flows; channels: of the network's input."""
+    """Size of a snippet: its number of pictures, frames or flows, and the channels of the network's input."""
 
     pictures: int
     channels: int
 
 
 SNIPPETS: dict[Modality, Snippet] = {"rgb": Snippet(1, 3), "flow": Snippet(5, 10), "rgb_diff": Snippet(6, 15)}
-"""A flow is two channels, x and y; six frames are five differences of three colours."""
+"""Snippets by modality. A flow has two channels, x and y; six frames give five differences of three colours."""

@@ -1,4 +1,4 @@
-"""What snippets are made of: the pictures of one clip, from its file or from a row of flow."""
+"""Pictures of one clip, from its file or from a row of flow, and snippets of them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,16 @@ _HELD_BYTES = 2**28  # up to here a video's frames are held until their number i
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """All that may be part of a snippet of one clip, and are read when they are asked for.
+    """Pictures of one clip, scaled, which are read on demand.
 
-    first_frames: (pictures,) int64, of each the frame that it shows, or the first of two, counted within the clip.
-    attributes: "fps" and "frames" of the clip.
-    read: those of rising indices, (height, width, channel) uint8 each, scaled.
+    Parameters
+    ----------
+    first_frames : ndarray of int64, shape (pictures,)
+        Frame that each picture shows, or the first of the two that a flow lies between, counted within the clip.
+    attributes : dict
+        ``fps`` and ``frames`` of the clip.
+    read : callable
+        Reads the pictures of rising indices, (height, width, channel) uint8 each.
     """
 
     first_frames: np.ndarray
@@ -28,7 +33,20 @@ class Pictures:
     read: Callable[[Sequence[int]], Iterator[np.ndarray]]
 
     def snippets(self, starts: np.ndarray, span: int) -> Iterator[np.ndarray]:
-        """Stacks (height, width, channel) of ``span`` pictures from each of the rising ``starts`` on."""
+        """Read snippets, and of the clip no more than they need.
+
+        Parameters
+        ----------
+        starts : ndarray of int64, shape (snippets,)
+            Rising indices of the first picture of each.
+        span : int
+            Pictures in a snippet.
+
+        Yields
+        ------
+        ndarray of uint8, shape (height, width, channel)
+            A snippet; the channels of one picture follow those of the one before.
+        """
         needed: list[int] = np.unique(starts[:, None] + np.arange(span)).tolist()
         return consecutive(zip(needed, self.read(needed), strict=True), starts.tolist(), span)
 
@@ -36,7 +54,23 @@ class Pictures:
 def of_video(
     clip: Clip, short_side: int | None, size_px: tuple[int, int] | None = None, every_s: float | None = None
 ) -> Pictures:
-    """Frames, as ``Frames`` chooses and scales them. What nothing but decoding tells, their number, is found out."""
+    """Decode a clip once to count its frames, and return those that ``Frames`` would choose and scale.
+
+    Parameters
+    ----------
+    clip : Clip
+    short_side : int or None
+        Length in pixels that the shorter side is scaled to.
+    size_px : tuple of int, optional
+        Width and height in pixels instead.
+    every_s : float, optional
+        Seconds between two frames; None takes all.
+
+    Returns
+    -------
+    Pictures
+        Frames that take little memory are kept; those of a long clip are decoded again when they are read.
+    """
     reader, numbers, held_bytes = ClipReader(clip), list[int](), 0
     held: list[np.ndarray] | None = []
     for number, frame in numbered(reader.blocks(), every_s):
@@ -57,7 +91,7 @@ def of_video(
 
 
 def of_flow(row: Row, short_side: int | None) -> Pictures:
-    """Flows of a row of ``tvl1``, x and y each."""
+    """Return the flows of a row of ``tvl1``, x and y as two channels, scaled to a shorter side of ``short_side``."""
 
     def flow(index: int) -> np.ndarray:
         return np.stack([scaled(picture(row.arrays, name, index), short_side) for name in ("x", "y")], axis=-1)
@@ -67,7 +101,27 @@ def of_flow(row: Row, short_side: int | None) -> Pictures:
 
 
 def consecutive(pictures: Iterator[tuple[int, np.ndarray]], starts: list[int], span: int) -> Iterator[np.ndarray]:
-    """Stacks of ``span`` pictures from each of the rising ``starts`` on; each picture comes once, with its index."""
+    """Stack pictures that pass by once into snippets that may overlap.
+
+    Parameters
+    ----------
+    pictures : iterator of (int, ndarray of shape (height, width, channel))
+        Each picture that a snippet needs, once, in rising order, with its index.
+    starts : list of int
+        Rising indices of the first picture of each snippet.
+    span : int
+        Pictures in a snippet.
+
+    Yields
+    ------
+    ndarray, shape (height, width, span · channel)
+
+    Examples
+    --------
+    >>> numbered = ((index, np.full((1, 1, 1), index)) for index in range(4))
+    >>> [snippet.ravel().tolist() for snippet in consecutive(numbered, [0, 2], 2)]
+    [[0, 1], [2, 3]]
+    """
     held: dict[int, np.ndarray] = {}
     for start in starts:
         held = {index: shown for index, shown in held.items() if index >= start}

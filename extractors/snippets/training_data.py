@@ -1,4 +1,4 @@
-"""The examples that a temporal segment network is trained on, read from rows of pictures."""
+"""Training examples of temporal segment networks, read from rows of pictures."""
 
 import numpy as np
 
@@ -13,10 +13,26 @@ from pipeline.video.sampling import segment_random
 
 
 class TrainingSnippets:
-    """Of every video a snippet from each segment, (segment, height, width, channel) uint8, drawn anew at each reading.
+    """Training examples: a snippet from each segment of a video, drawn and augmented anew at each reading.
 
-    Channels are as ``extractors.backbones.normalisation`` takes them. A video with fewer pictures than a snippet has
-    gives no example; extraction lists it as a failure. Raises InputError where no other is left.
+    Parameters
+    ----------
+    material : Labelled
+        Rows of ``frames``, or of ``tvl1`` for flow.
+    modality : Modality
+    crop : int
+        Side of the network's input in pixels.
+    fit : Finetuning
+        Number of segments and augmentation.
+
+    Raises
+    ------
+    InputError
+        Where no video holds a snippet.
+
+    Notes
+    -----
+    A video with fewer pictures than a snippet gives no example; extraction lists it as a failure.
     """
 
     def __init__(self, material: Labelled, *, modality: Modality, crop: int, fit: Finetuning) -> None:
@@ -26,16 +42,28 @@ class TrainingSnippets:
         self.places = [(index, count) for index, count in enumerate(counts) if count >= self.snippet.pictures]
         if not self.places:
             needed = self.snippet.pictures
-            raise InputError(f"none of the {len(counts)} training videos holds a snippet; {needed} pictures are needed")
+            raise InputError(
+                f"none of the {len(counts)} training videos has enough pictures for a snippet; {needed} are needed"
+            )
 
     @property
     def lengths(self) -> list[int]:
+        """Number of segments of each example."""
         return [self.fit.segments] * len(self)
 
     def __len__(self) -> int:
         return len(self.places)
 
     def draw(self, index: int, rng: np.random.Generator) -> Item:
+        """Draw an example of a video.
+
+        Returns
+        -------
+        snippets : ndarray of uint8, shape (segment, crop, crop, channel)
+            Channels as ``extractors.backbones.normalisation`` takes them.
+        target : Target
+            The video's label.
+        """
         fit, span = self.fit, self.snippet.pictures
         row, count = self.places[index]
         arrays = self.material.partial(row)
@@ -53,7 +81,7 @@ class TrainingSnippets:
         return np.moveaxis(cropped, 1, 3).reshape(fit.segments, side, side, -1), self.material.labels[row]
 
     def _cropped(self, crop: Crop, snippet: list[list[np.ndarray]]) -> np.ndarray:
-        """(picture, height, width, channel) of a snippet's pictures under each name."""
+        """Crop a snippet, whose pictures come name by name, to (picture, side, side, channel)."""
         side = self.crop
         named = [np.stack([crop(picture, side) for picture in pictures]) for pictures in snippet]
         return named[0] if named[0].ndim == 4 else np.stack(named, axis=-1)

@@ -1,4 +1,4 @@
-"""Temporal difference networks: scores of clips of a few snippets each, by their images and by how these change."""
+"""Configuration of temporal difference networks: scores of a few snippets by their images and their differences."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -24,20 +24,29 @@ _BATCH = 50  # pictures that are computed at once, about
 
 
 class TDNBackbone(Backbone):
-    """Two image networks of one architecture, that start from the same weights.
+    """Two image networks of one architecture that start from the same weights, and how they are trained.
 
-    ``fit.segments`` is s of the paper: the snippets of an example, and of a clip at the test.
+    Notes
+    -----
+    ``fit.segments`` is s of the paper: the number of snippets of a training example, and of a clip at test time.
+
+    References
+    ----------
+    Ng and Davis, *Temporal Difference Networks for Video Action Recognition* (WACV 2018), sections 3 and 4.1.
     """
 
-    backbone: Literal["resnet50", "squeezenet1_0"]
-    fit: Finetuning = Field(description="phase 1, with the image network held")
-    joint: JointFinetuning = Field(description="phase 2, of all")
-    layers: str = Field(description="the last place where differences are joined; by default the last there is")
+    backbone: Literal["resnet50", "squeezenet1_0"] = Field(description="architecture: ResNet-50 or SqueezeNet 1.0")
+    fit: Finetuning = Field(description="phase 1, in which the backbone of the image network is frozen")
+    joint: JointFinetuning = Field(description="phase 2, in which everything learns")
+    layers: str = Field(
+        description="the last place where differences are added (table 4), by default the last that the backbone has; "
+        "input: nowhere, the differences of the images are all that the difference network sees"
+    )
     conv1_at: Literal["56", "112"] = Field(
-        "56", description="where those of conv1 are: after its pooling, or before it; in pixels of ResNet-50's maps"
+        "56", description="add the differences of conv1 after its pooling (56) or before it (112): pixels in ResNet-50"
     )
     start: TSN | None = Field(
-        None, description="the network that is trained first, and gives the image network its weights; flow needs one"
+        None, description="temporal segment network that is trained first and gives the image network its backbone"
     )
 
     @model_validator(mode="before")
@@ -47,7 +56,7 @@ class TDNBackbone(Backbone):
         return {"layers": places[-1], **table} if places else table
 
     def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
-        """Of ``start`` what is trained, and not how it is tested."""
+        """Return what enters a fingerprint: of ``start`` how it is trained, not how it is tested."""
         trained = self.start.fitted if self.start else None
         return super().significant(digest) | {"start": trained.significant(digest) if trained else None}
 
@@ -56,38 +65,53 @@ class TDNBackbone(Backbone):
         if self.layers not in LAYERS[self.backbone]:
             raise ValueError(unknown(f"layers of {self.backbone}", self.layers, LAYERS[self.backbone]))
         if self.fit.segments < 2:
-            raise ValueError("fit.segments must be 2 at least: there is no difference within one snippet")
+            raise ValueError("fit.segments must be at least 2: one snippet has no difference")
         return self
 
 
 class TDN(SnippetExtractor):
-    """Ng and Davis, *Temporal Difference Networks for Video Action Recognition* (WACV 2018).
+    """Scores and features of clips of a few snippets each, by their images and by how these change.
 
-    A snippet is one frame ("rgb"), or five consecutive flows ("flow"); a clip has one of each of ``network.fit.
-    segments`` equal parts of the video, at random places. Of a video ``clips`` are drawn (section 4.1: 25), from
-    ``clip_seed``: videos of one length get the same places. Clips lie in the order of their first snippets.
+    Raises
+    ------
+    UnusableVideo
+        Where a video is shorter than a snippet.
 
-    A row holds of each clip, averaged over its snippets or differences and over crops, ``image_scores`` and
-    ``difference_scores (time, class)``, before the softmax; ``scores``, the mean of both; ``features (time, 2·dim)``,
-    pooled of images and then of differences; ``snippet_frames (time, segment)`` int64, the first frame of each snippet;
-    and ``start_frames (time,)``, the first of these. Raises UnusableVideo where a video is shorter than a snippet.
+    Notes
+    -----
+    A row holds, for each clip, averaged over its snippets or differences and over crops,
 
-    layers: Table 4's ablation; "input" alone means that the images' difference is all that is joined.
+    - ``image_scores`` and ``difference_scores`` (time, class), of type ``dtype``: each subnetwork's scores before the
+      softmax;
+    - ``scores`` (time, class), of type ``dtype``: the mean of both;
+    - ``features`` (time, 2·dim), of type ``dtype``: pooled features of images, then of differences;
+    - ``snippet_frames`` (time, segment), int64: first frame of each snippet;
+    - ``start_frames`` (time,), int64: the first of these.
+
+    A snippet is one frame ("rgb"), or five consecutive flows ("flow"); a clip has a snippet from each of
+    ``network.fit.segments`` equal parts of the video, at random places. Videos of the same length get the same places.
+    Clips are ordered by their first snippets.
+
+    References
+    ----------
+    Ng and Davis, *Temporal Difference Networks for Video Action Recognition* (WACV 2018), sections 3 and 4.1.
     """
 
     name: Literal["tdn"] = "tdn"
 
-    modality: Literal["rgb", "flow"] = "rgb"
-    network: TDNBackbone
-    clips: PositiveInt = 25
-    clip_seed: NonNegativeInt = 0
+    modality: Literal["rgb", "flow"] = Field("rgb", description="what a snippet is made of: a frame, or optical flow")
+    network: TDNBackbone = Field(description="image networks; network.start is needed for flow")
+    clips: PositiveInt = Field(25, description="number of clips drawn from a video")
+    clip_seed: NonNegativeInt = Field(0, description="seed of that draw")
 
     @model_validator(mode="after")
     def _starts_from_the_same(self) -> Self:
         start = self.network.start
         if start is None:
             if self.modality == "flow":
-                raise ValueError("network.start is needed: the tsn of flow that the image network starts from")
+                raise ValueError(
+                    "network.start is needed: the tsn of flow whose backbone the image network starts from"
+                )
             return self
         if start.network.fit is None:
             raise ValueError("network.start must be fine-tuned: it needs a table network.fit")
@@ -124,13 +148,14 @@ class TDN(SnippetExtractor):
         return self.model_copy(update={"network": network})
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
+        """Load the trained network."""
         from extractors.tdn.inference import TDNFeatureExtractor
 
         (state,) = states.values()
         return partial(_extract, self, TDNFeatureExtractor(self.fitted.build, state, device))
 
     def starts(self, length: int) -> np.ndarray:
-        """First pictures (clips, segment) int64 of the snippets of a video of ``length`` frames or flows."""
+        """Return the first pictures (clips, segment) int64 of the snippets of a video of ``length`` frames or flows."""
         from pipeline.video.sampling import segment_random
 
         rng, segments = np.random.default_rng(self.clip_seed), self.network.fit.segments
@@ -139,7 +164,20 @@ class TDN(SnippetExtractor):
 
 
 def snippets_at(config: TDN, pictures: "Pictures", starts: np.ndarray) -> Iterator[np.ndarray]:
-    """Of each clip whose snippets begin at starts (clips, segment), its crops (crops, segment, side, side, channel)."""
+    """Read clips and crop them.
+
+    Parameters
+    ----------
+    config : TDN
+    pictures : Pictures
+    starts : ndarray of int64, shape (clips, segment)
+        First picture of each snippet.
+
+    Yields
+    ------
+    ndarray of uint8, shape (crops, segment, side, side, channel)
+        A clip's crops.
+    """
     needed = np.unique(starts)
     snippets = dict(zip(needed.tolist(), pictures.snippets(needed, config.span), strict=True))
     for clip in starts.tolist():
@@ -149,10 +187,24 @@ def snippets_at(config: TDN, pictures: "Pictures", starts: np.ndarray) -> Iterat
 def over_frames(
     config: TDN, source: Clip | Sequence[Row], file: Clip, frames: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The centre crops of one clip, whose snippets begin at ``frames``, and of the frames there.
+    """Cut out the centre crops of one clip, and of its frames in RGB.
 
-    source: what the extractor reads of the video; file: the video. (segment, side, side, channel) uint8 as the network
-    takes them, and (segment, side, side, 3) RGB.
+    Parameters
+    ----------
+    config : TDN
+    source : Clip or sequence of Row
+        What the extractor reads of the video.
+    file : Clip
+        The video.
+    frames : ndarray of int64, shape (segment,)
+        First frame of each of the clip's snippets.
+
+    Returns
+    -------
+    clip : ndarray of uint8, shape (segment, side, side, channel)
+        As the network takes it.
+    shown : ndarray of uint8, shape (segment, side, side, 3)
+        RGB.
     """
     from extractors.snippets.sources import of_video
 
@@ -179,7 +231,7 @@ def _extract(config: TDN, feature_extractor: "TDNFeatureExtractor", source: Clip
 def _features_and_scores(
     config: TDN, feature_extractor: "TDNFeatureExtractor", clips: Iterator[np.ndarray], count: int
 ) -> dict[str, np.ndarray]:
-    """Features, and the scores of both subnetworks and of their mean."""
+    """Compute features, and the scores of both subnetworks and of their mean."""
     from pipeline.training.prefetch import prefetch, stacks
 
     crops = (crop for clip in clips for crop in clip)

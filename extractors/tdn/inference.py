@@ -1,4 +1,4 @@
-"""A temporal difference network that is only read from."""
+"""Inference with a temporal difference network."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +14,16 @@ from pipeline.training.weights_file import load_state
 
 
 class TDNFeatureExtractor:
-    """Clips in, pooled features of both subnetworks out, the same bits for the same batch; and their classifiers.
+    """Computes pooled features and scores of both subnetworks, the same bits for the same batch.
 
-    build: the network for so many classes; state: the file of its trained weights.
+    Parameters
+    ----------
+    build : callable
+        Makes the network for a number of classes.
+    state : Path
+        Safetensors file of its trained weights.
+    device : str
+        "cpu" or "cuda".
     """
 
     def __init__(self, build: Callable[[int], TDNNetwork], state: Path, device: str) -> None:
@@ -28,14 +35,24 @@ class TDNFeatureExtractor:
 
     @torch.inference_mode()
     def __call__(self, clips: np.ndarray) -> np.ndarray:
-        """(batch, segment, height, width, channel) uint8 -> means over snippets and differences (batch, 2·dim)."""
+        """Compute pooled features.
+
+        Parameters
+        ----------
+        clips : ndarray of uint8, shape (batch, segment, height, width, channel)
+
+        Returns
+        -------
+        ndarray of float32, shape (batch, 2·dim)
+            The image subnetwork's, averaged over snippets, then the difference subnetwork's, over differences.
+        """
         with deterministic():
             both = self.network.pooled(torch.from_numpy(clips).to(self.device))
         return torch.cat([part.unflatten(0, (len(clips), -1)).mean(dim=1) for part in both], dim=1).cpu().numpy()
 
     @torch.inference_mode()
     def classify(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(time, 2·dim) float32 -> the scores of each subnetwork before the softmax, (time, class) float32 both."""
+        """Classify features (time, 2·dim) float32: either's scores before the softmax (time, class) float32."""
         halves = torch.from_numpy(features).to(self.device).chunk(2, dim=1)
         heads = (self.network.image.head, self.network.difference.head)
         images, changes = (_scores(half, head.weight, head.bias) for half, head in zip(halves, heads, strict=True))
@@ -43,7 +60,7 @@ class TDNFeatureExtractor:
 
     @torch.inference_mode()
     def activations(self, clip: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray]:
-        """Of one clip (segment, height, width, channel) uint8, as ``TDNNetwork.activations``."""
+        """Compute ``TDNNetwork.activations`` of one clip (segment, height, width, channel) uint8."""
         with deterministic():
             images, changes = self.network.activations(torch.from_numpy(clip).to(self.device), label)
         return images.cpu().numpy(), changes.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Places where a temporal difference network joins the differences."""
+"""Places where a temporal difference network adds the differences of the image subnetwork's maps."""
 
 from collections.abc import Mapping
 
@@ -6,5 +6,5 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "resnet50": ("input", "conv1", "res2", "res3", "res4"),
     "squeezenet1_0": ("input", "conv1", "fire4", "fire8"),
 }
-"""By the backbone's name, the places before its reductions of resolution, where differences can be joined: "conv1" is
-the first convolution, and the others are parts of the networks, called as there."""
+"""Places by the backbone's name, each just before the resolution is reduced: "conv1" is the first convolution, and the
+others are parts of the backbone under their own names."""

@@ -1,4 +1,4 @@
-"""How a temporal difference network is trained on the training videos, in two phases."""
+"""Training of a temporal difference network on the training videos, in two phases."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 
 class JointFinetuning(Config):
-    """Phase 2, in which the whole network learns. What is not said here is as in phase 1."""
+    """Schedule of phase 2, in which the whole network learns; everything else is as in phase 1."""
 
-    epochs: PositiveInt | None = None
-    iterations: PositiveInt | None = None
-    lr: PositiveFloat | None = Field(None, description="None: the rate at which phase 1 ends by its schedule")
-    milestones: tuple[PositiveInt, ...] = Field((), description="counted within phase 2")
+    epochs: PositiveInt | None = Field(None, description="length of phase 2 in epochs")
+    iterations: PositiveInt | None = Field(None, description="length of phase 2 in iterations instead")
+    lr: PositiveFloat | None = Field(
+        None, description="initial learning rate; None continues at the rate with which phase 1 ends by its schedule"
+    )
+    milestones: tuple[PositiveInt, ...] = Field(
+        (), description="epochs or iterations within phase 2 where the rate is multiplied by gamma"
+    )
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
@@ -32,7 +36,7 @@ class JointFinetuning(Config):
         return self
 
     def after(self, first: Finetuning) -> Finetuning:
-        """The whole of phase 2, given that of phase 1. Raises ValueError where its schedule is none."""
+        """Complete phase 2 by what phase 1 says. Raise ValueError where its schedule is not valid."""
         bound = first.iterations or first.epochs or 0
         last = first.lr * first.gamma ** sum(milestone < bound for milestone in first.milestones)
         schedule = self.model_dump() | {"lr": self.lr or last}
@@ -40,23 +44,31 @@ class JointFinetuning(Config):
 
 
 class FittedTDN(FittedTSN):
-    """Both subnetworks of a temporal difference network and their classifiers.
+    """Both subnetworks of a temporal difference network and their classifiers, trained on the training videos.
 
-    Ng and Davis, *Temporal Difference Networks for Video Action Recognition* (WACV 2018), section 4.1: in phase 1
-    (``fit``) the image subnetwork's backbone stays as it came, and its classifier and the whole difference subnetwork
-    learn; in phase 2 (``joint``) all does. The loss is the sum of both subnetworks' (the paper does not say). Both
-    backbones start from ``weights``, or that of images from a temporal segment network that was trained before.
+    Notes
+    -----
+    In phase 1 (``fit``) the image subnetwork's backbone is frozen, and its classifier and the whole difference
+    subnetwork learn; in phase 2 (``joint``) everything does. The loss is the sum of both subnetworks' (the paper does
+    not say). Both backbones start from ``weights``, or that of images from a temporal segment network that was trained
+    before.
 
     An example is drawn as one of a temporal segment network. The trained state dict has the keys of that network below
     ``image.`` and ``difference.``.
+
+    References
+    ----------
+    Ng and Davis, *Temporal Difference Networks for Video Action Recognition* (WACV 2018), section 4.1.
     """
 
-    layers: str
-    conv1_at: Literal["56", "112"]
-    joint: JointFinetuning
+    layers: str = Field(description="the last place where differences are added, one of extractors.tdn.layers")
+    conv1_at: Literal["56", "112"] = Field(
+        description="add the differences of conv1 after its pooling (56) or before it (112): pixels in ResNet-50"
+    )
+    joint: JointFinetuning = Field(description="phase 2")
 
     def build(self, classes: int) -> "TDNNetwork":
-        """The network, its classifiers initialised from torch's global generator."""
+        """Make the network; its classifiers are initialised from torch's global generator."""
         from extractors.tdn.network import TDNNetwork
 
         return TDNNetwork(
@@ -70,9 +82,14 @@ class FittedTDN(FittedTSN):
         )
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
-        """``weights`` must be the path of a file. Raises InputError where they are another network's.
+        """Train in two phases from ``weights``, which must be the path of a file.
 
         The checkpoint of phase 1 lies beside that of phase 2, and is the caller's to delete, too.
+
+        Raises
+        ------
+        InputError
+            Where the weights are another network's, or no training video holds a snippet.
         """
         from extractors.weights import load
         from pipeline.training.random_state import seeded

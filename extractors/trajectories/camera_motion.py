@@ -1,4 +1,4 @@
-"""What of a frame pair's motion is the camera's: Wang and Schmid (ICCV 2013), section 2.1.
+"""Estimates the camera's motion between two frames: Wang and Schmid (ICCV 2013), section 2.1.
 
 Matches of SIFT (the paper's SURF is not free) and of corners that follow the flow vote for a homography.
 """
@@ -13,25 +13,42 @@ Grey = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 REACH_PX = 25
-"""Farthest that a described point may go, along either axis."""
+"""Largest distance in pixels between two matching SIFT points, along either axis."""
 CORNERS, QUALITY, DISTANCE_PX = 1000, 0.001, 3
-"""How many follow the flow at the most; their least share of the strongest's eigenvalue; how far apart they are."""
+"""Largest number of corners that follow the flow; least eigenvalue of one as a share of the strongest; least distance
+between two in pixels."""
 TOLERANCE_PX = 1.0
+"""Distance in pixels up to which a match agrees with a homography."""
 MIN_MATCHES, MIN_INLIERS = 50, 25
-"""A homography needs more than so many."""
+"""Numbers of matches, and of those that agree with it, which a homography must exceed."""
 
 
 class CameraMotion:
-    """Follows a clip from its first frame on; each frame's points are described once."""
+    """Follows a clip from its first frame on; each frame's points are described once.
+
+    References
+    ----------
+    Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013), section 2.1.
+    """
 
     def __init__(self, frame: Grey) -> None:
         self.sift = cv2.SIFT.create()
         self.points, self.described = self._described(frame)
 
     def steadied(self, before: Grey, frame: Grey, flow: Array) -> Grey | None:
-        """The next frame as a camera at rest would have seen it; None where no homography is to be trusted.
+        """Warp the next frame to what a camera at rest would have seen.
 
-        flow: (height, width, 2) from the frame before. What the camera did not see is as it was before.
+        Parameters
+        ----------
+        before, frame : ndarray of uint8, shape (height, width)
+            The last frame and the next one, grey.
+        flow : ndarray of float32, shape (height, width, 2)
+            x and y in pixels from ``before`` to ``frame``.
+
+        Returns
+        -------
+        ndarray of uint8, shape (height, width), or None
+            Pixels that the camera did not see are those of ``before``; None where no homography is reliable.
         """
         points, described = self._described(frame)
         pairs = [self._matched(points, described), _followed(before, flow)]
@@ -48,13 +65,13 @@ class CameraMotion:
         return np.asarray(steady, np.uint8)
 
     def _described(self, frame: Grey) -> tuple[Array, Any]:
-        whole: Any = None
-        keypoints, described = self.sift.detectAndCompute(frame, whole)
+        no_mask: Any = None
+        keypoints, described = self.sift.detectAndCompute(frame, no_mask)
         points = np.array([point.pt for point in keypoints], np.float32).reshape(-1, 2)
         return points, described
 
     def _matched(self, points: Array, described: Any) -> tuple[Array, Array]:
-        """Each point's nearest description among those within reach in the frame before, and the point."""
+        """Match each point with the nearest description within reach in the frame before: points of both frames."""
         if described is None or self.described is None:
             return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
         near: Any = (abs(points[:, None] - self.points) < REACH_PX).all(axis=2).astype(np.uint8)
@@ -64,7 +81,7 @@ class CameraMotion:
 
 
 def _followed(before: Grey, flow: Array) -> tuple[Array, Array]:
-    """Corners, and where the flow takes them."""
+    """Return corners, and where the flow takes them."""
     corners: Any = cv2.goodFeaturesToTrack(before, CORNERS, QUALITY, DISTANCE_PX)
     points = np.empty((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
     x, y = np.rint(points).astype(int).T

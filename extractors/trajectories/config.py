@@ -1,4 +1,4 @@
-"""Improved dense trajectories: points tracked through a video, and what is around them on their way."""
+"""Configuration of improved dense trajectories: points tracked through a video and described on their way."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -18,36 +18,53 @@ if TYPE_CHECKING:
 
 
 class Trajectories(Extractor):
-    """Improved dense trajectories: Wang and Schmid (ICCV 2013); Wang et al. (IJCV 2013).
+    """Improved dense trajectories: points that are tracked by optical flow, and described along their way.
 
-    Points on a grid are tracked by optical flow at several scales, and described along their way by what the flow is
-    without the camera's motion. What stands still then is dropped, and so is what moves as no body does.
+    Raises
+    ------
+    UnusableVideo
+        Where a clip has fewer frames than a trajectory has points (16 with the defaults), or frames smaller than a
+        patch.
 
-    A row holds, in the order in which trajectories end, and scale by scale: ``features (trajectories, dim)`` float16,
-    with the default fields 426 numbers as the authors' program writes them: shape 30, HOG 96, HOF 108, MBH in x 96 and
-    in y 96, each third of a descriptor the mean over its five frames; ``start_frames`` and ``end_frames
-    (trajectories,)``, of the first and the last point; and ``places (trajectories, 6)`` float32 of mean x, mean y,
-    deviation of x and of y, and length, in pixels of the frame as it was tracked, and scale. How many there are depends
-    on the clip's frame rate, its attribute ``fps``, as well; a clip in which nothing moves has none.
+    Notes
+    -----
+    A row holds, in the order in which trajectories end, and scale by scale,
+
+    - ``features`` (trajectories, dim), float16: with the default fields 426 numbers as the authors' program writes
+      them: shape 30, HOG 96, HOF 108, MBH in x 96 and in y 96, each third of a descriptor the mean over its five
+      frames;
+    - ``start_frames`` and ``end_frames`` (trajectories,), int64: frames of the first and of the last point;
+    - ``places`` (trajectories, 6), float32: mean x, mean y, standard deviations of x and of y, and length, in pixels
+      of the frame as it was tracked, and scale.
+
+    Points on a grid are tracked at several scales, and described by the flow without the camera's motion. Trajectories
+    that stand still without it are dropped, and so are those that move as no body does. Their number depends on the
+    clip's frame rate, its attribute ``fps``, too; a clip in which nothing moves has none.
 
     On a clip of KTH there are 2,005 for the 2,001 of the authors' program, of which 99.7 % are found again to a tenth
     of a pixel (half of them to 1e-5), with descriptors whose median cosine is 0.99998. Tracks and HOG are the same;
-    what differs is where RANSAC finds the camera.
+    the camera's motion that RANSAC finds differs.
 
-    Raises UnusableVideo where a clip has fewer frames than a trajectory has points, which is 16, or frames smaller than
-    a patch.
+    References
+    ----------
+    Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013).
+    Wang et al., *Dense Trajectories and Motion Boundary Descriptors for Action Recognition* (IJCV 2013).
     """
 
     name: Literal["trajectories"] = "trajectories"
 
-    length_frames: PositiveInt = Field(15, description="steps of a trajectory")
-    stride_px: PositiveInt = Field(5, description="between points that begin, in pixels of each scale")
-    scales: PositiveInt = Field(8, description="at most, each √2 smaller, while the shorter side is that of a patch")
-    patch_px: PositiveInt = Field(32, description="side of the square that is described around a point")
-    cells_xy: PositiveInt = Field(2, description="along each side of a patch")
-    cells_t: PositiveInt = Field(3, description="along a trajectory")
+    length_frames: PositiveInt = Field(
+        15, description="number of steps of a trajectory, each from one frame to the next"
+    )
+    stride_px: PositiveInt = Field(5, description="distance between points that begin, in pixels of each scale")
+    scales: PositiveInt = Field(8, description="largest number of scales, each √2 smaller, of those that hold a patch")
+    patch_px: PositiveInt = Field(32, description="side in pixels of the square around a point that is described")
+    cells_xy: PositiveInt = Field(2, description="number of cells along each side of a patch")
+    cells_t: PositiveInt = Field(3, description="number of cells along a trajectory")
     camera_motion: bool = Field(True, description="take the camera's motion out of the flow")
-    size_px: tuple[PositiveInt, PositiveInt] | None = Field(None, description="resize to (width, height) first")
+    size_px: tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="width and height in pixels that frames are resized to first; None keeps the video's own"
+    )
 
     @model_validator(mode="after")
     def _cells_divide(self) -> Self:
@@ -59,11 +76,11 @@ class Trajectories(Extractor):
 
     @property
     def layout(self) -> Layout:
-        """The sizes among the fields."""
+        """Sizes that tracking and describing need."""
         return Layout(**self.model_dump(include=set(Layout._fields)))
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """Runs on the CPU whatever the device."""
+        """Prepare to run on the CPU, whatever the device."""
         import extractors.trajectories.tracking  # noqa: F401
 
         return partial(_tracked, self)
@@ -88,7 +105,7 @@ def _tracked(config: Trajectories, clip: Clip) -> Iterator[Row]:
 
 
 def _sized(reader: ClipReader, config: Trajectories) -> "Iterator[Image]":
-    """A clip's grey frames, of the configured size."""
+    """Read the clip's grey frames in the configured size."""
     import cv2
 
     for frame in reader.frames():

@@ -1,7 +1,8 @@
 """Histograms of gradients, flow and motion boundaries around tracked points, from integral images.
 
 Wang, Kläser, Schmid, Liu, *Dense Trajectories and Motion Boundary Descriptors for Action Recognition* (IJCV 2013),
-section 4. A pixel votes with its magnitude, shared linearly between the two orientations nearest to its own, of eight.
+section 4. A pixel votes with its magnitude, interpolated linearly between the two of eight orientations that are
+nearest to its own.
 """
 
 from typing import Any
@@ -17,15 +18,28 @@ Array = NDArray[np.float32]
 
 ORIENTATIONS = BINS["hog"]
 STILL_PX = 0.4
-"""Pixels a frame up to which flow votes 1 for no motion."""
+"""Speed in pixels a frame up to which flow votes 1 for no motion."""
 FLOOR = np.float32(0.05)
-"""Added to each bin of a patch before they are normalised."""
+"""Constant added to each bin of a patch before they are normalised."""
 
 
 def integrals(grey: NDArray[np.uint8], flow: Array) -> tuple[Array, ...]:
-    """For each of ``BINS`` the votes of all pixels above and to the left, (height + 1, width + 1, bins).
+    """Sum the votes of all pixels above and to the left.
 
-    flow: (height, width, 2), from the frame to the next. Gradients are central differences, mirrored at the border.
+    Parameters
+    ----------
+    grey : ndarray of uint8, shape (height, width)
+    flow : ndarray of float32, shape (height, width, 2)
+        x and y in pixels from this frame to the next.
+
+    Returns
+    -------
+    tuple of ndarray of float32, shape (height + 1, width + 1, bins)
+        Integral images of HOG, HOF and both MBH, in the order of ``BINS``.
+
+    Notes
+    -----
+    Gradients are central differences, mirrored at the border.
     """
     x, y = np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1])
     fields = [_gradient(grey), (x, y), _gradient(x), _gradient(y)]
@@ -38,18 +52,32 @@ def integrals(grey: NDArray[np.uint8], flow: Array) -> tuple[Array, ...]:
 def describe(
     sums: Array, parts: NDArray[np.int64], points: Array, votes: tuple[Array, ...], side_px: int, cells: int
 ) -> None:
-    """Add to ``sums`` (points, parts, dims) the descriptors of each point, in one of the parts of its time.
+    """Describe the patches around points in one frame, and add the descriptors to ``sums`` in place.
 
-    Of the bins of all cells of a patch, each plus 0.05, divided by their sum, the square root. Order: descriptor, cell
-    along x, cell along y, bin.
-    points: (points, 2) of x and y. votes: what ``integrals`` returned. side_px, cells: of the square patch; one that
-    reaches beyond the border is moved inside.
+    Parameters
+    ----------
+    sums : ndarray of float32, shape (points, cells_t, dims)
+        Sums of descriptors: descriptor, cell along x, cell along y, bin.
+    parts : ndarray of int64, shape (points,)
+        Which of its cells in time each point is in.
+    points : ndarray of float32, shape (points, 2)
+        x and y in pixels.
+    votes : tuple of ndarray
+        What ``integrals`` returned.
+    side_px : int
+        Side of a patch; one that reaches beyond the border is moved inside.
+    cells : int
+        Cells along each side of a patch.
+
+    Notes
+    -----
+    A descriptor is the square root of the bins of all cells of a patch, each plus ``FLOOR``, divided by their sum.
     """
     _describe(sums, parts, points, *votes, side_px, cells)
 
 
 def split(described: Array, cells: int) -> list[Array]:
-    """(…, dims) by descriptor."""
+    """Split descriptors (…, dims) into HOG, HOF and both MBH."""
     ends = np.cumsum([cells**2 * bins for bins in BINS.values()])
     return np.split(described, ends[:-1], axis=-1)
 
@@ -83,9 +111,9 @@ def _accumulate(magnitude, angle, still, sums):  # type: ignore[no-untyped-def]
             else:
                 place = angle[y, x] * np.float32(ORIENTATIONS / 360)
                 lower = int(place)
-                share = magnitude[y, x] * (place - lower)
-                row[lower % ORIENTATIONS] += magnitude[y, x] - share
-                row[(lower + 1) % ORIENTATIONS] += share
+                vote = magnitude[y, x] * (place - lower)
+                row[lower % ORIENTATIONS] += magnitude[y, x] - vote
+                row[(lower + 1) % ORIENTATIONS] += vote
             for b in range(bins):
                 sums[y + 1, x + 1, b] = sums[y, x + 1, b] + row[b]
 

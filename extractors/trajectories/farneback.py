@@ -3,8 +3,9 @@
 A quadratic polynomial is fitted around each pixel, once an image and scale, and kept, so that an image takes part in
 several flows. At one scale the flow is that of OpenCV's ``calcOpticalFlowFarneback`` with a Gaussian window. Among
 scales it is that of improved trajectories (Wang and Schmid, ICCV 2013): every scale's flow goes through a median
-filter, and as filtered it is where the next finer one begins. The paper does not say so, but it is what gives the
-tracks that its program does, to 1e-5 of a pixel; with the unfiltered flow handed on, only the coarsest scale's agree.
+filter, and the next finer scale starts from the filtered flow. The paper does not say so, but only this gives the
+tracks of its program, to 1e-5 of a pixel; where the next scale starts from the unfiltered flow, only the coarsest
+scale's tracks agree.
 """
 
 from collections.abc import Sequence
@@ -20,21 +21,37 @@ from pipeline.numba_loops import compiled
 Array = NDArray[np.float32]
 
 POLY_RADIUS, POLY_SIGMA = 7, 1.5
-"""Of the Gaussian by which the pixels of a polynomial's neighbourhood count."""
+"""Radius and standard deviation in pixels of the Gaussian that weights the neighbourhood of a polynomial."""
 WINDOW_RADIUS, WINDOW_SIGMA, ITERATIONS = 5, 1.5, 2
-"""Of the Gaussian over which displacements are averaged, and how often at each scale."""
+"""Radius and standard deviation in pixels of the Gaussian that displacements are averaged over, and how often that is
+done at each scale."""
 MEDIAN_PX = 5
-"""Side of the median filter."""
+"""Side of the median filter in pixels."""
 SCALE_STEP = 2**0.5
+"""Size of a scale relative to that of the next coarser one."""
 
 _WEIGHTS = np.array([0.14, 0.14, 0.4472, 0.4472, 0.4472, 1], np.float32)  # of matches, from the border inwards
 _RIDGE = np.float32(1e-3)  # of the determinant
 
 
 def expansions(image: NDArray[np.uint8], sizes: Sequence[tuple[int, int]]) -> list[Array]:
-    """Polynomials of the image at each scale, (5, height, width): factors of y, x, y², x² and xy.
+    """Fit a polynomial around each pixel of an image at each scale.
 
-    sizes: (height, width) of the scales, each ``SCALE_STEP`` smaller than the last.
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (height, width)
+        Grey.
+    sizes : sequence of (height, width)
+        Sizes of the scales in pixels, each ``SCALE_STEP`` smaller than the one before.
+
+    Returns
+    -------
+    list of ndarray of float32, shape (5, height, width)
+        Factors of y, x, y², x² and xy at each scale.
+
+    References
+    ----------
+    Farnebäck, *Two-Frame Motion Estimation Based on Polynomial Expansion* (SCIA 2003), section 2.
     """
     grey, found = image.astype(np.float32), []
     for step, (height, width) in enumerate(sizes):
@@ -50,7 +67,22 @@ def expansions(image: NDArray[np.uint8], sizes: Sequence[tuple[int, int]]) -> li
 
 
 def flows(first: Sequence[Array], second: Sequence[Array]) -> list[Array]:
-    """Flow from one image to another at each scale, (height, width, 2) of x and y in that scale's own pixels."""
+    """Compute the flow from one image to another at each scale.
+
+    Parameters
+    ----------
+    first, second : sequence of ndarray of float32, shape (5, height, width)
+        Polynomials of both images, from ``expansions``.
+
+    Returns
+    -------
+    list of ndarray of float32, shape (height, width, 2)
+        x and y in pixels of each scale.
+
+    References
+    ----------
+    Farnebäck, *Two-Frame Motion Estimation Based on Polynomial Expansion* (SCIA 2003), section 3.
+    """
     found: list[Any] = []
     for before, after in zip(reversed(first), reversed(second), strict=True):
         height, width = before.shape[1:]
@@ -68,9 +100,9 @@ def flows(first: Sequence[Array], second: Sequence[Array]) -> list[Array]:
 
 @cache
 def _applicability() -> tuple[Array, Array]:
-    """Moments 0, 1 and 2 of the Gaussian, (3, radius + 1), and what of the dual basis is not 0.
+    """Return moments 0, 1 and 2 of the Gaussian, (3, radius + 1), and the entries of the dual basis that are not 0.
 
-    These are the entries of x by x (which y shares), 1 by x², x² by x², and xy by xy.
+    These are the entries of x by x (and of y by y), 1 by x², x² by x², and xy by xy.
     """
     x = np.arange(-POLY_RADIUS, POLY_RADIUS + 1)
     weights = np.exp(-(x**2) / (2 * POLY_SIGMA**2))
@@ -84,7 +116,7 @@ def _applicability() -> tuple[Array, Array]:
 
 @cache
 def _window() -> Array:
-    """Weights from the centre outwards, adding up to 1 on both sides together."""
+    """Return the weights from the centre outwards; those of both sides together add up to 1."""
     weights = np.exp(-(np.arange(WINDOW_RADIUS + 1) ** 2) / (2 * WINDOW_SIGMA**2))
     window: Array = (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
     return window
@@ -92,7 +124,7 @@ def _window() -> Array:
 
 @compiled
 def _expand(image, moments, dual, polynomials):  # type: ignore[no-untyped-def]
-    """By correlations, of each row down the columns and then along it; borders are replicated."""
+    """Fit the polynomials by correlation down the columns and then along each row; borders are replicated."""
     height, width = image.shape
     radius = moments.shape[1] - 1
     lines = np.empty((3, width + 2 * radius), np.float32)
@@ -138,9 +170,10 @@ def _expand(image, moments, dual, polynomials):  # type: ignore[no-untyped-def]
 
 @compiled
 def _match(first, second, flow, weights, system):  # type: ignore[no-untyped-def]
-    """The normal equations of each pixel's displacement (5, height, width): yy, xy, xx, and the right sides y and x.
+    """Set up the normal equations of each pixel's displacement (5, height, width): yy, xy, xx, right sides y and x.
 
-    flow: as far as it is known. A pixel that leaves the image is matched with nothing.
+    The equations are those of the displacement around the current ``flow``. A pixel that leaves the image is matched
+    with nothing.
     """
     _, height, width = first.shape
     there, last = np.empty(5, np.float32), len(weights) - 1
@@ -174,7 +207,7 @@ def _match(first, second, flow, weights, system):  # type: ignore[no-untyped-def
 
 @compiled
 def _solve(system, window, ridge, flow):  # type: ignore[no-untyped-def]
-    """The displacement that suits the neighbourhood best, the equations averaged down the columns and along rows."""
+    """Average the equations down the columns and along the rows, and solve them for each pixel's displacement."""
     _, height, width = system.shape
     radius = len(window) - 1
     lines = np.empty((5, width + 2 * radius), np.float32)

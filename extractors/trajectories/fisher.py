@@ -11,26 +11,51 @@ from extractors.trajectories.gmm import Mixture
 
 
 def fisher_vector(samples: Tensor, mixture: Mixture) -> Tensor:
-    """(n, dim) float64 -> (2, gaussians, dim): section 2.3, the gradient of their mean log-likelihood.
+    """Compute the normalised gradient of the samples' mean log-likelihood.
 
-    By the means, then by the deviations; both divided by the approximate root of the Fisher information, which is
-    √weight / deviation for means, and √2 times as much for deviations. Without samples it is 0.
+    Parameters
+    ----------
+    samples : Tensor of float64, shape (n, dim)
+    mixture : Mixture
+
+    Returns
+    -------
+    Tensor of float64, shape (2, gaussians, dim)
+        By the means, then by the standard deviations; 0 without samples.
+
+    Notes
+    -----
+    Both are divided by the approximate root of the Fisher information, which is √weight / std for means, and √2 times
+    as much for standard deviations.
+
+    References
+    ----------
+    Sánchez, Perronnin, Mensink, Verbeek, *Image Classification with the Fisher Vector* (IJCV 2013), section 2.3.
     """
-    ones, firsts, seconds, _ = mixture.moments(samples)
-    means, variances, share = mixture.means, mixture.variances, mixture.weights[:, None].sqrt() * max(1, len(samples))
-    by_means = (firsts - means * ones[:, None]) / variances.sqrt()
-    by_deviations = (seconds - 2 * means * firsts + (means**2 - variances) * ones[:, None]) / variances
-    return torch.stack([by_means / share, by_deviations / (2**0.5 * share)])
+    s0, s1, s2, _ = mixture.moments(samples)
+    means, variances, scale = mixture.means, mixture.variances, mixture.weights[:, None].sqrt() * max(1, len(samples))
+    by_means = (s1 - means * s0[:, None]) / variances.sqrt()
+    by_stds = (s2 - 2 * means * s1 + (means**2 - variances) * s0[:, None]) / variances
+    return torch.stack([by_means / scale, by_stds / (2**0.5 * scale)])
 
 
 class FisherVectors:
-    """Features (n, dim) of several descriptors side by side to one vector (2·gaussians·Σ dims,) float32.
+    """Encodes the features of a video as one Fisher vector for each of their descriptors, one after the other.
 
-    Of each descriptor its principal components' Fisher vector, by signed square root (section 2.3) and divided by its
-    length; these one after the other, each of length 1, or all 0 where there are no features.
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        For descriptor n the PCA, ``n.mean (width,)`` and ``n.components (dims, width)``, and the mixture,
+        ``n.weights``, ``n.means`` and ``n.variances``.
 
-    state: for descriptor n the tensors ``n.mean (width,)`` and ``n.components (dims, width)``, and the mixture's
-    ``n.weights``, ``n.means`` and ``n.variances``.
+    Notes
+    -----
+    The Fisher vector of a descriptor's principal components goes through the signed square root and is normalised to
+    a length of 1.
+
+    References
+    ----------
+    Sánchez, Perronnin, Mensink, Verbeek, *Image Classification with the Fisher Vector* (IJCV 2013), section 2.3.
     """
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
@@ -42,6 +67,18 @@ class FisherVectors:
 
     @torch.inference_mode()
     def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Encode features.
+
+        Parameters
+        ----------
+        features : ndarray of float, shape (n, Σ widths)
+            All descriptors side by side.
+
+        Returns
+        -------
+        ndarray of float32, shape (2·gaussians·Σ dims,)
+            0 throughout where there are no features.
+        """
         widths = [len(mean) for mean, _ in self.projections]
         parts = torch.from_numpy(features).split(widths, dim=1)
         vectors = []

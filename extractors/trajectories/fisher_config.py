@@ -1,4 +1,4 @@
-"""One Fisher vector a video of improved dense trajectories."""
+"""Configuration of Fisher vectors of improved dense trajectories, one for each video."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -20,20 +20,31 @@ if TYPE_CHECKING:
 
 
 class FisherVocabulary(FittedNetwork):
-    """What Fisher vectors are encoded with: of each descriptor half as many principal components, and a mixture.
+    """Vocabulary of Fisher vectors: a PCA and a mixture of Gaussians for each descriptor.
 
-    Fitted to as many features of every training row, drawn at random, or all where it has fewer. A fit that was killed
-    begins anew.
+    Notes
+    -----
+    PCA keeps half of a descriptor's dimensions. Both are fitted to the same number of features of every training row,
+    drawn at random, or to all where it has fewer. A fit that was killed starts again.
+
+    References
+    ----------
+    Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013), section 3.2.
     """
 
-    widths: tuple[PositiveInt, ...] = Field(description="of the descriptors, which lie side by side in ``features``")
-    gaussians: PositiveInt
-    sampled: PositiveInt = Field(description="features of all rows together, at the most")
+    widths: tuple[PositiveInt, ...] = Field(
+        description="lengths of the descriptors, which lie side by side in features"
+    )
+    gaussians: PositiveInt = Field(description="number of Gaussians of a mixture")
+    sampled: PositiveInt = Field(description="largest number of features of all rows together")
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
-        """The state of ``FisherVectors``; there is nothing to draw as curves.
+        """Fit the state of ``FisherVectors``; its curves are empty.
 
-        Raises InputError where there are fewer features than Gaussians, or than components and one.
+        Raises
+        ------
+        InputError
+            Where there are no more features than components, or fewer than Gaussians.
         """
         import torch
 
@@ -57,29 +68,44 @@ class FisherVocabulary(FittedNetwork):
     def _samples(self, material: Labelled) -> np.ndarray:
         from tqdm import tqdm
 
-        share = -(-self.sampled // max(1, len(material.rows)))
-        rows = (row.arrays["features"] for row in tqdm(material.rows, desc="sampling", unit="row", disable=None))
-        drawn = [features[sample(len(features), share, self.seed)] for features in rows]
+        size = -(-self.sampled // max(1, len(material.rows)))
+        rows = (
+            row.arrays["features"]
+            for row in tqdm(material.rows, desc="sampling trajectories", unit="row", disable=None)
+        )
+        drawn = [features[sample(len(features), size, self.seed)] for features in rows]
         return np.concatenate([np.empty((0, sum(self.widths)), np.float16), *drawn])[: self.sampled]
 
 
 class IDT(Extractor):
-    """Improved dense trajectories as one Fisher vector a video: Wang and Schmid (ICCV 2013), section 3.2.
+    """Improved dense trajectories, encoded as one Fisher vector for each video.
 
-    ``features (1, dim)`` float32: of the trajectories' shape, HOG, HOF and both MBH, in this order, one Fisher vector
-    each, of length 1 by itself and not normalised again together: 109,056 numbers with the defaults. A video without
-    trajectories has 0 throughout. The attribute ``trajectories`` says how many there are.
+    Notes
+    -----
+    A row holds
+
+    - ``features`` (1, dim), float32: Fisher vectors of the trajectories' shape, HOG, HOF and both MBH, in this order,
+      each normalised to a length of 1 and not again together; 109,056 numbers with the defaults, 0 throughout for a
+      video without trajectories;
+    - ``start_frames`` (1,), int64: 0;
+
+    and the attribute ``trajectories``, their number.
+
+    References
+    ----------
+    Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013), section 3.2.
     """
 
     name: Literal["idt"] = "idt"
 
-    trajectories: Trajectories = Trajectories()
-    gaussians: PositiveInt = 256
+    trajectories: Trajectories = Field(Trajectories(), description="trajectories that are encoded")
+    gaussians: PositiveInt = Field(256, description="number of Gaussians of each mixture")
     sampled_trajectories: PositiveInt = Field(
         256_000,
-        description="to which components and Gaussians are fitted, as many of each training video",
+        description="number of trajectories that components and Gaussians are fitted to, the same for each training"
+        " video",
     )
-    seed: NonNegativeInt = 0
+    seed: NonNegativeInt = Field(0, description="seed of the sample and of k-means")
 
     @property
     def upstream(self) -> Trajectories:
@@ -95,7 +121,7 @@ class IDT(Extractor):
         )
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """Runs on the CPU whatever the device."""
+        """Prepare to run on the CPU, whatever the device."""
         from extractors.trajectories.fisher import FisherVectors
         from pipeline.training.weights_file import load_state
 

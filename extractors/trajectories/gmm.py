@@ -1,7 +1,7 @@
-"""Mixtures of Gaussians with diagonal covariances, fitted by expectation maximisation from what k-means finds.
+"""Mixtures of Gaussians with diagonal covariances, fitted by expectation maximisation after k-means.
 
-scikit-learn's does the same with all responsibilities in memory, 256,000 × 256 of them several times over. Here samples
-go by in blocks, on any device.
+scikit-learn's holds all responsibilities in memory, 256,000 × 256 of them several times over. Here samples are
+processed in blocks, on any device.
 """
 
 import math
@@ -16,35 +16,64 @@ from tqdm import tqdm
 from pipeline.errors import InputError
 
 BLOCK = 1024
-"""Samples whose shares are in memory at once: in that of a core."""
+"""Samples whose responsibilities are in memory at once: in the cache of a core."""
 KMEANS_ITERATIONS, ITERATIONS = 10, 100
+"""Largest numbers of iterations of k-means and of expectation maximisation."""
 TOLERANCE = 1e-3
-"""Fitting ends where the mean log-likelihood grows by less."""
+"""Increase of the mean log-likelihood below which fitting ends."""
 MIN_VARIANCE = 1e-3
-"""Of a Gaussian along a dimension, as a share of that of all samples."""
+"""Least variance of a Gaussian along a dimension, as a share of that of all samples."""
 MIN_COUNT = 1e-3
-"""Samples that a Gaussian stands for at the least: nothing is divided by 0 where one has lost its own."""
+"""Least number of samples that a Gaussian stands for, so that nothing is divided by 0 where one has lost its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """weights (gaussians,) that add up to 1; means and variances (gaussians, dim); all float64."""
+    """Mixture of Gaussians with diagonal covariances.
+
+    Parameters
+    ----------
+    weights : Tensor of float64, shape (gaussians,)
+        They add up to 1.
+    means, variances : Tensor of float64, shape (gaussians, dim)
+    """
 
     weights: Tensor
     means: Tensor
     variances: Tensor
 
     def log_joint(self, samples: Tensor) -> Tensor:
-        """(n, dim) -> (n, gaussians): the logarithm of each Gaussian's weight times its density, as precise as they."""
+        """Compute the logarithm of each Gaussian's weight times its density.
+
+        Parameters
+        ----------
+        samples : Tensor, shape (n, dim)
+
+        Returns
+        -------
+        Tensor, shape (n, gaussians)
+            In the precision of the samples.
+        """
         at_origin = (self.means**2 / self.variances + (2 * math.pi * self.variances).log()).sum(dim=1) / 2
         constants = (self.weights.log() - at_origin).to(samples.dtype)
         factors = torch.cat([-0.5 / self.variances, self.means / self.variances], dim=1).to(samples.dtype)
         return torch.addmm(constants, torch.cat([samples**2, samples], dim=1), factors.T)
 
     def moments(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
-        """Sums over (n, dim), weighted by each Gaussian's share in every sample, and the log-likelihood of all.
+        """Sum powers of the samples, weighted by each Gaussian's responsibilities.
 
-        Of 1 (gaussians,), of the samples and of their squares (gaussians, dim), float64.
+        Parameters
+        ----------
+        samples : Tensor, shape (n, dim)
+
+        Returns
+        -------
+        s0 : Tensor of float64, shape (gaussians,)
+            Sums of the responsibilities.
+        s1, s2 : Tensor of float64, shape (gaussians, dim)
+            Weighted sums of the samples and of their squares.
+        likelihood : float
+            Log-likelihood of all samples.
         """
         s0, s1 = torch.zeros_like(self.weights), torch.zeros_like(self.means)
         s2, likelihood = torch.zeros_like(self.means), 0.0
@@ -52,25 +81,37 @@ class Mixture:
             log_weighted = self.log_joint(block)
             highest = log_weighted.amax(dim=1, keepdim=True)
             responsibilities = log_weighted.sub_(highest).exp_()
-            both = responsibilities.sum(dim=1, keepdim=True)
-            responsibilities /= both
+            totals = responsibilities.sum(dim=1, keepdim=True)
+            responsibilities /= totals
             s0 += responsibilities.sum(dim=0)
             s1 += responsibilities.T @ block
             s2 += responsibilities.T @ block**2
-            likelihood += float((highest + both.log()).double().sum())
+            likelihood += float((highest + totals.log()).double().sum())
         return s0, s1, s2, likelihood
 
 
 def fit_mixture(samples: Tensor, gaussians: int, seed: int, name: str) -> Mixture:
-    """Of samples (n, dim). ``name`` says what they are to people who wait.
+    """Fit a mixture.
 
-    Raises InputError where there are fewer samples than Gaussians.
+    Parameters
+    ----------
+    samples : Tensor, shape (n, dim)
+    gaussians : int
+    seed : int
+        Seed of k-means.
+    name : str
+        What the samples are, for the progress bar.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer samples than Gaussians.
     """
     if len(samples) < gaussians:
-        raise InputError(f"{gaussians} Gaussians need as many samples of {name}; there are {len(samples)}")
+        raise InputError(f"{gaussians} Gaussians need at least as many samples of {name}; there are {len(samples)}")
     least = MIN_VARIANCE * samples.double().var(dim=0, correction=0)
     mixture, before = _clusters(samples, gaussians, seed, least), -math.inf
-    bar = tqdm(range(ITERATIONS), desc=f"Gaussians of {name}", unit="iteration", disable=None, leave=False)
+    bar = tqdm(range(ITERATIONS), desc=f"fitting Gaussians to {name}", unit="iteration", disable=None, leave=False)
     for _ in bar:
         s0, s1, s2, likelihood = mixture.moments(samples)
         mixture = _maximised(s0, s1, s2, least)
@@ -82,10 +123,10 @@ def fit_mixture(samples: Tensor, gaussians: int, seed: int, name: str) -> Mixtur
 
 
 def _clusters(samples: Tensor, gaussians: int, seed: int, least: Tensor) -> Mixture:
-    """As many samples and where they are as k-means says, and as wide as its clusters on average."""
-    machine = KMeans(gaussians, n_init=1, max_iter=KMEANS_ITERATIONS, random_state=seed)
+    """Start with the counts and centres of k-means, and with the average variance of its clusters."""
+    kmeans = KMeans(gaussians, n_init=1, max_iter=KMEANS_ITERATIONS, random_state=seed)
     with threadpool_limits(1, "openmp"):  # several threads add up in whatever order they end
-        found = machine.fit(samples.cpu().numpy())
+        found = kmeans.fit(samples.cpu().numpy())
     labels = torch.from_numpy(found.labels_).long().to(samples.device)
     means = torch.from_numpy(found.cluster_centers_).to(samples)
     width = (samples - means[labels]).square_().mean(dim=0, dtype=torch.float64)
@@ -94,6 +135,7 @@ def _clusters(samples: Tensor, gaussians: int, seed: int, least: Tensor) -> Mixt
 
 
 def _maximised(s0: Tensor, s1: Tensor, s2: Tensor, least: Tensor) -> Mixture:
+    """Return the mixture that is most likely under the responsibilities, with ``least`` variances."""
     counts = s0.clamp(min=MIN_COUNT)
     means = s1 / counts[:, None]
     return Mixture(counts / counts.sum(), means, torch.maximum(s2 / counts[:, None] - means**2, least))

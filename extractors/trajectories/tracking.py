@@ -1,4 +1,4 @@
-"""Dense trajectories: points tracked by optical flow at several scales, and what is around them on their way.
+"""Tracks points by optical flow at several scales, and describes what surrounds them on their way.
 
 Wang et al., *Dense Trajectories and Motion Boundary Descriptors for Action Recognition* (IJCV 2013), sections 3 and 4;
 Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013), section 2.
@@ -21,20 +21,26 @@ Array = NDArray[np.float32]
 
 QUALITY = 0.001
 """Least smaller eigenvalue of a point's gradients, as a share of the frame's largest."""
-MIN_DEVIATION_PX, MAX_DEVIATION_PX = 3**0.5, 50.0
-"""Of a trajectory's points: one that varies less in both x and y stands still, more in either is a mistake."""
+MIN_STD_PX, MAX_STD_PX = 3**0.5, 50.0
+"""Bounds of the standard deviation of a trajectory's points in pixels: below the lower one in both x and y it stands
+still, above the upper one in either it is a mistake."""
 JUMP_PX, JUMP_SHARE = 20.0, 0.7
-"""A step longer than both, the latter of the whole length, is a mistake."""
+"""Length in pixels, and share of the trajectory's length, that a step exceeds both of where it is a mistake."""
 MIN_MOTION_PX = 1.0
-"""The largest step without the camera's motion is more than this."""
+"""Length in pixels that the largest step without the camera's motion exceeds."""
 
 
 class Found(NamedTuple):
     """Trajectories of one scale that ended in one frame.
 
-    features: (trajectories, dim) float32 of the steps without the camera's motion, divided by the sum of their lengths,
-    and the descriptors. places: (trajectories, 6) float32 of mean x, mean y, deviation of x and of y, and length, in
-    pixels of the frame, and scale.
+    Parameters
+    ----------
+    frame : int
+        Number of the frame.
+    features : ndarray of float32, shape (trajectories, dim)
+        Steps without the camera's motion, divided by the sum of their lengths, and the descriptors.
+    places : ndarray of float32, shape (trajectories, 6)
+        Mean x, mean y, standard deviations of x and of y, and length, in pixels of the frame, and scale.
     """
 
     frame: int
@@ -43,7 +49,7 @@ class Found(NamedTuple):
 
 
 class View(NamedTuple):
-    """A frame, and at each scale its grey levels and polynomials."""
+    """A frame with its grey levels and polynomials at each scale."""
 
     frame: Grey
     levels: list[Grey]
@@ -51,7 +57,26 @@ class View(NamedTuple):
 
 
 def trajectories(frames: Iterable[Grey], layout: Layout, *, camera_motion: bool) -> Iterator[Found]:
-    """Of a clip's grey frames (height, width), all of one size, frame by frame and scale by scale."""
+    """Track the trajectories of a clip.
+
+    Parameters
+    ----------
+    frames : iterable of ndarray of uint8, shape (height, width)
+        Grey, all of one size.
+    layout : Layout
+    camera_motion : bool
+        Whether the camera's motion is taken out of the flow.
+
+    Yields
+    ------
+    Found
+        Trajectories that ended, frame by frame and scale by scale.
+
+    References
+    ----------
+    Wang et al., *Dense Trajectories and Motion Boundary Descriptors for Action Recognition* (IJCV 2013), section 3.
+    Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013), section 2.
+    """
     remaining = iter(frames)
     first = next(remaining)
     sizes = layout.sizes(*first.shape)
@@ -78,7 +103,7 @@ def _view(frame: Grey, sizes: list[tuple[int, int]]) -> View:
 
 
 class Tracks:
-    """Trajectories of one scale, in its own pixels, that have not yet ended."""
+    """Trajectories of one scale that have not yet ended, in that scale's pixels."""
 
     def __init__(self, layout: Layout, scale: float) -> None:
         self.layout, self.scale = layout, scale
@@ -91,7 +116,7 @@ class Tracks:
         self.alive = np.empty(0, record)
 
     def begin(self, grey: Grey) -> None:
-        """Points on a grid, where there is structure and no trajectory within a stride's square."""
+        """Begin trajectories at grid points where there is structure and no trajectory in the square of a stride."""
         stride = self.layout.stride_px
         rows, columns = (size // stride for size in grey.shape)
         eigenvalues = cv2.cornerMinEigenVal(grey, 3, ksize=3)
@@ -106,9 +131,16 @@ class Tracks:
         self.alive = np.concatenate([self.alive, begun])
 
     def advance(self, number: int, grey: Grey, seen: Array, own: Array) -> Found:
-        """Move every point by the flow to frame ``number``, and end what leaves the frame or is complete.
+        """Move every point by the flow, and end trajectories that leave the frame or are complete.
 
-        grey: the frame before. seen, own: flow with and without the camera's motion, (height, width, 2).
+        Parameters
+        ----------
+        number : int
+            Number of the frame that points move to.
+        grey : ndarray of uint8, shape (height, width)
+            The frame before.
+        seen, own : ndarray of float32, shape (height, width, 2)
+            Flow in pixels with and without the camera's motion.
         """
         height, width = grey.shape
         here = self._here
@@ -132,12 +164,12 @@ class Tracks:
         return here
 
     def _judged(self, ended: Any, number: int) -> Found:
-        """Those that move neither too little nor too much."""
+        """Keep those that move neither too little nor too much."""
         points, steps = (ended[name] * np.float32(self.scale) for name in ("points", "steps"))
-        deviations = points.std(axis=1)
-        passed, moved = (np.linalg.norm(several, axis=2) for several in (np.diff(points, axis=1), steps))
+        stds = points.std(axis=1)
+        passed, moved = (np.linalg.norm(vectors, axis=2) for vectors in (np.diff(points, axis=1), steps))
         lengths, longest = passed.sum(axis=1), passed.max(axis=1)
-        kept = (deviations >= MIN_DEVIATION_PX).any(axis=1) & (deviations <= MAX_DEVIATION_PX).all(axis=1)
+        kept = (stds >= MIN_STD_PX).any(axis=1) & (stds <= MAX_STD_PX).all(axis=1)
         kept &= (longest <= JUMP_PX) | (longest <= JUMP_SHARE * lengths)
         kept &= moved.max(axis=1) > MIN_MOTION_PX
         shapes = (steps / np.maximum(moved.sum(axis=1), MIN_MOTION_PX)[:, None, None])[kept]
@@ -145,5 +177,5 @@ class Tracks:
         parts = [shapes, *split(means, self.layout.cells_xy)]
         features = np.concatenate([part.reshape(len(part), np.prod(part.shape[1:])) for part in parts], axis=1)
         scales = np.full(len(points), self.scale, np.float32)
-        places = np.column_stack([points.mean(axis=1), deviations, lengths, scales])[kept]
+        places = np.column_stack([points.mean(axis=1), stds, lengths, scales])[kept]
         return Found(number, features, places)

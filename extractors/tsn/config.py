@@ -1,4 +1,4 @@
-"""Temporal segment networks: features of short snippets, spread over the whole video."""
+"""Configuration of temporal segment networks: features of short snippets, spread over the whole video."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from extractors.base import Clip, Extract, Row
 from extractors.snippets.config import SnippetExtractor
@@ -20,25 +20,40 @@ _BATCH = 50  # crops that are computed at once: five snippets of ten
 
 
 class TSN(SnippetExtractor):
-    """Wang et al., *Temporal Segment Networks* (ECCV 2016): a snippet of each of ``snippets`` segments (section 3.1).
+    """Pooled features of snippets, and scores where the network is fine-tuned, spread over the whole video.
+
+    Raises
+    ------
+    UnusableVideo
+        Where a clip has fewer frames or flows than a snippet.
+
+    Notes
+    -----
+    A row holds
+
+    - ``features`` (time, dim), of type ``dtype``: pooled features of each snippet, averaged over crops; ``dim`` is
+      2048 with ResNet-50, 1024 with BN-Inception and 512 with SqueezeNet 1.0;
+    - ``scores`` (time, class), of type ``dtype``, where the network is fine-tuned: its classifier's scores before the
+      softmax, averaged over crops;
+    - ``start_frames`` (time,), int64: first frame of each snippet, counted alike for RGB and flow.
 
     A snippet is one frame ("rgb"), five consecutive flows, x and y by turns ("flow"), or the five differences of six
-    consecutive frames ("rgb_diff"). UnusableVideo is raised where a clip has fewer frames or flows. A row holds
-    ``features (time, dim)``, of each snippet the pooled features of its centre crop, or the mean over ten crops:
-    corners and centre, and their mirror images, in which x-flow changes its sign. ``dim`` is 2048 with ResNet-50, 1024
-    with BN-Inception and 512 with SqueezeNet 1.0. ``start_frames (time,)`` is the first frame of each snippet: RGB and
-    flow share one count.
+    consecutive frames ("rgb_diff"). In the mirror images of the ten crops, x of a flow changes its sign. A classifier
+    in weights that are used as they are is left out.
 
-    Where the network is fine-tuned, ``scores (time, class)`` are the classifier's, before the softmax, and means over
-    crops, too. A classifier in weights that are used as they are is left out.
-
-    snippets: the centres of so many equal segments of the clip. ``stride_frames`` instead: at every so many-th frame.
+    References
+    ----------
+    Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.1.
     """
 
     name: Literal["tsn"] = "tsn"
 
-    snippets: PositiveInt | None = 25
-    stride_frames: PositiveInt | None = None
+    snippets: PositiveInt | None = Field(
+        25, description="number of equal segments of the clip, each with a snippet at its centre"
+    )
+    stride_frames: PositiveInt | None = Field(
+        None, description="frames between the starts of two snippets, instead of snippets"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -52,7 +67,7 @@ class TSN(SnippetExtractor):
         if (self.snippets is None) == (self.stride_frames is None):
             raise ValueError("give either snippets or stride_frames")
         if self.stride_frames and self.every_s:
-            raise ValueError("stride_frames counts all frames: leave it out where only one every_s is looked at")
+            raise ValueError("stride_frames counts all frames: leave out either stride_frames or every_s")
         if self.flow and self.stride_frames and self.stride_frames % self.flow.stride_frames:
             raise ValueError(f"stride_frames must be a multiple of the flow's, {self.flow.stride_frames}")
         return self
@@ -72,7 +87,7 @@ class TSN(SnippetExtractor):
         )
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """``network.weights`` must be the path of a file. Raises InputError where they are another network's."""
+        """Load the fine-tuned network, or ``network.weights``, which must be the path of a file."""
         from extractors.tsn.inference import SnippetFeatureExtractor
 
         backbone, weights = self.network.backbone, Path(self.network.weights)
@@ -84,7 +99,7 @@ class TSN(SnippetExtractor):
         return partial(_extract, self, feature_extractor)
 
     def starts(self, length: int) -> np.ndarray:
-        """First pictures (time,) int64, rising, of the snippets of a clip of ``length`` frames or flows."""
+        """Return the first pictures (time,) int64, rising, of the snippets of a clip of ``length`` frames or flows."""
         from pipeline.video.sampling import segment_centres, windows
 
         if self.snippets is not None:
@@ -103,7 +118,7 @@ def _extract(config: TSN, feature_extractor: "SnippetFeatureExtractor", source: 
 def _features_and_scores(
     config: TSN, feature_extractor: "SnippetFeatureExtractor", pictures: "Pictures", starts: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Features, and scores where there is a classifier, of the snippets that begin at ``starts``."""
+    """Compute features, and scores where there is a classifier, of the snippets that begin at ``starts``."""
     from pipeline.training.prefetch import prefetch, stacks
 
     images = (image for snippet in pictures.snippets(starts, config.span) for image in config.cropped(snippet))

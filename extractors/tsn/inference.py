@@ -1,4 +1,4 @@
-"""A temporal segment network that is only read from."""
+"""Inference with a temporal segment network."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,10 +18,24 @@ from pipeline.training.weights_file import load_state
 
 
 class SnippetFeatureExtractor:
-    """Snippets in, pooled features out, the same bits for the same batch; and the classifier, where it was trained.
+    """Computes pooled features of snippets, the same bits for the same batch, and scores where there is a classifier.
 
-    state: the backbone's, under the keys of any known project; head: weight (class, dim) and bias (class,).
-    Raises InputError where the state is another network's.
+    Parameters
+    ----------
+    backbone : str
+        A name in ``extractors.backbones.registry``.
+    modality : Modality
+    state : mapping of str to Tensor
+        The backbone's state dict, under the keys of any known project.
+    head : tuple of Tensor
+        Weight (class, dim) and bias (class,) of the classifier, or nothing.
+    device : str
+        "cpu" or "cuda".
+
+    Raises
+    ------
+    InputError
+        Where the state is another network's.
     """
 
     def __init__(
@@ -36,25 +50,35 @@ class SnippetFeatureExtractor:
 
     @classmethod
     def pretrained(cls, backbone: str, modality: Modality, weights: Path, device: str) -> Self:
-        """Weights as they are; a classifier that comes with them is left out."""
+        """Load a file of public weights; a classifier that comes with them is left out."""
         return cls(backbone, modality, load(weights), (), device)
 
     @classmethod
     def trained(cls, backbone: str, modality: Modality, file: Path, device: str) -> Self:
-        """What ``FittedTSN`` leads to."""
+        """Load the file of a network and its classifier that ``FittedTSN`` has trained."""
         state = load_state(file)
         head = state.pop("head.weight"), state.pop("head.bias")
         return cls(backbone, modality, state, head, device)
 
     @torch.inference_mode()
     def __call__(self, snippets: np.ndarray) -> np.ndarray:
-        """(batch, height, width, channel) uint8 as ``Normalise`` takes them -> features (batch, dim) float32."""
+        """Compute pooled features.
+
+        Parameters
+        ----------
+        snippets : ndarray of uint8, shape (batch, height, width, channel)
+            Channels as ``Normalise`` takes them.
+
+        Returns
+        -------
+        ndarray of float32, shape (batch, dim)
+        """
         with deterministic():
             pooled: Tensor = self.network.pooled(self.normalise(torch.from_numpy(snippets).to(self.device)))
         return pooled.cpu().numpy()
 
     @torch.inference_mode()
     def classify(self, features: np.ndarray) -> np.ndarray:
-        """(time, dim) float32 -> scores before the softmax (time, class) float32."""
+        """Classify features (time, dim) float32: scores before the softmax (time, class) float32."""
         scores: Tensor = F.linear(torch.from_numpy(features).to(self.device), *self.head)
         return scores.cpu().numpy()

@@ -1,8 +1,8 @@
-"""Wang et al., *Temporal Segment Networks* (ECCV 2016): the scores of a video are the mean over its snippets'.
+"""Temporal segment network as it is trained: Wang et al., *Temporal Segment Networks* (ECCV 2016).
 
-The rates' multipliers are those of its public code: where flow's first convolution starts from the mean of kernels for
-colours, its weights learn 5 and its biases 10 times as fast; all other biases learn twice as fast. Neither biases nor
-batch normalisation decay.
+The multipliers of the learning rate are those of its public code: where the first convolution of flow starts from the
+mean of kernels for colours, its weights learn 5 and its biases 10 times as fast; all other biases learn twice as fast.
+Neither biases nor batch normalisation decay.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,23 @@ from pipeline.training.losses import loss
 
 
 class TSNNetwork(nn.Module):
-    """Snippets (batch, segment, height, width, channel) uint8 -> scores before the softmax (batch, class).
+    """A backbone and a classifier; the scores of a video are the mean over those of its snippets.
 
-    partial_bn: all batch normalisation but the first layer's keeps its statistics and weights.
-    The classifier starts from torch's global generator.
+    Parameters
+    ----------
+    backbone : str
+        A name in ``extractors.backbones.registry``.
+    modality : Modality
+    classes : int
+        Outputs of the classifier, which is initialised from torch's global generator.
+    dropout : float
+        Share of features dropped before the classifier.
+    partial_bn : bool
+        Whether all batch normalisation but the first layer's keeps its statistics and weights.
+
+    References
+    ----------
+    Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.
     """
 
     def __init__(self, backbone: str, modality: Modality, classes: int, *, dropout: float, partial_bn: bool) -> None:
@@ -39,24 +52,44 @@ class TSNNetwork(nn.Module):
             layer.requires_grad_(False)
 
     def start_from(self, state: Mapping[str, Tensor]) -> Self:
-        """With the backbone's weights, under the keys of any known project, of this or of the RGB modality.
+        """Load the backbone's weights and return the network itself.
 
-        Raises InputError where they are another network's.
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            State dict under the keys of any known project, trained on this modality or on RGB.
+
+        Raises
+        ------
+        InputError
+            Where the weights are another network's.
         """
         self.backbone.load_state_dict(adapt(across_modalities(state, self.backbone), self.backbone))
         return self
 
     def forward(self, snippets: Tensor, lengths: Tensor) -> Tensor:
-        """Every video has the same number of segments: the lengths add nothing."""
+        """Compute the scores of videos.
+
+        Parameters
+        ----------
+        snippets : Tensor of uint8, shape (batch, segment, height, width, channel)
+        lengths : Tensor
+            Unused: every video has the same number of segments.
+
+        Returns
+        -------
+        Tensor, shape (batch, class)
+            Before the softmax.
+        """
         return self.consensus(self.backbone.pooled(self.normalise(snippets.flatten(0, 1))), len(snippets))
 
     def consensus(self, pooled: Tensor, videos: int) -> Tensor:
-        """Features of so many videos' snippets (videos·segment, dim) -> the mean of their scores (videos, class)."""
+        """Average over snippets: features (videos·segment, dim) to the scores of the videos (videos, class)."""
         scores: Tensor = self.head(self.drop(pooled)).unflatten(0, (videos, -1))
         return scores.float().mean(dim=1)
 
     def loss(self, snippets: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss of the videos' scores, and the scores; targets as ``pipeline.training.losses`` takes them."""
+        """Return the mean loss of the videos and their scores; targets as ``pipeline.training.losses`` takes them."""
         scores = self(snippets, lengths)
         return loss(scores, targets), scores
 
@@ -67,11 +100,11 @@ class TSNNetwork(nn.Module):
         return self
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """As ``pipeline.training.loop`` takes them."""
+        """Return parameters with their learning rates and decay, as ``pipeline.training.loop`` takes them."""
         first = self.backbone.get_submodule(self.backbone.first.removesuffix(".weight"))
         normalised = [weight for layer in self._normalising() for weight in layer.parameters()]
-        apart = {id(weight) for weight in (*normalised, *first.parameters())}
-        others = [weight for weight in self.parameters() if id(weight) not in apart]
+        special = {id(weight) for weight in (*normalised, *first.parameters())}
+        others = [weight for weight in self.parameters() if id(weight) not in special]
         groups: list[dict[str, Any]] = [
             {"params": [first.weight], "lr_multiplier": self.first_multiplier},
             {"params": [weight for weight in others if weight.ndim > 1]},
@@ -86,5 +119,5 @@ class TSNNetwork(nn.Module):
         return [layer for layer in self.modules() if isinstance(layer, _BatchNorm)]
 
     def frozen(self) -> list[nn.Module]:
-        """The layers that partial batch normalisation leaves as they are."""
+        """Return the layers that partial batch normalisation leaves as they are."""
         return self._normalising()[1:] if self.partial_bn else []

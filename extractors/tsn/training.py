@@ -1,4 +1,4 @@
-"""How a temporal segment network is fine-tuned on the training videos."""
+"""Fine-tuning of a temporal segment network on the training videos."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,26 +19,38 @@ if TYPE_CHECKING:
 
 
 class FittedTSN(FittedNetwork):
-    """A backbone's weights and a classifier, fine-tuned on snippets of the training videos.
+    """A backbone and a classifier, fine-tuned on snippets of the training videos.
 
-    They come from rows of ``frames`` ("rgb", "rgb_diff") or of ``tvl1`` ("flow"). The trained state dict has the keys
-    ``backbone.*`` of the backbone network, ``head.weight (class, dim)`` and ``head.bias (class,)``.
+    Notes
+    -----
+    Snippets are read from rows of ``frames`` ("rgb", "rgb_diff") or of ``tvl1`` ("flow"). The trained state dict has
+    the keys ``backbone.*`` of the backbone network, ``head.weight (class, dim)`` and ``head.bias (class,)``.
+
+    References
+    ----------
+    Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2.
     """
 
-    modality: Modality
-    backbone: str = Field(description="a name in extractors.backbones.registry")
-    weights: File
-    crop: PositiveInt = Field(description="pixels, the side of the network's input")
-    fit: Finetuning
+    modality: Modality = Field(description="what snippets are made of")
+    backbone: str = Field(description="name of the image network in extractors.backbones.registry")
+    weights: File = Field(description="file of pretrained weights, or a name in extractors.weights.SOURCES")
+    crop: PositiveInt = Field(description="side of the network's input in pixels")
+    fit: Finetuning = Field(description="schedule, regularisation and augmentation")
 
     def examples(self, material: Labelled) -> "TrainingSnippets":
-        """Snippets of the training videos, drawn anew at each reading."""
+        """Return the snippets of the training videos, which are drawn anew at each reading."""
         from extractors.snippets.training_data import TrainingSnippets
 
         return TrainingSnippets(material, modality=self.modality, crop=self.crop, fit=self.fit)
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
-        """``weights`` must be the path of a file. Raises InputError where they are another network's."""
+        """Train from ``weights``, which must be the path of a file.
+
+        Raises
+        ------
+        InputError
+            Where the weights are another network's, or no training video holds a snippet.
+        """
         from extractors.tsn.network import TSNNetwork
         from extractors.weights import load
         from pipeline.training.random_state import seeded

@@ -1,4 +1,4 @@
-"""TV-L1 optical flow as pictures: what a flow stream is computed from."""
+"""Configuration of TV-L1 optical flow, which is stored as pictures for flow streams."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,68 +20,101 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """Computes flow by a configuration of ``TVL1``."""
+    """Computes flow with the parameters of a ``TVL1``, on one kind of device."""
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
-        """Grey images (n, 2, height, width) uint8 -> flow (n, 2, height, width) float32, x and y in pixels.
+        """Compute flow.
 
-        What is in a batch changes no bit.
+        Parameters
+        ----------
+        pairs : ndarray of uint8, shape (n, 2, height, width)
+            Pairs of grey images.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 2, height, width)
+            x and y in pixels. The rest of a batch changes no bit of a pair's flow.
         """
 
     def pairs_at_once(self, height: int, width: int) -> int:
-        """How many pairs are a good batch."""
+        """Return a good size of a batch of pairs."""
 
 
 class TVL1(Extractor):
-    """TV-L1 flow: Zach, Pock and Bischof, *A Duality Based Approach for Realtime TV-L1 Optical Flow* (DAGM 2007).
+    """TV-L1 optical flow between consecutive frames, stored as grey pictures.
 
-    Every ``stride_frames``-th frame of the clip gives the flow to its next: N frames give ⌈(N − 1) / stride⌉. Frames
-    are grey, 0 to 255, as OpenCV converts RGB, and scaled first, to the size of Wang et al. (ECCV 2016, section 3.2).
+    Raises
+    ------
+    UnusableVideo
+        Where a clip has only one frame.
 
-    ``semantics``: what the paper leaves open, as OpenCV's two implementations have it. "opencv-cpu": per warp up to 10
-    median filters of 5×5, each with up to 30 iterations; bicubic interpolation with a = −3/4, 0 outside the image.
-    "opencv-cuda": up to 300 iterations, no filter, a = −1/2, the border goes on outside; scales aligned at their first
-    pixel; and after an iteration that changed much, some follow without a look at the change. Places are exact, as in
-    OpenCV 5; version 4 rounds them to 1/32 pixel on the CPU.
+    Notes
+    -----
+    A row holds
 
-    A row holds the pictures ``x`` and ``y``, grey, in the layout of ``extractors.pictures``, and ``start_frames
-    (flows,)``, the first frame of each pair. v pixels to the right or down are stored as round((v + bound) · 255 /
-    (2 · bound)), what is beyond the bound as the bound. Attributes ``quantisation_error_px``, the mean distance between
-    computed and stored components before they are encoded, and ``clipped_share``, the share of components beyond the
-    bound. Memory does not grow with the video.
+    - the pictures ``x`` and ``y``, grey, in the layout of ``extractors.pictures``: v pixels to the right or down are
+      stored as round((v + bound) · 255 / (2 · bound)), and values beyond the bound as the bound;
+    - ``start_frames`` (flows,), int64: the first frame of each pair;
 
-    Raises UnusableVideo where a clip has but one frame.
+    and the attributes ``quantisation_error_px``, the mean distance in pixels between computed and stored components
+    before they are encoded, and ``clipped_share``, the share of components beyond the bound.
+
+    Flow is computed from every ``stride_frames``-th frame of the clip to the next frame: N frames give
+    ⌈(N − 1) / stride⌉ flows. Frames are grey, 0 to 255, as OpenCV converts RGB, and are scaled first, by default to the
+    size of Wang et al. (ECCV 2016, section 3.2). Memory does not grow with the video.
+
+    ``semantics`` decides what the paper leaves open, as OpenCV's two implementations do. "opencv-cpu": per warp up to
+    10 median filters of 5×5, each followed by up to 30 iterations; bicubic interpolation with a = −3/4, 0 outside the
+    image. "opencv-cuda": up to 300 iterations, no filter, a = −1/2, the border replicated outside the image; scales
+    aligned at their first pixel; after an iteration that changed much, convergence is not checked for some. Places are
+    exact, as in OpenCV 5; version 4 rounds them to 1/32 pixel on the CPU.
+
+    References
+    ----------
+    Zach, Pock and Bischof, *A Duality Based Approach for Realtime TV-L1 Optical Flow* (DAGM 2007).
+    Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2.
     """
 
     name: Literal["tvl1"] = "tvl1"
     uses_gpu: ClassVar[bool] = True
 
     tau: float = Field(0.25, gt=0, le=1, description="time step of the dual field")
-    attachment: float = Field(0.15, gt=0, le=100, description="λ of the paper: the smaller, the smoother the flow")
-    theta: float = Field(0.3, ge=0.001, le=100, description="the smaller, the closer are the two flows that take turns")
-    scales: PositiveInt = Field(5, description="of the pyramid, as far as both sides have 16 pixels")
-    scale_step: float = Field(0.8, gt=0, lt=1, description="size of a scale by the next finer one")
-    warps: PositiveInt = Field(5, description="of the second image, per scale")
-    epsilon: float = Field(0.01, ge=0, description="pixels: the root mean square change that ends the iterations")
-    semantics: Literal["opencv-cpu", "opencv-cuda"] = "opencv-cpu"
+    attachment: float = Field(
+        0.15, gt=0, le=100, description="weight λ of the data term: the smaller, the smoother the flow"
+    )
+    theta: float = Field(
+        0.3,
+        ge=0.001,
+        le=100,
+        description="coupling θ of the two flows that are updated in turn: the smaller, the closer they are",
+    )
+    scales: PositiveInt = Field(5, description="number of scales of the pyramid, as far as both sides have 16 pixels")
+    scale_step: float = Field(0.8, gt=0, lt=1, description="size of a scale relative to the next finer one")
+    warps: PositiveInt = Field(5, description="number of warps of the second image at each scale")
+    epsilon: float = Field(
+        0.01, ge=0, description="root mean square change in pixels that ends the iterations of a warp"
+    )
+    semantics: Literal["opencv-cpu", "opencv-cuda"] = Field(
+        "opencv-cpu", description="implementation whose decisions are taken where the paper leaves them open"
+    )
 
     size_px: tuple[PositiveInt, PositiveInt] | None = Field(
-        (340, 256), description="width and height that frames are scaled to; None keeps the video's own"
+        (340, 256), description="width and height in pixels that frames are scaled to; None keeps the video's own"
     )
-    stride_frames: PositiveInt = 1
-    bound_px: float = Field(20, ge=0.1, le=1000, description="largest component that is stored")
-    encoding: Encoding = "jpeg"
-    quality: int = Field(95, ge=1, le=100, description="of JPEG")
+    stride_frames: PositiveInt = Field(1, description="frames between the first frames of two pairs")
+    bound_px: float = Field(20, ge=0.1, le=1000, description="largest component that is stored, in pixels")
+    encoding: Encoding = Field("jpeg", description="format of the stored pictures")
+    quality: int = Field(95, ge=1, le=100, description="quality of JPEG")
 
     @property
     def parameters(self) -> "Parameters":
-        """The numbers of the algorithm among the fields."""
+        """Parameters of the algorithm among the fields."""
         from extractors.tvl1.pyramid import Parameters
 
         return Parameters(**self.model_dump(include=set(Parameters._fields)))
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """Both devices compute the same up to rounding."""
+        """Prepare the device's backend; CPU and CUDA compute the same up to rounding."""
         if device == "cpu":
             from extractors.tvl1.cpu import CPUFlow
 
@@ -92,13 +125,38 @@ class TVL1(Extractor):
 
 
 def quantised(flow: np.ndarray, bound_px: float) -> np.ndarray:
-    """Flow in pixels as uint8, what is beyond ±bound_px as the bound: the convention of Wang et al. (ECCV 2016)."""
+    """Quantise flow to 8 bits, by the convention of Wang et al. (ECCV 2016).
+
+    Parameters
+    ----------
+    flow : ndarray of float
+        Components in pixels, of any shape.
+    bound_px : float
+        Largest component in pixels; values beyond it are clipped.
+
+    Returns
+    -------
+    ndarray of uint8
+
+    Examples
+    --------
+    >>> quantised(np.array([-30.0, -20.0, 0.0, 10.0, 20.0]), 20)
+    array([  0,   0, 128, 191, 255], dtype=uint8)
+    """
     levels = (flow.clip(-bound_px, bound_px) + bound_px) * (255 / (2 * bound_px))
     return np.rint(levels).astype(np.uint8)
 
 
 def pixels(stored: np.ndarray, bound_px: float) -> np.ndarray:
-    """Flow float32 in pixels from what is stored. No flow is stored as 128, which is bound_px / 255 pixels."""
+    """Return the flow in pixels, float32, of quantised components.
+
+    No flow is stored as 128, which becomes bound_px / 255 pixels.
+
+    Examples
+    --------
+    >>> pixels(np.array([0, 128, 255], np.uint8), 20).round(3).tolist()
+    [-20.0, 0.07800000160932541, 20.0]
+    """
     return stored * np.float32(2 * bound_px / 255) - np.float32(bound_px)
 
 
@@ -116,7 +174,7 @@ def _extract(config: TVL1, backend: Backend, clip: Clip) -> Iterator[Row]:
 
 
 class _Flows:
-    """Pairs of frames on their way into a row, some at once."""
+    """Collects pairs of frames, computes their flow batch by batch, and makes a row of it."""
 
     def __init__(self, config: TVL1, backend: Backend) -> None:
         self.config, self.backend = config, backend
@@ -125,20 +183,20 @@ class _Flows:
         self.error_px = self.clipped = 0.0
 
     def add(self, first: np.ndarray, second: np.ndarray) -> None:
-        """One more pair of uint8 images (height, width)."""
+        """Add a pair of grey images (height, width) uint8."""
         self.pairs.append((first, second))
         if len(self.pairs) == self.backend.pairs_at_once(*first.shape):
             self._flush()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Of the row, when all pairs are there."""
+        """Return the arrays of the row, once all pairs have been added."""
         self._flush()
         starts = np.arange(len(self.spools[0]), dtype=np.int64) * self.config.stride_frames
         x, y = (spool.arrays() for spool in self.spools)
         return {**x, **y, "start_frames": starts}
 
     def attributes(self) -> dict[str, float]:
-        """What the flow lost when it became integers: means over all components of all flows."""
+        """Return what quantisation has lost: means over all components of all flows."""
         flows = len(self.spools[0])
         return {"quantisation_error_px": self.error_px / flows, "clipped_share": self.clipped / flows}
 
@@ -157,7 +215,7 @@ class _Flows:
                 self.clipped += clipped
 
     def _encoded(self, flow: np.ndarray) -> tuple[list[Buffer], float, float]:
-        """Of one flow: the pictures' bytes, the mean error of its components, and the share that is out of bounds."""
+        """Encode one flow: its pictures, the mean error of its components, and the share of them beyond the bound."""
         bound_px = self.config.bound_px
         stored = quantised(flow, bound_px)
         error_px = np.abs(flow - pixels(stored, bound_px)).mean(dtype=np.float64)

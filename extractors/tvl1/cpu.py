@@ -1,4 +1,4 @@
-"""TV-L1 flow on the CPU: Zach, Pock and Bischof (DAGM 2007), one thread a pair of images."""
+"""Computes TV-L1 flow on the CPU, each pair of images in one thread: Zach, Pock and Bischof (DAGM 2007)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -10,21 +10,42 @@ import numpy as np
 from extractors.tvl1.cpu_loops import BLOCK, MARGIN, descend, linearise, resize
 from extractors.tvl1.pyramid import Parameters, Shape, shapes
 
-_BAND_PIXELS = 8192  # that go through an iteration together: what they need stays in the cache
+_BAND_PIXELS = 8192  # pass through an iteration together: what they need stays in the cache
 _BATCH_PIXELS = 2**22
 
 
 class CPUFlow:
-    """Pairs of grey images (n, 2, height, width) uint8 -> their flow (n, 2, height, width) float32, x and y in pixels.
+    """Computes TV-L1 flow on the CPU, as many pairs at once as OpenCV has threads.
 
-    As many pairs are computed at once as OpenCV has threads. How many those are changes no bit, and neither does what
-    else is in the batch.
+    Parameters
+    ----------
+    parameters : Parameters
+
+    Notes
+    -----
+    Neither the number of threads nor the rest of a batch changes a bit of a pair's flow.
+
+    References
+    ----------
+    Zach, Pock and Bischof, *A Duality Based Approach for Realtime TV-L1 Optical Flow* (DAGM 2007).
     """
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
+        """Compute flow.
+
+        Parameters
+        ----------
+        pairs : ndarray of uint8, shape (n, 2, height, width)
+            Pairs of grey images.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 2, height, width)
+            x and y in pixels.
+        """
         flows = np.empty(pairs.shape, np.float32)
         threads = min(len(pairs), max(1, cv2.getNumThreads()))
         idle: SimpleQueue[list[_Scale]] = SimpleQueue()
@@ -43,7 +64,7 @@ class CPUFlow:
         return flows
 
     def pairs_at_once(self, height: int, width: int) -> int:
-        """How many pairs are a batch that takes little memory and keeps all threads busy."""
+        """Return the size of a batch that takes little memory and keeps all threads busy."""
         return max(1, _BATCH_PIXELS // (height * width))
 
 
@@ -66,14 +87,14 @@ def _solved(pyramid: "list[_Scale]", pair: np.ndarray) -> np.ndarray:
 
 
 class _Scale:
-    """One scale of the pyramid, and the memory of all that is computed there, for one pair after another.
+    """One scale of the pyramid, with the memory for all that is computed there, for one pair after another.
 
-    ``u (2, …)``, the dual fields ``p (2, 2, …)`` and ``data (4, …)`` are laid out as ``descend`` wants them; ``flow (2,
-    height, width)`` is the part of u that is no border.
+    ``u (2, …)``, the dual fields ``p (2, 2, …)`` and ``data (4, …)`` are laid out as ``descend`` needs them; ``flow (2,
+    height, width)`` is u without its borders.
     """
 
     def __init__(self, parameters: Parameters, shape: Shape, finer: Shape, coarser: Shape) -> None:
-        self.parameters, self.reading, self.shape = parameters, parameters.reading, shape
+        self.parameters, self.decisions, self.shape = parameters, parameters.decisions, shape
         height, width = shape
         row = width + 1
         self.images = np.empty((2, height, width), np.float32)
@@ -84,7 +105,7 @@ class _Scale:
         self.steps = np.empty(min(height, max(1, _BAND_PIXELS // row)) * row, np.float32)
         self.weights = np.empty(12 * BLOCK, np.float32)
         self.flow = self.u[:, : height * row].reshape(2, height, row)[:, :, :width]
-        step, first = parameters.scale_step, self.reading.first
+        step, first = parameters.scale_step, self.decisions.first
         self.in_finer = [_places(size, old, 1 / step, first) for size, old in zip(shape, finer, strict=True)]
         self.in_coarser = [_places(size, old, old / size, first) for size, old in zip(shape, coarser, strict=True)]
 
@@ -99,39 +120,39 @@ class _Scale:
             resize(small, component, *self.in_coarser, np.float32(1 / self.parameters.scale_step))
 
     def solve(self) -> None:
-        """Improve ``flow``, warp after warp. The dual fields begin at 0 and outlive the warps."""
-        parameters, reading = self.parameters, self.reading
+        """Improve ``flow``, warp after warp. The dual fields start at 0 and are kept from warp to warp."""
+        parameters, decisions = self.parameters, self.decisions
         self._prepare()
         self.p[:] = 0
         constants = np.array(
             [parameters.theta, parameters.attachment * parameters.theta, parameters.tau / parameters.theta], np.float32
         )
-        ends = (reading.iterations, parameters.epsilon**2 * self.flow[0].size, reading.sparse)
+        ends = (decisions.iterations, parameters.epsilon**2 * self.flow[0].size, decisions.sparse)
         for _ in range(parameters.warps):
-            linearise(self.images[0], self.planes, self.u, self.data, self.weights, np.float32(reading.cubic))
-            for _ in range(reading.filters):
+            linearise(self.images[0], self.planes, self.u, self.data, self.weights, np.float32(decisions.cubic))
+            for _ in range(decisions.filters):
                 self._filter()
                 if descend(self.u, self.p, self.data, self.steps, self.shape, constants, *ends):
                     break
 
     def _prepare(self) -> None:
-        """What is warped: the second image's gradient, half the differences of neighbours, and the image itself."""
+        """Set up what is warped: the second image's gradient by central differences, and the image itself."""
         image = self.images[1]
         slopes = [
             cv2.Sobel(image, cv2.CV_32F, *axis, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
             for axis in ((1, 0), (0, 1))
         ]
         for values, plane in zip((*slopes, image), self.planes, strict=True):
-            plane[:] = cv2.copyMakeBorder(values, MARGIN, MARGIN, MARGIN, MARGIN, self.reading.border)
+            plane[:] = cv2.copyMakeBorder(values, MARGIN, MARGIN, MARGIN, MARGIN, self.decisions.border)
 
     def _filter(self) -> None:
-        if self.reading.median:
+        if self.decisions.median:
             for component in self.flow:
-                component[:] = cv2.medianBlur(component, self.reading.median)
+                component[:] = cv2.medianBlur(component, self.decisions.median)
 
 
 def _places(size: int, old: int, ratio: float, first: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where the pixels of a resized line lie in the old one: the pixel before, and the share of the one behind."""
+    """Place a resized line's pixels in the old one: the pixel before each, and the weight of the one behind."""
     place = np.clip((np.arange(size) + first) * ratio - first, 0, old - 1)
     before = place.astype(np.int64)
     return before, (place - before).astype(np.float32)

@@ -1,7 +1,7 @@
-"""The compiled loops of TV-L1 flow.
+"""Compiled loops of TV-L1 flow: Zach, Pock and Bischof (DAGM 2007).
 
-A field's rows lie one after another in one long row, with a spare column behind each and a spare row behind the last
-(of the dual fields, before the first): what is kept there makes the differences right at the borders, and loops run
+The rows of a field lie one after another in memory, with a spare column behind each and a spare row behind the last (of
+the dual fields, before the first). The values kept there make the differences right at the borders, so that loops run
 over many rows at once.
 """
 
@@ -12,7 +12,8 @@ from pipeline.numba_loops import compiled, inlined
 BLOCK = 32
 """Pixels of a row that are warped together."""
 MARGIN = 6
-"""Pixels around an image that warping reads: places end 3 pixels outside, where nothing of the image is seen."""
+"""Width in pixels of the border that warping reads: places are clipped 3 pixels outside the image, where bicubic
+interpolation no longer reaches it."""
 
 _ONE, _TWO, _THREE = np.float32(1), np.float32(2), np.float32(3)
 _EPSILON = np.finfo(np.float32).eps
@@ -22,21 +23,24 @@ _X, _Y = np.uint64(2 * BLOCK), np.uint64(7 * BLOCK)
 
 @compiled
 def resize(source, target, rows, columns, factor):  # type: ignore[no-untyped-def]
-    """Bilinear, times a factor. rows, columns: of each line of the target, the source's line before it, and a share."""
-    (tops, shares_y), (lefts, shares_x) = rows, columns
+    """Resize bilinearly and multiply by a factor, into ``target``.
+
+    rows, columns: for each line of the target, the source's line before it, and the weight of the one behind.
+    """
+    (tops, weights_y), (lefts, weights_x) = rows, columns
     last_y, last_x = source.shape[0] - 1, source.shape[1] - 1
     for y in range(target.shape[0]):
         upper, lower, line = source[tops[y]], source[min(tops[y] + 1, last_y)], target[y]
         for x in range(line.size):
             left, right = lefts[x], min(lefts[x] + 1, last_x)
-            above = upper[left] * (_ONE - shares_x[x]) + upper[right] * shares_x[x]
-            below = lower[left] * (_ONE - shares_x[x]) + lower[right] * shares_x[x]
-            line[x] = factor * (above * (_ONE - shares_y[y]) + below * shares_y[y])
+            above = upper[left] * (_ONE - weights_x[x]) + upper[right] * weights_x[x]
+            below = lower[left] * (_ONE - weights_x[x]) + lower[right] * weights_x[x]
+            line[x] = factor * (above * (_ONE - weights_y[y]) + below * weights_y[y])
 
 
 @inlined
 def _moved(at, by, size):  # type: ignore[no-untyped-def]
-    """By how much a pixel's place moves, at most 3 pixels out of the image, and so far where it is no number."""
+    """Clip the movement of a pixel to at most 3 pixels outside the image; NaN takes it 3 pixels before the first."""
     place, first, last = at + by, np.float32(-3), np.float32(size + 2)
     place = place if place > first else first
     return (place if place < last else last) - at
@@ -44,7 +48,7 @@ def _moved(at, by, size):  # type: ignore[no-untyped-def]
 
 @inlined
 def _cubic(t, a):  # type: ignore[no-untyped-def]
-    """Weights of the four pixels around a place that lies t behind the second."""
+    """Return the weights of the four pixels around a place that lies t behind the second."""
     s = _ONE - t
     before, last = a * t * s * s, a * s * t * t
     second = ((a + _TWO) * t - (a + _THREE)) * t * t + _ONE
@@ -53,7 +57,7 @@ def _cubic(t, a):  # type: ignore[no-untyped-def]
 
 @inlined
 def _weigh(work, i, to, lowest, a):  # type: ignore[no-untyped-def]
-    """Weights of five pixels, as places lie behind either of two."""
+    """Store the weights of five pixels for a place that lies behind the second or the third of them."""
     later = work[i] - np.float32(lowest) >= _ONE
     t = work[i] - np.float32(lowest + 1 if later else lowest)
     w0, w1, w2, w3 = _cubic(t, a)
@@ -74,10 +78,10 @@ def _five(flat, at, w0, w1, w2, w3, w4):  # type: ignore[no-untyped-def]
 
 @inlined
 def _warp_block(flat, flow, warped, work, left, y, height, width, a):  # type: ignore[no-untyped-def]
-    """Warp ``BLOCK`` pixels of row y from ``left`` on; False where they move too differently.
+    """Warp ``BLOCK`` pixels of row y from ``left`` on; return False where they move too differently.
 
-    Where all move by the same two whole pixels or those in between, all see the same five pixels a row, and no index
-    has to be looked up. work: what they move by in x and y, and the weights of five columns and rows.
+    Where all movements lie between two neighbouring whole pixels, all pixels read the same five columns and rows, and
+    no index has to be looked up. work: the movements in x and y, and the weights of five columns and rows.
     """
     row, pitch = width + 1, np.uint64(width + 2 * MARGIN)
     at, to_y = np.uint64(y * row + left), np.uint64((height + 1) * row + 1)
@@ -136,10 +140,22 @@ def _warp_pixel(flat, flow, warped, x, y, height, width, a):  # type: ignore[no-
 
 @compiled
 def linearise(first, planes, u, data, work, a):  # type: ignore[no-untyped-def]
-    """What an image pair says of u: data (4, …) becomes the warped gradient in x and y, ρ(0) and 1 / |gradient|².
+    """Linearise the difference of an image pair around u, into ``data``.
 
-    first (height, width); planes (3, …): the gradient of the second image in x and y, and the image, with their
-    margins; a: the parameter of bicubic interpolation, Keys (1981).
+    Parameters
+    ----------
+    first : ndarray of float32, shape (height, width)
+        The first image.
+    planes : ndarray of float32, shape (3, height + 2·MARGIN, width + 2·MARGIN)
+        Gradient of the second image in x and y, and the image.
+    u : ndarray of float32, shape (2, …)
+        The flow.
+    data : ndarray of float32, shape (4, …)
+        Becomes the warped gradient in x and y, ρ(0) and 1 / |gradient|².
+    work : ndarray of float32, shape (12·BLOCK,)
+        Scratch memory.
+    a : float32
+        Parameter of bicubic interpolation: Keys, *Cubic Convolution Interpolation* (1981).
     """
     height, width = first.shape
     row = width + 1
@@ -159,7 +175,7 @@ def linearise(first, planes, u, data, work, a):  # type: ignore[no-untyped-def]
 
 @inlined
 def _complete(first, u0, u1, ix, iy, rest, inverse):  # type: ignore[no-untyped-def]
-    """From the warped image and its gradient to the parts of the linearised difference."""
+    """Turn the warped image and its gradient into the parts of the linearised difference."""
     for x in range(first.size):
         rest[x] = rest[x] - ix[x] * u0[x] - iy[x] * u1[x] - first[x]
     for x in range(first.size):
@@ -168,7 +184,7 @@ def _complete(first, u0, u1, ix, iy, rest, inverse):  # type: ignore[no-untyped-
 
 @inlined
 def _threshold(steps, u0, u1, ix, iy, rest, inverse, most):  # type: ignore[no-untyped-def]
-    """The way from u along the gradient to where the images agree, and not too far: the thresholding step."""
+    """Compute the thresholding step: from u along the gradient to where the images agree, at most ``most``."""
     for i in range(steps.size):
         residual = rest[i] + ix[i] * u0[i] + iy[i] * u1[i]
         steps[i] = min(max(residual * inverse[i], -most), most)
@@ -176,7 +192,7 @@ def _threshold(steps, u0, u1, ix, iy, rest, inverse, most):  # type: ignore[no-u
 
 @inlined
 def _primal(u, steps, gradient, px, left, py, above, theta):  # type: ignore[no-untyped-def]
-    """u becomes v + θ div p. Returns the sum of squared changes."""
+    """Update u to v + θ div p. Return the sum of squared changes."""
     error = np.float32(0)
     for i in range(u.size):
         change = theta * (px[i] - left[i] + py[i] - above[i]) - steps[i] * gradient[i]
@@ -187,17 +203,17 @@ def _primal(u, steps, gradient, px, left, py, above, theta):  # type: ignore[no-
 
 @inlined
 def _dual(u, right, below, px, py, rate):  # type: ignore[no-untyped-def]
-    """The dual field goes along the gradient of u, and keeps below a length of 1."""
+    """Move the dual field along the gradient of u, and keep its length below 1."""
     for i in range(u.size):
         x, y = rate * (right[i] - u[i]), rate * (below[i] - u[i])
-        share = _ONE / (_ONE + np.sqrt(x * x + y * y))
-        px[i] = (px[i] + x) * share
-        py[i] = (py[i] + y) * share
+        shrink = _ONE / (_ONE + np.sqrt(x * x + y * y))
+        px[i] = (px[i] + x) * shrink
+        py[i] = (py[i] + y) * shrink
 
 
 @inlined
 def _iterate(u, p, data, steps, height, width, constants):  # type: ignore[no-untyped-def]
-    """One iteration, some rows at once; the dual fields follow a row behind. Returns the sum of squared changes."""
+    """Iterate once, some rows at once; the dual fields follow a row behind. Return the sum of squared changes."""
     row, error = width + 1, 0.0
     band = steps.size // row
     theta, most, rate = constants
@@ -226,11 +242,27 @@ def _iterate(u, p, data, steps, height, width, constants):  # type: ignore[no-un
 
 @compiled
 def descend(u, p, data, steps, shape, constants, limit, enough, sparse):  # type: ignore[no-untyped-def]
-    """Iterate at most ``limit`` times; whether it ended because the sum of squared changes was no more than ``enough``.
+    """Iterate until the flow has converged, at most ``limit`` times; return whether it has.
 
-    u (2, …) the flow; p (2, 2, …) the dual fields in x and y of either component; data (4, …) as ``linearise`` makes
-    it; steps, scratch for the rows that go through an iteration together; constants: θ, λ · θ and τ / θ. sparse: only
-    every other change is looked at, and the larger the last was, the fewer after it.
+    Parameters
+    ----------
+    u : ndarray of float32, shape (2, …)
+        The flow, which is improved in place.
+    p : ndarray of float32, shape (2, 2, …)
+        Dual fields in x and y of either component.
+    data : ndarray of float32, shape (4, …)
+        What ``linearise`` has made.
+    steps : ndarray of float32
+        Scratch memory for the rows that go through an iteration together.
+    shape : (int, int)
+        Height and width.
+    constants : ndarray of float32, shape (3,)
+        θ, λ · θ and τ / θ.
+    limit : int
+    enough : float
+        Sum of squared changes up to which the flow has converged.
+    sparse : bool
+        Whether at most every other change is checked, and the fewer, the larger the last one was.
     """
     height, width = shape
     expected = 0.0

@@ -1,7 +1,7 @@
-"""TV-L1 flow on CUDA: Zach, Pock and Bischof (DAGM 2007), many pairs of images at once.
+"""Computes TV-L1 flow on CUDA, many pairs of images at once: Zach, Pock and Bischof (DAGM 2007).
 
-``tvl1_kernels`` has all iterations of a scale in one launch, a program a pair; here are the pyramids, in step for all
-pairs of a batch. The host launches some hundred operations a batch and waits for nothing but the result.
+``cuda_kernels`` does all iterations of a scale in one launch, one program for each pair; here the pyramids are built,
+in step for all pairs of a batch. The host launches some hundred operations a batch and waits for the result alone.
 """
 
 from typing import Any
@@ -16,20 +16,37 @@ from extractors.tvl1.pyramid import Parameters, shapes
 from pipeline.errors import InputError
 
 BATCH_BYTES = 2 << 30
-"""Of device memory that the pairs of a batch may take."""
+"""Device memory in bytes that the pairs of a batch may take."""
 _FINEST_FIELDS = 20
-"""Float32 fields of the finest scale besides the pyramid: 17 while it is solved, and some that the allocator keeps."""
+"""Float32 fields of the finest scale besides the pyramid: 17 while it is solved, and some kept by the allocator."""
 _BLOCK, _NARROW, _WARPS = 4096, 1024, 32
-"""Pixels a program has in hand where it iterates, and elsewhere; its threads by 32.
+"""Pixels that a program processes at once in an iteration, and elsewhere; its warps of 32 threads.
 
-The program fills the registers of a multiprocessor (64 each of 1024 threads), and has loads of 147 kB under way.
+The program fills the registers of a multiprocessor (64 for each of 1024 threads), and keeps loads of 147 kB in flight.
 """
 
 
 class CUDAFlow:
-    """Pairs of grey images (n, 2, height, width) uint8 -> their flow (n, 2, height, width) float32, x and y in pixels.
+    """Computes TV-L1 flow on a GPU.
 
-    What is in a batch changes no bit. ``device`` is "cpu" only under TRITON_INTERPRET=1.
+    Parameters
+    ----------
+    parameters : Parameters
+    device : str
+        "cuda"; "cpu" only under TRITON_INTERPRET=1.
+
+    Raises
+    ------
+    InputError
+        Where Triton is not installed.
+
+    Notes
+    -----
+    The rest of a batch changes no bit of a pair's flow.
+
+    References
+    ----------
+    Zach, Pock and Bischof, *A Duality Based Approach for Realtime TV-L1 Optical Flow* (DAGM 2007).
     """
 
     def __init__(self, parameters: Parameters, device: str) -> None:
@@ -40,6 +57,18 @@ class CUDAFlow:
         self.parameters, self.device, self._refine = parameters, torch.device(device), refine
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
+        """Compute flow.
+
+        Parameters
+        ----------
+        pairs : ndarray of uint8, shape (n, 2, height, width)
+            Pairs of grey images.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 2, height, width)
+            x and y in pixels.
+        """
         flows = torch.empty(pairs.shape, dtype=torch.float32, pin_memory=self.device.type == "cuda")
         at_once = self.pairs_at_once(*pairs.shape[2:])
         for begin in range(0, len(pairs), at_once):
@@ -49,9 +78,9 @@ class CUDAFlow:
         return flows.numpy()
 
     def pairs_at_once(self, height: int, width: int) -> int:
-        """How many pairs fit into ``BATCH_BYTES``; more are computed in several batches.
+        """Return the number of pairs that fit into ``BATCH_BYTES``; more are computed in several batches.
 
-        Some 100 bytes a pixel are taken by the default pyramid, 8 MB a pair of 320×240 images: 270 pairs.
+        The default parameters take some 100 bytes a pixel, 8 MB for a pair of 320×240 images: 270 pairs.
         """
         pyramids = 2 * sum(height * width for height, width in shapes(self.parameters, height, width))
         return max(1, BATCH_BYTES // (4 * (pyramids + _FINEST_FIELDS * height * width)))
@@ -69,7 +98,7 @@ class CUDAFlow:
         return flow
 
     def _improved(self, flow: Tensor, images: Tensor) -> Tensor:
-        """The flow after all warps of one scale. All (pairs, 2, height, width)."""
+        """Return the flow after all warps of one scale; flow and images are (pairs, 2, height, width)."""
         parameters = self.parameters
         pairs, _, height, width = images.shape
         u = _planes(flow)
@@ -90,30 +119,30 @@ class CUDAFlow:
         return improved
 
     def _resized(self, images: Tensor, shape: tuple[int, int], ratios: tuple[float, float]) -> Tensor:
-        """Bilinear. ratios: old pixels a new one, down and across."""
-        first = self.parameters.reading.first
+        """Resize bilinearly. ratios: old pixels for each new one, down and across."""
+        first = self.parameters.decisions.first
         for axis in (-1, -2):
             last = images.shape[axis] - 1
             place = torch.arange(shape[axis], dtype=torch.float64, device=images.device)
             place = ((place + first) * ratios[axis] - first).clamp(0, last)
             low = place.long()
-            share = (place - low).float()[(...,) + (None,) * (-1 - axis)]
-            behind = images.index_select(axis, (low + 1).clamp(max=last)).mul_(share)
-            images = images.index_select(axis, low).mul_(1 - share).add_(behind)
+            weight = (place - low).float()[(...,) + (None,) * (-1 - axis)]
+            behind = images.index_select(axis, (low + 1).clamp(max=last)).mul_(weight)
+            images = images.index_select(axis, low).mul_(1 - weight).add_(behind)
         return images
 
 
 def constants(parameters: Parameters) -> dict[str, Any]:
-    """What a compiled kernel is made for."""
-    reading = parameters.reading
+    """Return the constants that a kernel is compiled for."""
+    decisions = parameters.decisions
     return {
         "WARPS": parameters.warps,
-        "CUBIC": reading.cubic,
-        "REPLICATE": reading.border == cv2.BORDER_REPLICATE,
-        "MEDIAN": reading.median > 0,
-        "FILTERS": reading.filters,
-        "ITERATIONS": reading.iterations,
-        "SPARSE": reading.sparse,
+        "CUBIC": decisions.cubic,
+        "REPLICATE": decisions.border == cv2.BORDER_REPLICATE,
+        "MEDIAN": decisions.median > 0,
+        "FILTERS": decisions.filters,
+        "ITERATIONS": decisions.iterations,
+        "SPARSE": decisions.sparse,
         "BLOCK": _BLOCK,
         "NARROW": _NARROW,
         "num_warps": _WARPS,
@@ -122,13 +151,13 @@ def constants(parameters: Parameters) -> dict[str, Any]:
 
 
 def _planes(fields: Tensor) -> Tensor:
-    """(pairs, fields, height, width) -> (pairs, fields, plane): zeros behind the pixels, up to a multiple of 16."""
+    """Flatten (pairs, fields, height, width) to (pairs, fields, plane), padded by zeros to a multiple of 16."""
     flat = fields.flatten(2)
     return F.pad(flat, (0, -flat.shape[2] % 16))
 
 
 def _centred_gradient(images: Tensor) -> Tensor:
-    """(pairs, 2, height, width): half the difference of a pixel's neighbours in x and y; the border goes on outside."""
+    """Compute central differences in x and y, (pairs, 2, height, width); the border is replicated."""
     bordered = F.pad(images[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     x = bordered[:, 1:-1, 2:] - bordered[:, 1:-1, :-2]
     y = bordered[:, 2:, 1:-1] - bordered[:, :-2, 1:-1]

@@ -1,13 +1,13 @@
-"""One scale of TV-L1 flow in one launch, in Triton: Zach, Pock and Bischof (DAGM 2007), as OpenCV does it.
+"""Solves one scale of TV-L1 flow in one launch, in Triton: Zach, Pock and Bischof (DAGM 2007), as OpenCV does it.
 
-One program carries one pair of images through all warps and iterations of the scale. So iterations cost no launch, each
+One program takes one pair of images through all warps and iterations of the scale. So iterations cost no launch, each
 pair ends when it has converged, its result cannot depend on other pairs, and sums have one order.
 
 Fields are flat: pixel i is in column ``i % width``, and ``i - 1`` and ``i - width`` are to the left of it and above. A
 plane may be longer than its pixels; what it holds behind them is 0 and stays so. p is 0 in the last column (its x) and
 row (its y), whatever comes; so the pixel before a row's first stands for the 0 beside the image.
 
-Memory is what limits an iteration, and so it passes over the fields but once, block after block, 60 bytes a pixel: 9
+Memory bandwidth limits an iteration, so it passes over the fields only once, block after block, 60 bytes a pixel: 9
 fields read, 6 written. u changes in a block, and then p, still in the cache, in a block that lies a row or more further
 back, since p needs the new u to the right and below, and u the old p to the left and above.
 
@@ -45,16 +45,33 @@ def refine(
     BLOCK: tl.constexpr,
     NARROW: tl.constexpr,
 ) -> None:
-    """Improve the flow of all pairs; one program a pair.
+    """Improve the flow of all pairs in place; one program for each pair.
 
-    u (pairs, 2, plane): x and y of the flow, float32 like all fields.
-    images (pairs, 4, plane): the first, the second, and the second's gradient in x and y.
-    fields (pairs, 9, plane): zeros, to be used.
-    plane: height · width or more, a multiple of 16, for loads of 16 bytes.
-    most, rate: λθ and τ/θ. enough: the sum of squared changes of u that ends the iterations of a warp.
-    WARPS: how often the second image is warped, bicubically with the parameter CUBIC. REPLICATE: its border goes on
-    outside; or else 0 lies there. A warp has at most FILTERS times up to ITERATIONS, where MEDIAN after a 5×5 median
-    filter. SPARSE: not every change is looked at. BLOCK, NARROW: pixels in hand in an iteration, and elsewhere.
+    Parameters
+    ----------
+    u : float32, shape (pairs, 2, plane)
+        x and y of the flow.
+    images : float32, shape (pairs, 4, plane)
+        The first, the second, and the second's gradient in x and y.
+    fields : float32, shape (pairs, 9, plane)
+        Zeros, used as scratch memory.
+    plane : int
+        height · width or more, a multiple of 16, for loads of 16 bytes.
+    height, width : int
+    theta, most, rate : float
+        θ, λθ and τ/θ.
+    enough : float
+        Sum of squared changes of u that ends the iterations of a warp.
+    WARPS : int
+        How often the second image is warped, bicubically with the parameter CUBIC.
+    REPLICATE : bool
+        Whether the border is replicated outside the image; otherwise 0 lies there.
+    MEDIAN : bool
+        Whether a 5×5 median filter comes before each of FILTERS times up to ITERATIONS iterations of a warp.
+    SPARSE : bool
+        Whether not every change is checked.
+    BLOCK, NARROW : int
+        Pixels processed at once in an iteration, and elsewhere.
     """
     pair = tl.program_id(0).to(tl.int64)
     u += pair * 2 * plane
@@ -91,7 +108,7 @@ def _iterate(
     rate: tl.tensor,
     BLOCK: tl.constexpr,
 ) -> tl.tensor:
-    """One iteration; the sum of the squared changes of u."""
+    """Iterate once; return the sum of the squared changes of u."""
     pixels = height * width
     lag = (width + 15) // 16 * 16  # a row, and what is missing to loads of 16 bytes
     changes = tl.zeros([BLOCK], tl.float32)
@@ -116,7 +133,7 @@ def _change_u(
     theta: tl.tensor,
     most: tl.tensor,
 ) -> tl.tensor:
-    """Equations 15 and 10 of the paper: a step towards the data, then the divergence of p; the squared changes."""
+    """Step towards the data and add the divergence of p (equations 15 and 10); return the squared changes."""
     inside = i < plane
     slope_x = tl.load(linear + i, inside, 0.0)
     slope_y = tl.load(linear + plane + i, inside, 0.0)
@@ -134,7 +151,7 @@ def _change_u(
 
 @triton.jit
 def _divergence(p: tl.tensor, i: tl.tensor, plane: tl.tensor, width: tl.tensor) -> tl.tensor:
-    """Differences to the pixels to the left and above."""
+    """Return the divergence of p by differences to the pixels to the left and above."""
     inside = i < plane
     x = tl.load(p + i, inside, 0.0) - tl.load(p + i - 1, inside & (i >= 1), 0.0)
     y = tl.load(p + plane + i, inside, 0.0) - tl.load(p + plane + i - width, inside & (i >= width), 0.0)
@@ -145,7 +162,7 @@ def _divergence(p: tl.tensor, i: tl.tensor, plane: tl.tensor, width: tl.tensor) 
 def _change_p(
     u: tl.tensor, p: tl.tensor, i: tl.tensor, plane: tl.tensor, pixels: tl.tensor, width: tl.tensor, rate: tl.tensor
 ) -> None:
-    """Equation 14 of the paper for one component of u: along its gradient, which is 0 across the border."""
+    """Move p along the gradient of one component of u, which is 0 across the border (equation 14)."""
     inside = (i >= 0) & (i < plane)
     right = i + tl.where((i % width < width - 1) & (i < pixels), 1, 0)
     below = i + tl.where(i < pixels - width, width, 0)
@@ -210,6 +227,7 @@ def _warp(
 
 @triton.jit
 def _cubic(distance: tl.tensor, A: tl.constexpr) -> tl.tensor:
+    """Return the weight of bicubic interpolation at a distance in pixels."""
     d = tl.abs(distance)
     near = ((A + 2) * d - (A + 3)) * d * d + 1
     far = ((A * d - 5 * A) * d + 8 * A) * d - 4 * A
@@ -236,7 +254,7 @@ def _median(
 def _median_at(
     u: tl.tensor, i: tl.tensor, inside: tl.tensor, plane: tl.tensor, height: tl.tensor, width: tl.tensor
 ) -> tl.tensor:
-    """Of 14 of 25 values the smallest and the largest are not the median; nor of those left and one more; and so on."""
+    """Return the median of 25 values: drop the extremes of 14, add one more, drop the extremes, and so on."""
     pixel = i % plane
     component = u + (i - pixel)
     y = pixel // width
@@ -253,7 +271,7 @@ def _median_at(
 
 @triton.jit
 def _without_extremes(values: tl.tuple) -> tl.tuple:
-    """All but the largest and the smallest of three values or more."""
+    """Return three values or more without the largest and the smallest."""
     largest = values[0]
     others: tl.tuple = ()
     for k in tl.static_range(1, len(values)):

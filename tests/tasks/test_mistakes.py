@@ -158,7 +158,7 @@ def test_a_data_root_that_no_setting_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "options", "sentence"),
     [
-        ("none.safetensors", (), "no such file, nor is it in"),
+        ("none.safetensors", (), "no such file, nor is there one in"),
         ("imagenet-squeezenet1_0", (), "download https://"),
         ("imagenet-squeezenet", (), "did you mean 'imagenet-squeezenet1_0'?"),
         ("OTHER", ("--workers", "2"), "these are not weights of SqueezeNet: of its 50 tensors 50 missing"),

@@ -136,7 +136,7 @@ def test_shapes_layer_by_layer() -> None:
         seen: dict[str, tuple[int, ...]] = {}
         for name, layer in network.named_children():
             layer.register_forward_hook(lambda _, given, out, name=name: seen.update({name: tuple(out.shape[1:])}))
-        network.described(torch.empty(2, 3, 16, 112, 112), "fc7")
+        network.features(torch.empty(2, 3, 16, 112, 112), "fc7")
     assert seen == SHAPES
     assert list(seen) == list(SHAPES)
 
@@ -277,7 +277,7 @@ def test_float16_is_the_rounded_float32(undescribed: Path, tmp_path: Path) -> No
     [
         (np.zeros((3, 16, 112, 112)), r"holds \(3, 16, 112, 112\); a mean of shape \(3, 16, 128, 171\) is needed"),
         (np.zeros(CUBE[1:]), r"holds \(16, 128, 171\)"),
-        (np.array([None, 1]), "no whole .npy file of numbers"),
+        (np.array([None, 1]), "not a complete .npy file of numbers"),
     ],
 )
 def test_another_mean_is_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:

@@ -135,7 +135,7 @@ def test_what_is_fitted_is_another_when_pca_is(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_does_not_fit_together_is_said(tmp_path: Path) -> None:
     rows = [Row({"features": np.zeros((4, width), np.float16)}) for width in (480, 320)]
-    with pytest.raises(InputError, match="small has 320 features a frame, where usual has 480: all videos must"):
+    with pytest.raises(InputError, match="small has 320 features a frame, but usual has 480: all videos must"):
         FittedProjection(pca=PCA(dims=2), sampled_frames=4).train(
             Labelled(rows, [0, 0], 1, ["usual", "small"]), device="cpu", checkpoint=tmp_path
         )
@@ -143,7 +143,7 @@ def test_what_does_not_fit_together_is_said(tmp_path: Path) -> None:
     states = {"a": fitted(config, CLIPS[:2], tmp_path / "a")}
     wider = config.model_copy(update={"grid": Grid(stride_px=50, scales=2)})
     with pytest.raises(
-        UnusableVideo, match="features where PCA was fitted to 480: all videos must have one frame size"
+        UnusableVideo, match="features, but PCA was fitted to 480: all videos must have the same frame size"
     ):
         next(wider.build("cpu", states)(CLIPS[0]))
     with pytest.raises(ValueError, match="needs the file of what was fitted in every fold"):

@@ -63,7 +63,7 @@ def broken(line, replacement):
         (broken(21, "0.1 0.2 0.3 1 1"), "line 21: 5 columns", 1),
         (broken(21, "0.1,0.2,0.3,1"), "line 21: 1 columns", 1),
         (broken(30, ""), "line 30: 0 columns", 1),
-        (broken(60, "1 -1e300 2 1"), r"line 60: -1e\+300 is no coordinate", 2),
+        (broken(60, "1 -1e300 2 1"), r"line 60: -1e\+300 is not a coordinate", 2),
         (b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe", "line 1: 1 columns", 0),
         ("".join(LINES).encode() + bytes(200), "line 61: 1 columns", 3),
         (broken(50, "1 2 3 4").encode().replace(b"1 2 3 4", b"1 2 \xff\xfe 4"), "line 50: .* other than numbers", 2),
@@ -86,7 +86,7 @@ def test_a_range_that_the_file_does_not_hold_is_unusable(clip, frames):
 
 def test_a_file_far_too_large_is_not_read_whole(clip, monkeypatch):
     content = text(walk(3))
-    monkeypatch.setattr("extractors.skeleton.file.LARGEST_BYTES", len(content))
+    monkeypatch.setattr("extractors.skeleton.file.MAX_BYTES", len(content))
     assert len(read(clip(content).path)) == 3
     with pytest.raises(UnusableVideo, match="smaller"):
         read(clip(content + "\n").path)

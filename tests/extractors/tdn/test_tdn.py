@@ -176,12 +176,15 @@ def test_a_configuration_is_its_canonical_json(modality: str) -> None:
         ({"network": {"backbone": "resnet50", "layers": "fire4"}}, "unknown layers of resnet50 'fire4'"),
         ({"network": {"backbone": "bn_inception"}}, "'resnet50' or 'squeezenet1_0'"),
         ({"network": {"backbone": ["resnet50"]}}, "'resnet50' or 'squeezenet1_0'"),
-        ({"network": {"fit": {"epochs": 1, "segments": 1}}}, "no difference within one snippet"),
+        ({"network": {"fit": {"epochs": 1, "segments": 1}}}, "one snippet has no difference"),
         ({"network": {"fit": None}}, "network.fit"),
         ({"network": {"joint": None}}, "network.joint"),
         ({"network": {"conv1_at": "28"}}, "'56' or '112'"),
         ({"modality": "rgb_diff"}, "'rgb' or 'flow'"),
-        ({"modality": "flow", "network": {"start": None}}, "the tsn of flow that the image network starts from"),
+        (
+            {"modality": "flow", "network": {"start": None}},
+            "the tsn of flow whose backbone the image network starts from",
+        ),
         ({"network": {"start": START}}, "the same modality, rgb, not flow"),
         (
             {"network": {"start": {"name": "tsn", "network": {"backbone": "squeezenet1_0", "weights": "w"}}}},

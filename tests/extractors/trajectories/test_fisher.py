@@ -192,7 +192,7 @@ def test_a_vocabulary_is_its_seed_and_its_samples() -> None:
 
 
 def test_too_few_trajectories_are_said() -> None:
-    with pytest.raises(InputError, match="7 Gaussians need as many samples of descriptor 1 of 2; there are 6"):
+    with pytest.raises(InputError, match="7 Gaussians need at least as many samples of descriptor 1 of 2; there are 6"):
         vocabulary([2, 4], gaussians=7)
     with pytest.raises(InputError, match="PCA needs at least 2 samples"):
         vocabulary([0, 0])

@@ -289,8 +289,8 @@ def test_a_configuration_is_its_canonical_json(weights: dict[str, Path], modalit
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"modality": "rgb", "flow": {}}, "modality flow, and no other, needs a table flow"),
-        ({"modality": "flow", "flow": None}, "modality flow, and no other, needs a table flow"),
+        ({"modality": "rgb", "flow": {}}, "modality flow needs a table flow, and no other modality takes one"),
+        ({"modality": "flow", "flow": None}, "modality flow needs a table flow, and no other modality takes one"),
         ({"modality": "flow", "flow": {"stride_frames": 3}, "stride_frames": 8}, "must be a multiple of the flow's, 3"),
         ({"modality": "rgb", "frames": {}}, "frames are for fine-tuning"),
         ({"modality": "flow", "fit": {"epochs": 1}, "frames": {}}, "frames are for fine-tuning"),
@@ -301,11 +301,11 @@ def test_a_configuration_is_its_canonical_json(weights: dict[str, Path], modalit
         ({"modality": "rgb", "short_side": None}, "give either short_side or size_px"),
         (
             {"modality": "rgb", "fit": {"epochs": 1}, "frames": {"every_s": 2}},
-            "frames.every_s must be that of the frames that are looked at, None",
+            "frames.every_s must equal every_s, None",
         ),
         (
             {"modality": "flow", "size_px": (90, 90), "short_side": None},
-            "of flow set flow.size_px and flow.stride_frames",
+            "for flow set flow.size_px and flow.stride_frames",
         ),
         (
             {"modality": "rgb", "network": {"backbone": "resnet50", "weights": "x", "seed": -1}},

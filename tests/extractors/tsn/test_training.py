@@ -105,7 +105,9 @@ def test_videos_shorter_than_a_snippet_give_no_example(weights: Path) -> None:
     examples = config(weights, "flow").examples(labelled(rows, [0, 1, 2, 3]))
     assert len(examples) == len(examples.lengths) == 2
     assert [examples.draw(index, np.random.default_rng(0))[1] for index in range(2)] == [1, 3]
-    with pytest.raises(InputError, match="none of the 2 training videos holds a snippet; 5 pictures are needed"):
+    with pytest.raises(
+        InputError, match="none of the 2 training videos has enough pictures for a snippet; 5 are needed"
+    ):
         config(weights, "flow").examples(labelled(rows[:1] * 2, [0, 0]))
 
 
@@ -224,8 +226,8 @@ def test_a_seed_repeats_and_a_killed_training_ends_with_the_same_bits(
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"jitter_scales": (0.8, 1)}, "must fall"),
-        ({"jitter_scales": (1.2, 1)}, "from 1 at most"),
+        ({"jitter_scales": (0.8, 1)}, "must decrease"),
+        ({"jitter_scales": (1.2, 1)}, "be 1 at most"),
         ({"dropout": 1}, "less than 1"),
         ({"segments": 0}, "greater than 0"),
     ],
