@@ -4,14 +4,15 @@ import difflib
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeVar, Union, get_args
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    SerializeAsAny,
+    Discriminator,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -97,13 +98,22 @@ def parse(kind: Any, table: Any) -> Any:
     Raises InputError with one sentence for each wrong field.
     """
     try:
-        return TypeAdapter(kind).validate_python(table)
+        return adapter(kind).validate_python(table)
     except ValidationError as error:
         raise InputError("; ".join(_sentences(error))) from None
 
 
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What validates and serialises ``kind``; made once, since of a union of all extractors that takes a while."""
+    return TypeAdapter(kind)
+
+
 def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
-    """The type of a field that holds any of the registered configurations, told apart by ``name``."""
+    """The union of the registered configurations, told apart by ``name``: the type of a field that holds one of them.
+
+    The choice is made before the union's own, whose errors would put the name into the place of a mistake.
+    """
 
     def choose(value: Any) -> Any:
         if isinstance(value, tuple(registry.values())):
@@ -114,7 +124,7 @@ def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
             raise ValueError(unknown(what, str(value["name"]), registry))
         return registry[value["name"]].model_validate(value)
 
-    return Annotated[SerializeAsAny[Config], BeforeValidator(choose)]
+    return Annotated[Union[tuple(registry.values())], Discriminator("name"), BeforeValidator(choose)]  # noqa: UP007
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ class TDNBackbone(Backbone):
     backbone: Literal["resnet50", "squeezenet1_0"]
     fit: Finetuning = Field(description="phase 1, with the image network held")
     joint: JointFinetuning = Field(description="phase 2, of all")
-    layers: str = Field(description="the last place where differences are joined; by default the last there is")
+    layers: str = Field("", description="the last place where differences are joined; by default the last there is")
     conv1_at: Literal["56", "112"] = Field(
         "56", description="where those of conv1 are: after its pooling, or before it; in pixels of ResNet-50's maps"
     )
