@@ -4,14 +4,15 @@ import difflib
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeVar, Union, get_args
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    SerializeAsAny,
+    Discriminator,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -135,9 +136,15 @@ def parse(kind: Any, table: Any) -> Any:
         With one sentence for each wrong field.
     """
     try:
-        return TypeAdapter(kind).validate_python(table)
+        return adapter(kind).validate_python(table)
     except ValidationError as error:
         raise InputError("; ".join(_sentences(error))) from None
+
+
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what validates and serialises ``kind``, made once: for a union of all extractors it takes a while."""
+    return TypeAdapter(kind)
 
 
 def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
@@ -149,6 +156,10 @@ def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
         Configuration classes by their name.
     what
         What messages call them, such as "model".
+
+    Notes
+    -----
+    The choice is made before pydantic's own of the union, whose errors would put the name into the place of a mistake.
     """
 
     def choose(value: Any) -> Any:
@@ -160,7 +171,7 @@ def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
             raise ValueError(unknown(what, str(value["name"]), registry))
         return registry[value["name"]].model_validate(value)
 
-    return Annotated[SerializeAsAny[Config], BeforeValidator(choose)]
+    return Annotated[Union[tuple(registry.values())], Discriminator("name"), BeforeValidator(choose)]  # noqa: UP007
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> str:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import luigi
-from pydantic import TypeAdapter
 
-from pipeline.config import parse
+from pipeline.config import adapter, parse
 from pipeline.errors import DamagedStore, InputError, lacks_space
 from pipeline.rows import Failure
 from tasks import settings
@@ -43,7 +42,7 @@ class ConfigParameter(luigi.Parameter[T]):
         return parsed
 
     def serialize(self, config: Any) -> str:
-        return json.dumps(TypeAdapter(self._kind).dump_python(config, mode="json"), sort_keys=True)
+        return json.dumps(adapter(self._kind).dump_python(config, mode="json"), sort_keys=True)
 
 
 class SettingsTask(luigi.Task):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
 
 from pipeline.config import Config, one_of, parse
 from pipeline.errors import InputError
@@ -86,7 +86,7 @@ class JoinedStream(Config):
 
 def _single_or_joined(table: Any) -> Any:
     if not isinstance(table, Mapping):
-        return table
+        return table if isinstance(table, JoinedStream) else Stream.model_validate(table)
     if table.keys() & {"extractor", "reducer"} and table.keys() & {"inputs", "join"}:
         raise ValueError("a stream has an extractor of its own, or a join and several inputs with one each; not both")
     return (JoinedStream if table.keys() & {"inputs", "join"} else Stream).model_validate(table)
@@ -95,7 +95,7 @@ def _single_or_joined(table: Any) -> Any:
 if TYPE_CHECKING:
     AnyStream = Stream | JoinedStream
 else:
-    AnyStream = Annotated[SerializeAsAny[Config], BeforeValidator(_single_or_joined)]
+    AnyStream = Annotated[Stream | JoinedStream, BeforeValidator(_single_or_joined)]
 
 
 class Experiment(Config):

@@ -39,8 +39,9 @@ class TDNBackbone(Backbone):
     fit: Finetuning = Field(description="phase 1, in which the backbone of the image network is frozen")
     joint: JointFinetuning = Field(description="phase 2, in which everything learns")
     layers: str = Field(
+        "",
         description="the last place where differences are added (table 4), by default the last that the backbone has; "
-        "input: nowhere, the differences of the images are all that the difference network sees"
+        "input: nowhere, the differences of the images are all that the difference network sees",
     )
     conv1_at: Literal["56", "112"] = Field(
         "56", description="add the differences of conv1 after its pooling (56) or before it (112): pixels in ResNet-50"

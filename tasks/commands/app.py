@@ -73,6 +73,14 @@ def show(experiment: Name) -> None:
 
 
 @app.command()
+def schema() -> None:
+    """The JSON schema of experiment files, by which editors complete, explain and check them."""
+    from tasks.commands.schema import text
+
+    typer.echo(text())
+
+
+@app.command()
 def why(experiment: Name) -> None:
     """What a run would do, and because of what."""
     from tasks.commands.why import why as lines
