@@ -1,9 +1,10 @@
 # Each target works as the first command on a fresh machine.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST = $(BIN)/pytest -n 2 $(COVERAGE)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install evaluate test slow check bench
+.PHONY: install evaluate test slow check bench matrix
 
 install: .venv/installed
 
@@ -16,17 +17,20 @@ evaluate: install
 	$(BIN)/luigi --module tasks Evaluate
 
 test: install
-	$(BIN)/pytest -n 2
+	$(PYTEST)
 
 slow: install
-	$(BIN)/pytest -n 2 -m slow
+	$(PYTEST) -m slow
 
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2
+	$(PYTEST)
 
 bench: install
 	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+matrix:
+	.ci/matrix

@@ -1,6 +1,7 @@
 """The console script ``kinescope``."""
 
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,8 +40,18 @@ Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="a bundled name,
 Place = Annotated[str, typer.Argument(metavar="STORE", help="the store, or in it a data set, a stage or a file")]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"kinescope {metadata.version('kinescope')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _main() -> None:
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Offline action recognition: features into stores once, sequence models on the stores."""
     start()
     settings.current()

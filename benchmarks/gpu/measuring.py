@@ -1,0 +1,87 @@
+"""What all parts share: a clock that waits for the device, lines of JSON, and a watch on how busy the GPU is."""
+
+import argparse
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+OUT = Path(os.environ.get("OUT", "."))
+WATCH_EVERY_S = 0.1
+
+
+class Measuring:
+    """One part's measurements on a device, at full size or, to see that the part starts, at a ``small`` one."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.part, self.device, self.small, self.seconds = given.part, given.device, given.small, given.seconds
+
+    def say(self, **fields: Any) -> None:
+        """Print one JSON object and append it to ``gpu.jsonl`` in $OUT."""
+        rounded = {name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in fields.items()}
+        line = json.dumps({"part": self.part, **rounded})
+        print(line, flush=True)
+        with (OUT / "gpu.jsonl").open("a") as file:
+            file.write(line + "\n")
+
+    def median_s(self, run: Callable[[], object], rounds: int = 5, warm: int = 2) -> float:
+        """Median seconds of a call, the device's work included, after some that are not timed."""
+        rounds, warm = (1, 0) if self.small else (rounds, warm)
+        for _ in range(warm):
+            run()
+        self.wait()
+        times = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            run()
+            self.wait()
+            times.append(time.perf_counter() - began)
+        return float(np.median(times))
+
+    def wait(self) -> None:
+        """Until the device has done what it was given."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    @contextmanager
+    def guarded(self, **what: Any) -> Iterator[None]:
+        """Turn what fails into a line, so that the rest goes on."""
+        try:
+            yield
+        except Exception as error:
+            self.say(**what, error=f"{type(error).__name__}: {str(error)[:300]}")
+            if self.device == "cuda":
+                torch.cuda.empty_cache()
+
+
+@contextmanager
+def watched() -> Iterator[dict[str, Any]]:
+    """Yields a dict that holds at the end how busy the GPU was: the share of time with a kernel, as its driver says."""
+    end, busy, found = threading.Event(), [], dict[str, Any]()
+
+    def look() -> None:
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+            handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+            while not end.wait(WATCH_EVERY_S):
+                busy.append(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+        except Exception as error:
+            found["watch"] = repr(error)[:100]
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        end.set()
+        thread.join()
+        found["gpu_busy_percent"] = float(np.mean(busy)) if busy else None

@@ -1,0 +1,34 @@
+"""Runs bear a working directory whose folders and files are named as this project's packages."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from recipes import SKELETONS
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("data", "extractors", "pipeline", "sequence_models")
+RUNS = {
+    "luigi": ("--module", "tasks", "Evaluate", "--experiment", "recipe.toml"),
+    "kinescope": ("run", "recipe.toml"),
+}
+
+
+@pytest.mark.parametrize("script", RUNS)
+def test_a_folder_of_the_same_names_is_not_imported(script: str, tmp_path: Path) -> None:
+    for module in (*(f"{package}/__init__" for package in PACKAGES), "tasks"):
+        path = tmp_path / f"{module}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'raise ImportError("{path.name} of the working directory was imported")\n')
+    (tmp_path / "recipe.toml").write_text(SKELETONS)
+    command = [str(Path(sys.executable).with_name(script)), *RUNS[script]]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
+    environment["PYTHONPATH"] = str(ROOT)
+
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "a real run" in run.stdout  # the table's title
+    assert list((tmp_path / "store").glob("stick_figures-*/evaluate-*/report.html"))
