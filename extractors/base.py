@@ -183,7 +183,7 @@ class Extractor(Config):
     """Modality of the file that it is computed from: "video" or "skeleton"."""
 
     uses_gpu: ClassVar[bool] = False
-    """Whether a GPU makes it faster."""
+    """True where a GPU makes it faster."""
 
     @property
     def variants(self) -> int:

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from extractors.hog3d.grid import Descriptor
 from extractors.hog3d.integral_video import IntegralVideo
 from extractors.hog3d.polyhedra import Quantiser
-from pipeline.errors import InputError
 
 _MIN_GRADIENT = 0.1  # least sum of the norms of a box's cells; with less it counts as empty
 _NORM_OFFSET = 0.02  # for each sub-block of a cell
@@ -147,30 +146,3 @@ def borders(starts: np.ndarray, size: float, parts: int) -> np.ndarray:
     """
     places = starts[:, None] + np.arange(parts + 1) * size / parts
     return np.copysign(np.floor(np.abs(places) + 0.5), places).astype(np.int64)
-
-
-@torch.inference_mode()
-def describe_points(frames: np.ndarray, points: np.ndarray, config: Descriptor, device: str = "cpu") -> np.ndarray:
-    """Descriptors (n, dims) float32 of grey frames uint8 (time, height, width) at points (n, 5): x, y, t, σ, τ.
-
-    x, y, σ in pixels; t, τ in frames. Raises InputError where a point's box is not wholly inside the video.
-    """
-    describer = BoxDescriptors(config, device)
-    length, height, width = frames.shape
-    described = []
-    for x, y, t, sigma, tau in np.asarray(points, np.float64).tolist():
-        side, duration = config.side_px(sigma), config.length_frames(tau)
-        left, top, start = x - side / 2, y - side / 2, t - duration / 2
-        inside = min(left, top, start) >= 0 and left + side <= width and top + side <= height
-        if not inside or start + duration >= length:
-            raise InputError(
-                f"the box of {side:g}x{side:g} pixels and {duration:g} frames around ({x:g}, {y:g}, {t:g}) is not "
-                f"inside {width}x{height} pixels and {length} frames; leave such points out"
-            )
-        (places,) = borders(np.array([start]), duration, config.cells_t * config.sub_blocks)
-        part = torch.from_numpy(frames[places[0] : places[-1] + 1]).to(device)
-        ranges = np.stack((places[:-1], places[1:]), axis=1) - places[0]
-        planes = describer.planes(part, ranges, [describer.lattice([top], [left], side, height, width)])
-        cells = planes.unflatten(0, (config.cells_t, config.sub_blocks)).sum(1)
-        described.append(describer.descriptors(cells[None])[0, 0].cpu().numpy())
-    return np.stack(described) if described else np.empty((0, config.dims), np.float32)

@@ -158,6 +158,46 @@ def test_a_segment_is_a_clip_of_its_own(shared: Path):
     assert np.array_equal(segment.arrays["cuboid"], again.arrays["cuboid"])
 
 
+def box_path(monkeypatch: pytest.MonkeyPatch, folder: Path, frames: np.ndarray, smoothing_seconds: float) -> np.ndarray:
+    """Centres (time,) in pixels of the boxes that are cut out of a clip of 25 frames a second."""
+    paths = []
+
+    def observed(frames: np.ndarray, centres: np.ndarray, width: int) -> np.ndarray:
+        paths.append(centres)
+        return cut(frames, centres, width)
+
+    monkeypatch.setattr("extractors.convnet3d.person_tracking.cut", observed)
+    extract = PersonBoxes(mirror=False, smoothing_seconds=smoothing_seconds).build("cpu")
+    list(extract(Clip(write(folder / "clip.avi", frames))))
+    (path,) = paths
+    return path
+
+
+def test_longer_smoothing_calms_a_jittering_box(tmp_path: Path, rng: np.random.Generator, monkeypatch):
+    frames = with_person(noise(rng, 100), {frame: 40 if frame % 2 else 34 for frame in range(20, 60)})
+    steps = [
+        np.abs(np.diff(box_path(monkeypatch, tmp_path, frames, seconds)[33:47])).mean() for seconds in (0.04, 0.2, 1)
+    ]
+    assert steps[0] == pytest.approx(6, abs=0.2)
+    assert steps[1] == pytest.approx(6 / 5, abs=0.2)
+    assert steps[2] == pytest.approx(6 / 25, abs=0.2)
+
+
+def test_smoothing_leaves_a_constant_box_alone(tmp_path: Path, rng: np.random.Generator, monkeypatch):
+    frames = with_person(noise(rng, 100), dict.fromkeys(range(20, 60), 34))
+    for seconds in (0.04, 0.2, 1):
+        np.testing.assert_allclose(box_path(monkeypatch, tmp_path, frames, seconds), 38, atol=0.2)
+
+
+def test_who_covers_less_than_the_least_foreground_is_nobody(tmp_path: Path, rng: np.random.Generator):
+    frames = with_person(noise(rng, 100), {frame: frame for frame in range(20, 60)})  # 9×35 of 80×60: 6.6 %
+    clip = Clip(write(tmp_path / "clip.avi", frames))
+    (row,) = PersonBoxes(mirror=False, min_foreground=0.05).build("cpu")(clip)
+    assert row.arrays["present"][25:55].all()
+    with pytest.raises(UnusableVideo, match="100 frames without a moving person"):
+        list(PersonBoxes(mirror=False, min_foreground=0.1).build("cpu")(clip))
+
+
 @pytest.mark.parametrize(("height", "width"), [(120, 160), (240, 320), (97, 131), (160, 90), (48, 64)])
 def test_any_frame_size(tmp_path: Path, rng: np.random.Generator, height: int, width: int):
     frames = with_person(noise(rng, 30, height, width), {frame: frame for frame in range(30)})

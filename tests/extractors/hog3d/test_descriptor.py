@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from extractors.hog3d.dense import Dense
-from extractors.hog3d.descriptor import borders, describe_points
+from extractors.hog3d.descriptor import borders
 from extractors.hog3d.grid import Descriptor, Grid
 from extractors.hog3d.polyhedra import Quantiser, axes
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.video.decode import read
 from tests.support import plain_hog3d as plain
+from tests.support.hog3d_points import describe_points
 from tests.support.paths import ROOT
 
 BMVC08 = {"cells_xy": 4, "cells_t": 3, "sub_blocks": 3, "orientation": "full", "sigma_support": 8, "tau_support": 6}

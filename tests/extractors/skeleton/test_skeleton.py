@@ -40,6 +40,44 @@ def test_normalised_rows_forget_place_and_size(clip):
     np.testing.assert_allclose(row.arrays["features"], other.arrays["features"], atol=1e-5)
 
 
+def velocities(clip, joints, **fields):
+    """The histograms (time, coordinate, bin) of a row, and its other blocks."""
+    (row,) = extract(clip(joints), normalise=False, **fields)
+    blocks = row.arrays["features"]
+    return blocks[:, PLACES["velocity"]].reshape(-1, 54, 3), np.delete(blocks, PLACES["velocity"], axis=1)
+
+
+def test_a_wider_window_of_a_constant_velocity_changes_nothing(clip):
+    joints = walk(1) + np.arange(12)[:, None, None] * (0.3, -0.3, 0.3)
+    narrow, others = velocities(clip, joints, velocity_window_frames=1)
+    np.testing.assert_array_equal(narrow[1:].argmax(axis=2), np.tile((2, 0, 2), (11, 18)))
+    for frames in (2, 4, 8):
+        wide, same = velocities(clip, joints, velocity_window_frames=frames)
+        np.testing.assert_array_equal(wide[frames:], narrow[frames:])
+        np.testing.assert_array_equal(same, others)
+
+
+def test_a_wider_window_remembers_a_turn_for_longer(clip):
+    way = 0.3 * np.concatenate([np.arange(8), np.arange(6, -6, -1)])  # forwards, from frame 8 on backwards
+    joints = walk(1) + way[:, None, None]
+    for frames in (1, 3, 6):
+        forwards = velocities(clip, joints, velocity_window_frames=frames)[0][..., 2]
+        remembered = np.arange(frames - 1, 0, -1) / frames
+        np.testing.assert_allclose(forwards[8 : 7 + frames], np.tile(remembered[:, None], 54), atol=1e-6)
+        assert not forwards[7 + frames :].any()
+
+
+def test_more_is_still_below_a_higher_threshold(clip):
+    joints = walk(20)
+    shares = [
+        velocities(clip, joints, velocity_threshold_bone_lengths=threshold)[0][..., 1]
+        for threshold in (1e-6, 0.02, 0.05, 10)
+    ]
+    assert shares[0][5:].max() < 0.01
+    assert (np.diff([share.mean() for share in shares]) > 0).all()
+    np.testing.assert_allclose(shares[-1], 1)
+
+
 def test_one_frame_is_enough(clip):
     for fields in ({}, {"sampled_frames": 4}, {"augment": Augmentation(copies=3)}):
         for row in extract(clip(walk(1)), **fields):

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from extractors.base import Labelled, Row
 from extractors.trajectories import gmm
 from extractors.trajectories.fisher import FisherVectors, fisher_vector
-from extractors.trajectories.fisher_config import FisherVocabulary
+from extractors.trajectories.fisher_config import IDT, FisherVocabulary
 from extractors.trajectories.gmm import Mixture, fit_mixture
 from pipeline.errors import InputError
 
@@ -182,6 +182,12 @@ def test_a_vocabulary_encodes_each_descriptor_by_itself() -> None:
     plain = fisher_vector(samples, mixture).flatten().numpy()
     np.testing.assert_allclose(vector[20:], np.sign(plain) * np.sqrt(abs(plain) / abs(plain).sum()), rtol=1e-5)
     assert not encode(features[:0]).any()
+
+
+def test_a_seed_is_the_vocabularys_alone() -> None:
+    plain, seeded = IDT(), IDT(seed=3)
+    assert seeded.fitted == plain.fitted.model_copy(update={"seed": 3})
+    assert seeded.upstream == plain.upstream
 
 
 def test_a_vocabulary_is_its_seed_and_its_samples() -> None:

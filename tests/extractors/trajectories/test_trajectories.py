@@ -177,6 +177,32 @@ def test_frames_are_resized_and_too_small_ones_refused(clip: Path) -> None:
         extracted(clip, frames, size_px=(60, 30))
 
 
+@pytest.mark.parametrize(
+    ("fields", "widths", "scales"),
+    [
+        ({"length_frames": 10, "cells_t": 2}, (20, 64, 72, 64, 64), 3),
+        ({"length_frames": 5, "cells_t": 1, "cells_xy": 1}, (10, 8, 9, 8, 8), 3),
+        ({"patch_px": 16}, (30, 96, 108, 96, 96), 5),
+        ({"patch_px": 16, "scales": 4, "cells_xy": 4}, (30, 384, 432, 384, 384), 4),
+    ],
+)
+def test_lengths_patches_and_cells_are_as_they_are_set(
+    clip: Path, fields: dict[str, int], widths: tuple[int, ...], scales: int
+) -> None:
+    arrays = extracted(clip, filmed(texture(0), panned(20, 1.5, 0)), camera_motion=False, **fields)
+    places, features = arrays["places"], arrays["features"].astype(np.float64)
+    steps, cells_t = fields.get("length_frames", 15), fields.get("cells_t", 3)
+    assert np.array_equal(arrays["end_frames"] - arrays["start_frames"], np.full(len(places), steps))
+    assert np.unique(places[:, 5]).tolist() == pytest.approx([2 ** (step / 2) for step in range(scales)])
+    inside = (abs(places[:, :2] - [WIDTH / 2, HEIGHT / 2]) < [20, 12]).all(axis=1)
+    np.testing.assert_allclose(np.median(places[inside, 4]), steps * 1.5, rtol=0.01)
+    assert features.shape[1] == sum(widths)
+    for descriptor in np.split(features, np.cumsum(widths)[:-1], axis=1)[1:]:  # means of vectors of length 1
+        lengths = np.linalg.norm(descriptor.reshape(len(features), cells_t, -1), axis=2)
+        assert lengths.min() > 0.5
+        assert lengths.max() < 1.001
+
+
 def test_cells_must_divide_what_they_divide() -> None:
     with pytest.raises(InputError, match="length_frames = 14 must be a multiple of cells_t = 3"):
         parse(Trajectories, {"length_frames": 14})

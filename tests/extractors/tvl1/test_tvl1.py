@@ -231,6 +231,16 @@ def test_a_jpeg_holds_almost_the_same() -> None:
         assert 0 < np.abs(apart).mean() < 1
 
 
+def test_higher_quality_costs_bytes_and_gains_accuracy() -> None:
+    exact, *lossy = (
+        rows(TVL1(bound_px=2, **fields), VIDEO, (0, 3)).arrays
+        for fields in ({"encoding": "png"}, {"quality": 20}, {"quality": 60}, {"quality": 95})
+    )
+    assert np.all(np.diff([len(arrays["x"]) for arrays in lossy]) > 0)
+    errors = [(picture(exact, "x", 1).astype(float) - picture(arrays, "x", 1)).std() for arrays in lossy]
+    assert np.all(np.diff(errors) < 0)
+
+
 def test_rows_are_no_video() -> None:
     with pytest.raises(TypeError, match="tvl1 reads a video file, not rows"):
         next(TVL1().build("cpu")([Row({})]))
