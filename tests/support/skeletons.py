@@ -4,6 +4,12 @@ import numpy as np
 
 from extractors.skeleton.config import Skeleton
 
+SIZES = {"position": 60, "angle": 136, "offset": 54, "velocity": 162, "pairwise": 171}
+
+
+PLACES = dict(zip(SIZES, np.split(np.arange(583), np.cumsum(list(SIZES.values()))[:-1]), strict=True))
+"""Columns of the features by block."""
+
 
 def walk(time=12, seed=0):
     """A random body, (time, 20, 3), whose joints wander."""

@@ -18,12 +18,7 @@ from extractors.skeleton.file import (
     BONES,
     bone_length,
 )
-from tests.support.skeletons import walk
-
-SIZES = {"position": 60, "angle": 136, "offset": 54, "velocity": 162, "pairwise": 171}
-
-
-PLACES = dict(zip(SIZES, np.split(np.arange(583), np.cumsum(list(SIZES.values()))[:-1]), strict=True))
+from tests.support.skeletons import PLACES, walk
 
 
 def test_sizes_and_order_of_the_blocks():

@@ -15,7 +15,7 @@ from extractors.skeleton.file import (
     read,
 )
 from pipeline.errors import InputError, UnusableVideo
-from tests.support.skeletons import extract, walk
+from tests.support.skeletons import PLACES, extract, walk
 
 
 @pytest.mark.parametrize(("variant", "size"), [("583", 583), ("472", 472)])
