@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.report.experiment_page import write
 from pipeline.results.per_class import best_stream, in_groups
 from pipeline.results.result import ReportedStream, Result, Run
 from pipeline.results.tables import text_table
@@ -63,7 +62,7 @@ def test_a_page_is_whole_and_self_contained(classes: int, streams: int, runs: in
 
 def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "other"):
-        write(make(provenance=PROVENANCE), tmp_path / name)
+        write_illustrated(make(provenance=PROVENANCE), tmp_path / name)
     for file in FILES:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
 
@@ -120,7 +119,7 @@ def test_confusion_is_the_mean_of_the_trials(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     cells = re.findall(r'<td class="(?:hit|miss)[^>]*>([\d.]+)<small>(\d+)</small>', page)
     assert cells == [("33.3", "2"), ("41.7", "2"), ("25.0", "1"), ("100.0", "1")]
-    assert "their mean over 2 runs" in page
+    assert "averaged over 2 runs" in page
 
 
 def test_page_metrics_and_predictions_agree(tmp_path: Path) -> None:
@@ -178,7 +177,7 @@ def test_the_gain_of_a_fusion_is_over_its_best_stream(tmp_path: Path) -> None:
 
 
 def test_one_stream_gains_nothing(tmp_path: Path) -> None:
-    write(make(3, 1, 1), tmp_path)
+    write_illustrated(make(3, 1, 1), tmp_path)
     assert 'id="gain"' not in (tmp_path / "report.html").read_text()
     assert "gain" not in (tmp_path / "classes.csv").read_text()
 
@@ -264,7 +263,7 @@ def test_chosen_weights_are_told_with_their_videos(tmp_path: Path) -> None:
     assert 'id="weights"' not in (tmp_path / "given" / "report.html").read_text()
     choices = [Choice((0.25, 0.75), 0.5, (0.25, 0.375), (HOSTILE, f"v{number}"), ("lost",)) for number in range(2)]
     runs = tuple(replace(run, choice=choice) for run, choice in zip(result.runs, choices, strict=True))
-    write(replace(result, runs=runs), tmp_path / "chosen")
+    write_illustrated(replace(result, runs=runs), tmp_path / "chosen")
     text = (tmp_path / "chosen" / "report.html").read_text()
     rows = Cells(text, "chosen-weights").rows
     assert [row[:2] for row in rows[1:]] == [["split 0", "7"], ["split 1", "8"]]
