@@ -32,17 +32,20 @@ WEIGHTS = "squeezenet1_0-imagenet.safetensors"
 
 
 def computed(
-    config: Extractor, describer: type[SnippetFeatureExtractor | ClipFeatureExtractor], device: str, videos: list[Clip]
+    config: Extractor,
+    feature_extractor: type[SnippetFeatureExtractor | ClipFeatureExtractor],
+    device: str,
+    videos: list[Clip],
 ) -> tuple[Callable[[], object], int]:
     """What the network alone computes for these videos, as a function; and the number of clips."""
     calls: list[Callable[[], object]] = []
-    compute, starts = describer.__call__, 0
+    compute, starts = feature_extractor.__call__, 0
 
     def record(self: SnippetFeatureExtractor | ClipFeatureExtractor, batch: np.ndarray) -> np.ndarray:
         calls.append(partial(compute, self, batch))
         return compute(self, batch)
 
-    with patch.object(describer, "__call__", record):
+    with patch.object(feature_extractor, "__call__", record):
         extraction = config.build(device)
         for video in videos:
             (row,) = extraction(video)
@@ -71,7 +74,7 @@ def extract(config: Extractor, device: str, videos: list[Clip]) -> None:
 def compare(
     table: Table,
     config: Extractor,
-    describer: type[SnippetFeatureExtractor | ClipFeatureExtractor],
+    feature_extractor: type[SnippetFeatureExtractor | ClipFeatureExtractor],
     *,
     videos: list[Clip],
     rounds: int,
@@ -79,7 +82,7 @@ def compare(
     threads: int,
 ) -> None:
     """Two lines, of which the one against the slower peer counts."""
-    compute, count = computed(config, describer, device, videos)
+    compute, count = computed(config, feature_extractor, device, videos)
     ours, *peers = fastest(
         rounds,
         lambda: extract(config, device, videos),
