@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import numpy as np
@@ -48,18 +49,12 @@ print(get_config().getint("scheduler", "retry_count"))
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built of a copy: a build leaves files in the tree it builds."""
     folder = tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns(".*", "store", "build", "__pycache__", "*.egg-info")
-    shutil.copytree(ROOT, folder / "source", ignore=ignored)
-    build = [
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(folder),
-        str(folder / "source"),
-    ]
-    subprocess.run([sys.executable, "-m", "pip", *build], check=True)
+    for name in (*PACKAGES, "benchmarks", "tests"):
+        shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg"):
+        shutil.copy(ROOT / name, folder / "source")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(folder), str(folder / "source")], check=True)
     (path,) = folder.glob("*.whl")
     return path
 
@@ -84,15 +79,24 @@ def answer(command: list[str | Path], folder: Path) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
 
 
-def test_the_wheel_holds_what_runs_need_and_no_tests(wheel: Path) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
-    data = [f"{package}/py.typed" for package in PACKAGES]
-    for pattern in ("pipeline/report/templates/*", "tasks/experiments/*.toml", "tasks/defaults.cfg"):
-        data += [str(path.relative_to(ROOT)) for path in ROOT.glob(pattern)]
-    assert any(name.endswith(".css") for name in data)
-    assert names.issuperset(data)
-    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
-    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+def test_the_wheel_holds_all_files_of_the_packages_and_no_others(wheel: Path) -> None:
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    files = {path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()}
+    assert names == {str(file) for file in files if "__pycache__" not in file.parts}
+    assert names >= {"tasks/defaults.cfg", "tasks/experiments/stick-figures.toml"}
+    assert "pipeline/report/templates/report.css" in names
+    assert names >= {f"{package}/py.typed" for package in PACKAGES}
+
+
+def test_the_wheel_states_licence_and_pythons(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as files:
+        (metadata,) = (name for name in files.namelist() if name.endswith(".dist-info/METADATA"))
+        stated = message_from_bytes(files.read(metadata))
+        licence = files.read(metadata.replace("METADATA", "licenses/LICENSE"))
+    assert stated["License-Expression"] == "BSD-3-Clause"
+    assert licence == (ROOT / "LICENSE").read_bytes()
+    versions = [line.removeprefix("Programming Language :: Python :: ") for line in stated.get_all("Classifier") or []]
+    assert {"3.11", "3.12", "3.13"} <= set(versions)
 
 
 def test_the_wheel_brings_its_defaults(binaries: Path, wheel: Path, tmp_path: Path) -> None:

@@ -10,18 +10,23 @@ from recipes import SKELETONS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("data", "extractors", "pipeline", "sequence_models")
+RAISING = 'raise RuntimeError(f"{__file__} was imported")\n'  # of an ImportError the fork server would say nothing
 RUNS = {
     "luigi": ("--module", "tasks", "Evaluate", "--experiment", "recipe.toml"),
     "kinescope": ("run", "recipe.toml"),
 }
 
 
-@pytest.mark.parametrize("script", RUNS)
-def test_a_folder_of_the_same_names_is_not_imported(script: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("script", "content"),
+    [("luigi", ""), ("luigi", RAISING), ("kinescope", RAISING)],
+    ids=["luigi, empty", "luigi, raising", "kinescope, raising"],
+)
+def test_modules_of_the_same_names_are_not_imported(script: str, content: str, tmp_path: Path) -> None:
     for module in (*(f"{package}/__init__" for package in PACKAGES), "tasks"):
         path = tmp_path / f"{module}.py"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f'raise ImportError("{path.name} of the working directory was imported")\n')
+        path.write_text(content)
     (tmp_path / "recipe.toml").write_text(SKELETONS)
     command = [str(Path(sys.executable).with_name(script)), *RUNS[script]]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
