@@ -39,8 +39,8 @@ class DRNN(TrainedModel):
     state: PositiveInt = Field(300, description="number of internal states")
     truncation: Literal["dos", "none", "hs97"] = Field(
         "dos",
-        description='where the gradient stops: "dos" at the derivatives of the state, "none" nowhere, "hs97" at all '
-        "that the gates see, as in Hochreiter and Schmidhuber 1997",
+        description='where the gradient stops: "dos" at the derivatives of the state, "none" nowhere, "hs97" also '
+        "at the recurrent inputs of the gates, as in Hochreiter and Schmidhuber 1997",
     )
     readout: Literal["literal", "linear"] = Field(
         "literal",
