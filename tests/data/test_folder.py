@@ -55,7 +55,9 @@ class TestFolder:
         with pytest.raises(InputError, match=r"run/2\.mp4: 'run/2' has video, and the first example video and"):
             Folder(root=str(tmp_path)).listing(tmp_path)
         touch(tmp_path, "run/2.txt", "run/2.avi")
-        with pytest.raises(InputError, match=r"run/2\.mp4: 'run/2' is listed a second time; it was first listed at .*run/2\.avi"):
+        with pytest.raises(
+            InputError, match=r"run/2\.mp4: 'run/2' is listed a second time; it was first listed at .*run/2\.avi"
+        ):
             Folder(root=str(tmp_path)).listing(tmp_path)
 
     def test_manifest_in_all_its_columns(self, tmp_path: Path):
