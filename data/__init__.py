@@ -1,4 +1,4 @@
-"""Data sets: which videos there are, their labels, and the protocols that divide them."""
+"""Data sets: their videos, with labels, and the protocols that divide them."""
 
 from data.act import ACT
 from data.base import Dataset

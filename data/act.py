@@ -3,31 +3,43 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from data.base import Dataset, Fold, Listing, Video, by_id
-from data.manifest import Example, listed
+from data.manifest import Example, read_manifest
 from data.official import required, unlike_published
 from data.protocols import divided
 from pipeline.errors import InputError
 
 MANIFEST = "act.csv"
 VIDEOS, CLASSES = 11_234, 43
-"""As published."""
+"""Published numbers of videos and classes."""
 
 
 class ACT(Dataset):
-    """Wang, Farhadi and Gupta, "Actions ~ Transformations", CVPR 2016, section 5: the task of action classification.
+    """ACT data set: 11,234 videos of 43 classes, for the task of action classification.
 
-    The videos, and the labels, are to be had from https://xiaolonw.github.io/actioncvpr.html. In which form the labels
-    come is not documented there: here the root holds ``act.csv`` with a first line ``path,label,split`` and a line a
-    video (``data.manifest``), its path from the root, the name of its class, and train or test.
+    Videos and labels are available from https://xiaolonw.github.io/actioncvpr.html, which does not document the form of
+    the labels. Here the root holds ``act.csv``: a first line ``path,label,split``, then one line for each video
+    (``data.manifest``) with its path from the root, the name of its class, and train or test.
+
+    References
+    ----------
+    Wang, Farhadi and Gupta, "Actions ~ Transformations", CVPR 2016, section 5.
     """
 
     name: Literal["act"] = "act"
 
-    present_only: bool = False
+    present_only: bool = Field(False, description="use the videos that are there, instead of requiring all of them")
 
     def listing(self, root: Path) -> Listing:
-        """All videos, or those that are there and their classes. Raises InputError that says what is wrong where."""
+        """List all videos, or those that are there and their classes.
+
+        Raises
+        ------
+        InputError
+            Where the manifest is malformed, or files are missing; it names the line, or counts the files.
+        """
         root = root.resolve()
         examples = {example.id: example for example in _examples(root)}
         files = {id for id, example in examples.items() if example.path.is_file()}
@@ -40,27 +52,29 @@ class ACT(Dataset):
         return Listing(classes, by_id(videos))
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """The one split. Raises InputError where a half is empty, or a line says nothing of it."""
+        """Return the one split. Raises InputError where a half is empty, or a line has no side."""
         sides = {}
         for example in _examples(root.resolve()):
             if not example.split:
-                raise InputError(f"{example.place}: a column split is needed, with train or test in each line")
+                raise InputError(
+                    f"{example.place}: no split; the column split is needed, with train or test in each line"
+                )
             sides[example.id] = example.split
         return (divided("split", listing.videos, lambda video: sides[video.id]),)
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
-        """How many videos there are, where it is not the published number."""
+        """Note the number of videos, where it is not the published one."""
         return unlike_published("classes", listing, VIDEOS, CLASSES)
 
 
 def _examples(root: Path) -> list[Example]:
-    examples = listed(root / MANIFEST, root)
+    examples = read_manifest(root / MANIFEST, root)
     seen: set[str] = set()
     for example in examples:
         if not example.path.is_relative_to(root):
             raise InputError(f"{example.place}: {example.path} leaves the data root; paths must stay below it")
         if example.modality != "video":
-            raise InputError(f"{example.place}: {example.path.name} is no video")
+            raise InputError(f"{example.place}: {example.path.name} is not a video; each line must name one")
         if example.id in seen:
             raise InputError(f"{example.place}: {example.id} is listed a second time; each video has one line")
         seen.add(example.id)

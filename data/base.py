@@ -1,4 +1,4 @@
-"""What a data set promises: its videos with labels and subjects, and the protocol's folds."""
+"""Base class of the data sets, which list videos with labels and subjects, and divide them into folds."""
 
 import re
 from abc import abstractmethod
@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import Field
+
 from pipeline.config import Config
 from pipeline.errors import InputError
 
@@ -16,13 +18,20 @@ UNFIT_PART = re.compile(r"|\.|\.\.|reason|variant-\d+")
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One labelled example.
+    """One labelled example: a video or a segment of one.
 
-    id: its path below the root without the extension, unique in the listing, "/" between parts.
-    files: absolute path by modality: "video", "skeleton".
-    labels: indices into the listing's classes; a single one for all but multi-label sets.
-    subject: the person or group that by-subject protocols keep together; "" where there is none.
-    frames: half-open range of the files' frames, counted from 0; None for all of them.
+    Attributes
+    ----------
+    id : str
+        Its path below the root without the extension, unique in the listing, "/" between parts.
+    files : Mapping[str, Path]
+        Absolute path by modality: "video", "skeleton".
+    labels : tuple of int
+        Indices into the listing's classes; a single one, except in multi-label data sets.
+    subject : str
+        The person or group that protocols by subject keep together; "" where there is none.
+    frames : tuple of int, or None
+        Half-open range of the files' frames, counted from 0; None for all of them.
     """
 
     id: str
@@ -50,22 +59,25 @@ class Fold:
 
 
 class Dataset(Config):
-    """A data set's definition. Where its files lie is a setting, not a field."""
+    """Definition of a data set: which videos it has, their labels, and the protocol that divides them.
 
-    name: str
+    The folder of its files is a setting, not a field: ``data_roots`` in section [kinescope] of luigi.cfg.
+    """
+
+    name: str = Field(description="the data set's name, by which a recipe chooses it")
     protocol_fields: ClassVar[frozenset[str]] = frozenset()
-    """Fields that only divide the videos: they do not change which videos there are."""
+    """Fields that only divide the videos, and do not change which videos there are."""
     generated: ClassVar[bool] = False
-    """Whether ``generate`` makes the files."""
+    """True where ``generate`` makes the files."""
 
     @property
     def location(self) -> Path | None:
-        """Where the files lie, for data sets whose configuration says so; None where a setting does."""
+        """Folder of the files, for data sets whose configuration names it; None where a setting does."""
         return None
 
     @property
     def store_name(self) -> str:
-        """The folder below the store; data sets that list different videos have different ones."""
+        """Name of the data set's folder in the store; data sets that list different videos have different ones."""
         return self.name
 
     @property
@@ -74,27 +86,65 @@ class Dataset(Config):
         return {}
 
     def without_protocol(self) -> "Dataset":
-        """The same videos with the default protocol: what stages that know no split depend on."""
+        """Return the same videos with the default protocol, on which stages that know no split depend."""
         return type(self).model_validate(self.model_dump(exclude=set(self.protocol_fields)))
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
-        """Sentences that a reader of results must know of the videos and folds at hand: what is not as published."""
+        """Return sentences for readers of results: how the videos and folds at hand differ from those published."""
         return ()
 
     def generate(self, root: Path) -> None:
-        """Make the files below ``root``, for data sets that are generated. The others have nothing to make."""
+        """Make the files below ``root``; only generated data sets have any to make."""
 
     @abstractmethod
     def listing(self, root: Path) -> Listing:
-        """The videos below ``root``. Raises InputError that counts missing files and names what is wrong."""
+        """List the videos below ``root``.
+
+        Raises
+        ------
+        InputError
+            Where files are missing, which it counts, or a list is malformed, whose line it names.
+        """
 
     @abstractmethod
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """The protocol's divisions; ids in a fold are ids of the listing, none is in both halves."""
+        """Divide the videos by the protocol.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of the data set's files, with its official lists.
+        listing : Listing
+            The videos below ``root``.
+
+        Returns
+        -------
+        tuple of Fold
+            Ids in a fold are ids of the listing, and none is in both halves.
+
+        Raises
+        ------
+        InputError
+            Where a half would be empty.
+        """
 
 
 def contained(root: Path, relative: str) -> Path:
-    """``root / relative``, absolute. Raises InputError where an official list's path leaves the root."""
+    """Return ``root / relative`` as an absolute path that lies below the root.
+
+    Raises
+    ------
+    InputError
+        Where the path leaves the root.
+
+    Examples
+    --------
+    >>> contained(Path("/data/kth"), "walking/person01_walking_d1.avi").name
+    'person01_walking_d1.avi'
+    >>> contained(Path("/data/kth"), "../ucf101")
+    Traceback (most recent call last):
+    pipeline.errors.InputError: '../ucf101' leaves the data root /data/kth; paths in lists must stay below it
+    """
     path = (root / relative).resolve()
     if Path(relative).is_absolute() or not path.is_relative_to(root.resolve()):
         raise InputError(f"{relative!r} leaves the data root {root}; paths in lists must stay below it")
@@ -102,7 +152,18 @@ def contained(root: Path, relative: str) -> Path:
 
 
 def by_id(videos: Iterable[Video]) -> tuple[Video, ...]:
-    """Sorted by id. Raises InputError that names an id which occurs twice, or that a store could not hold."""
+    """Sort videos by id.
+
+    Raises
+    ------
+    InputError
+        Where an id occurs twice, or a store could not hold it; the message names the id.
+
+    Examples
+    --------
+    >>> [video.id for video in by_id([Video("walk/b", {}, (0,)), Video("walk/a", {}, (0,))])]
+    ['walk/a', 'walk/b']
+    """
     ordered = sorted(videos, key=lambda video: video.id)
     for video in ordered:
         if any(UNFIT_PART.fullmatch(part) for part in video.id.split("/")):

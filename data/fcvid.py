@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from data.base import Dataset, Fold, Listing, Video, by_id, contained
-from data.official import VIDEO_EXTENSIONS, first_with, lines, required, unlike_published
+from data.official import VIDEO_EXTENSIONS, first_with, read_lines, required, unlike_published
 from data.protocols import Side, divided
 from pipeline.errors import InputError
 
@@ -14,35 +16,48 @@ SPLIT_LIST = "FCVID_VideoName_TrainTestSplit.txt"
 LABELS = "FCVID_Label.txt"
 CATEGORIES = "categories.txt"
 VIDEOS, CLASSES = 91_223, 239
-"""As published."""
+"""Published numbers of videos and categories."""
 _LIST_FOLDERS = ("materials", ".")
 _VIDEO_FOLDERS = ("videos", ".")
 _SIDES: dict[str, Side] = {"train": "train", "test": "test"}
 
 
 class FCVID(Dataset):
-    """Jiang et al., "Exploiting Feature and Class Relationships in Video Categorization with Regularized Deep Neural
-    Networks", TPAMI 2018: the Fudan-Columbia Video Dataset, to be had from https://fvl.fudan.edu.cn/dataset/fcvid/.
+    """Fudan-Columbia Video Dataset: 91,223 web videos of 239 categories, some of several.
 
-    The lists are of the form in which Gkalelis et al., "ObjectGraphs", CVPRW 2021, read them in their public code.
-    Below the root, in materials/ or the root itself, the official FCVID_VideoName_TrainTestSplit.txt (a line a video,
-    its path and train or test) and FCVID_Label.txt (a line a video in the same order, a 0 or 1 for each category); the
-    videos in videos/ or the root itself, by the paths of the list, with any video extension. The categories' names come
-    in no file whose form is known: ``categories.txt`` beside the lists may give them, one a line.
+    It is available from https://fvl.fudan.edu.cn/dataset/fcvid/. The official lists lie in materials/ below the root,
+    or in the root itself: FCVID_VideoName_TrainTestSplit.txt has one line for each video, with its path and train or
+    test, and FCVID_Label.txt one line for each video in the same order, with a 0 or 1 for each category. The videos lie
+    in videos/ or in the root itself, by the paths of the list, with any video extension. No published file with the
+    names of the categories is known: ``categories.txt`` beside the lists may give them, one a line.
+
+    References
+    ----------
+    Jiang, Wu, Wang, Xue and Chang, "Exploiting Feature and Class Relationships in Video Categorization with Regularized
+    Deep Neural Networks", TPAMI 2018.
+
+    Gkalelis, Goulas, Galanopoulos and Mezaris, "ObjectGraphs", CVPR Workshops 2021, whose public code reads the lists
+    in this form.
     """
 
     name: Literal["fcvid"] = "fcvid"
 
-    present_only: bool = False
+    present_only: bool = Field(False, description="use the videos that are there, instead of requiring all of them")
 
     def listing(self, root: Path) -> Listing:
-        """All videos, or those that are there and their categories. Raises InputError that says what is wrong where."""
+        """List all videos, or those that are there and their categories.
+
+        Raises
+        ------
+        InputError
+            Where a list is malformed, or files are missing; it names the line, or counts the files.
+        """
         root = root.resolve()
         lists, folder = _lists(root), _videos(root)
         sides, marked = _sides(lists), list(_labels(lists))
         if len(sides) != len(marked):
             raise InputError(
-                f"{lists}: {SPLIT_LIST} has {len(sides)} videos and {LABELS} {len(marked)} lines; they must be as many"
+                f"{lists}: {SPLIT_LIST} has {len(sides)} videos and {LABELS} {len(marked)} lines; both need as many"
             )
         labels = dict(zip(sides, marked, strict=True))
         files = _files(folder)
@@ -53,19 +68,19 @@ class FCVID(Dataset):
         return Listing(tuple(names[label] for label in kept), by_id(videos))
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """The one split. Raises InputError where a half is empty."""
+        """Return the one split. Raises InputError where a half is empty."""
         sides = _sides(_lists(root.resolve()))
         return (divided("split", listing.videos, lambda video: sides[video.id]),)
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
-        """How many videos there are, where it is not the published number."""
+        """Note the number of videos, where it is not the published one."""
         return unlike_published("categories", listing, VIDEOS, CLASSES)
 
 
 def _sides(lists: Path) -> dict[str, Side]:
-    """By a video's path without the extension its half of the split, in the order of the list."""
+    """Return the half of the split of each video, by its path without the extension, in the order of the list."""
     sides: dict[str, Side] = {}
-    for place, line in lines(lists / SPLIT_LIST):
+    for place, line in read_lines(lists / SPLIT_LIST):
         path, _, side = line.replace("\t", " ").rpartition(" ")
         if side not in _SIDES or not path.strip():
             raise InputError(f"{place}: {line!r}; a line is a video's path and train or test")
@@ -80,34 +95,38 @@ def _sides(lists: Path) -> dict[str, Side]:
 
 
 def _labels(lists: Path) -> Iterator[tuple[int, ...]]:
-    """Of each line the columns that hold a 1."""
+    """Yield the columns of each line that hold a 1."""
     columns = None
-    for place, line in lines(lists / LABELS):
+    for place, line in read_lines(lists / LABELS):
         cells = line.split()
         if len(cells) != (columns := columns or len(cells)):
-            raise InputError(f"{place}: {len(cells)} columns, and {columns} before; there must be one a category")
+            raise InputError(
+                f"{place}: {len(cells)} columns, where the lines before have {columns}; each category needs one"
+            )
         try:
             numbers = {cell: float(cell) for cell in set(cells)}
         except ValueError:
             numbers = {}
         marked = tuple(column for column, cell in enumerate(cells) if numbers.get(cell))
         if not marked or not set(numbers.values()) <= {0, 1}:
-            raise InputError(f"{place}: a line is a 0 or 1 for each category, and a 1 for one at least")
+            raise InputError(f"{place}: a line needs a 0 or 1 for each category, and a 1 for at least one")
         yield marked
 
 
-def _categories(lists: Path, least: int) -> list[str]:
+def _categories(lists: Path, count: int) -> list[str]:
     path = lists / CATEGORIES
     if not path.exists():
-        return [f"category-{number:03d}" for number in range(1, least + 1)]
-    names = [line for _, line in lines(path)]
-    if len(names) < least or len(set(names)) < len(names):
-        raise InputError(f"{path}: {len(set(names))} different names; one is needed for each of the categories")
+        return [f"category-{number:03d}" for number in range(1, count + 1)]
+    names = [line for _, line in read_lines(path)]
+    if len(names) < count or len(set(names)) < len(names):
+        raise InputError(
+            f"{path}: {len(set(names))} different names; each of the {count} categories needs one of its own"
+        )
     return names
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Every video below the folder by its path without the extension."""
+    """Return every video below the folder, by its path without the extension."""
     found: dict[str, Path] = {}
     for place, _, names in os.walk(folder):
         for name in names:

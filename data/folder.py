@@ -1,4 +1,4 @@
-"""Anybody's own data: a CSV manifest, or one folder a class."""
+"""A user's own data: a CSV manifest, or one folder for each class."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from data.base import Dataset, Fold, Listing, Video, by_id
-from data.manifest import COLUMNS, Example, modality, read
+from data.manifest import COLUMNS, Example, modality, read_existing
 from data.protocols import Side, divided, stratified_trials, subject_trials
 from pipeline.errors import InputError
 from pipeline.fingerprint import short_digest
@@ -20,36 +20,42 @@ _DRAWN = {"by_subject": subject_trials, "stratified": stratified_trials}
 
 
 class Folder(Dataset):
-    """Videos, or skeleton files (.txt), that somebody has labelled.
+    """A user's own videos, or skeleton files (.txt), with labels.
 
-    With a manifest, each line is a video or a segment of one; ``data.manifest`` tells the columns. Without, each
+    With a manifest, each line is a video or a segment of one; ``data.manifest`` describes the columns. Without, each
     folder in the root is a class, and holds its files. A video and a skeleton file with the same id belong together.
 
-    An id is the path below the root without the extension (of a file elsewhere the whole path), with "@start-end" for
+    An id is the path below the root without the extension (for a file elsewhere the whole path), with "@start-end" for
     a segment. Segments of one file have that file as their subject where the manifest names no subjects.
-
-    The protocol, where it is None: the manifest's column ``split``, or else by subject, or else stratified by class.
     """
 
     name: Literal["folder"] = "folder"
     protocol_fields: ClassVar[frozenset[str]] = frozenset({"protocol", "test_fraction", "trials", "protocol_seed"})
 
-    root: str = Field(min_length=1, description="relative to the working directory")
-    manifest: str | None = Field(None, description="relative to the root; None: manifest.csv, where that is there")
-    protocol: Protocol | None = None
-    test_fraction: float = Field(0.3, gt=0, lt=1, description="of the subjects, or of each class's videos")
-    trials: PositiveInt = Field(1, description="random divisions")
-    protocol_seed: NonNegativeInt = 0
+    root: str = Field(min_length=1, description="folder of the data, relative to the working directory")
+    manifest: str | None = Field(
+        None, description="the manifest's path, relative to the root; None: manifest.csv, where that exists"
+    )
+    protocol: Protocol | None = Field(
+        None,
+        description='"split_column": the manifest\'s column split; "by_subject": subjects drawn at random; '
+        '"stratified": videos of each class drawn at random; None: the first of these that the data allow',
+    )
+    test_fraction: float = Field(
+        0.3, gt=0, lt=1, description="fraction of the subjects, or of each class, that is tested"
+    )
+    trials: PositiveInt = Field(1, description="number of random divisions")
+    protocol_seed: NonNegativeInt = Field(0, description="seed of the random divisions")
 
     @model_validator(mode="after")
     def _one_division_by_column(self) -> Self:
         if self.protocol == "split_column" and self.trials > 1:
-            raise ValueError("trials divide at random, a split column but once: leave trials out")
+            raise ValueError("trials are random divisions, and a split column gives only one: leave trials out")
         return self
 
     @property
     def location(self) -> Path:
-        """The root, absolute."""
+        """Absolute path of the root."""
         return Path(self.root).expanduser().resolve()
 
     @property
@@ -58,32 +64,50 @@ class Folder(Dataset):
         return "-".join(filter(None, (self.name, slug, short_digest([str(self.location), self.manifest])[:6])))
 
     def listing(self, root: Path) -> Listing:
-        """All examples; classes in the order of their names. Raises InputError that says what is wrong where."""
+        """List all examples; classes are in the order of their names.
+
+        Raises
+        ------
+        InputError
+            Where there are fewer than two classes, or a file or line is wrong; it names the file or line.
+        """
         examples = self._examples(root.resolve())
         classes = tuple(sorted({example.label for example in examples}))
         if len(classes) < 2:
-            found = f"only {classes[0]!r}" if classes else "no videos at all"
-            hint = "" if self._manifest(root) else "; each class's videos lie in a folder of their own"
-            raise InputError(f"{root}: two classes or more are needed, there are {found}{hint}")
+            found = f"there is only {classes[0]!r}" if classes else "there are no videos"
+            hint = "" if self._manifest(root) else "; the videos of each class must lie in a folder of their own"
+            raise InputError(f"{root}: {found}, and two classes or more are needed{hint}")
         return Listing(classes, by_id(_videos(examples, {label: (n,) for n, label in enumerate(classes)})))
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """The split of the manifest's column, or trials drawn at random. Raises InputError where a half is empty."""
+        """Return the split of the manifest's column, or trials drawn at random.
+
+        Raises
+        ------
+        InputError
+            Where a half is empty, or a video has no side.
+        """
         sides = self._sides(root.resolve())
         protocol = self.protocol or _natural(listing, bool(sides))
         if protocol in _DRAWN:
             return _DRAWN[protocol](listing, self.test_fraction, self.trials, self.protocol_seed)
         if self.trials > 1:
-            raise InputError("trials divide at random, the manifest's column split but once: leave trials out")
+            raise InputError(
+                "trials are random divisions, and the manifest's column split gives only one: leave trials out"
+            )
         undecided = [video.id for video in listing.videos if video.id not in sides]
         if undecided:
-            raise InputError(f"{root}: no split is given for {undecided[0]}; a manifest with a column split is needed")
+            raise InputError(f"{root}: {undecided[0]} has no split; a manifest with the column split is needed")
         return (divided("split", listing.videos, lambda video: sides[video.id]),)
 
     def _sides(self, root: Path) -> dict[str, Side]:
-        """By id, what the manifest's column split says. Folders of classes say nothing."""
+        """Return the sides of the manifest's column split by id; without a manifest there are none."""
         manifest = self._manifest(root)
-        return {example.id: example.split for example in read(manifest, root) if example.split} if manifest else {}
+        return (
+            {example.id: example.split for example in read_existing(manifest, root) if example.split}
+            if manifest
+            else {}
+        )
 
     def _manifest(self, root: Path) -> Path | None:
         path = root / (self.manifest or "manifest.csv")
@@ -92,7 +116,7 @@ class Folder(Dataset):
     def _examples(self, root: Path) -> list[Example]:
         manifest = self._manifest(root)
         if manifest:
-            return read(manifest, root)
+            return read_existing(manifest, root)
         folders = [Path(entry.path) for entry in _visible(root) if entry.is_dir()]
         return [example for folder in folders for example in _labelled_by_folder(folder)]
 
@@ -108,12 +132,14 @@ def _labelled_by_folder(folder: Path) -> list[Example]:
     for entry in _visible(folder):
         path = Path(entry.path)
         if entry.is_dir():
-            raise InputError(f"{path}: a folder in a class's folder; the files must lie in it directly, or a manifest "
-                             f"with the columns {', '.join(COLUMNS)} must list them")  # fmt: skip
+            raise InputError(f"{path}: a folder within a class's folder; the files must lie directly in the class's "
+                             f"folder, or a manifest with the columns {', '.join(COLUMNS)} must list them")  # fmt: skip
         if kind := modality(path):
             examples.append(Example(str(path), f"{folder.name}/{path.stem}", path, kind, folder.name))
     if not examples:
-        raise InputError(f"{folder}: no video or .txt skeleton file in it; each folder in the root must be a class")
+        raise InputError(
+            f"{folder}: no video and no skeleton file (.txt) in it; each folder in the root must be a class"
+        )
     return examples
 
 
@@ -126,7 +152,10 @@ def _visible(folder: Path) -> "list[os.DirEntry[str]]":
 
 
 def _videos(examples: Iterable[Example], labels: Mapping[str, tuple[int, ...]]) -> list[Video]:
-    """One video an id. Raises InputError where its examples disagree, or some lack a kind of file that others have."""
+    """Join the examples of each id to one video.
+
+    Raises InputError where they disagree, or some ids lack a kind of file that others have.
+    """
     together: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         together[example.id].append(example)
@@ -136,12 +165,14 @@ def _videos(examples: Iterable[Example], labels: Mapping[str, tuple[int, ...]]) 
         first = same[0]
         for other in same[1:]:
             if other.modality in [example.modality for example in same if example is not other]:
-                raise InputError(f"{other.place}: {other.id!r} is there twice, first at {first.place}")
+                raise InputError(
+                    f"{other.place}: {other.id!r} is listed a second time; it was first listed at {first.place}"
+                )
             if (other.label, other.subject, other.split) != (first.label, first.subject, first.split):
-                raise InputError(f"{other.place}: label, subject or split of {other.id!r} differ from {first.place}")
+                raise InputError(f"{other.place}: label, subject or split of {other.id!r} differs from {first.place}")
         files = {example.modality: example.path for example in same}
         if files.keys() != set(first_kinds):
-            raise InputError(f"{first.place}: {' and '.join(files)} of {first.id!r}, where the first example has "
-                             f"{' and '.join(first_kinds)}; all must have the same")  # fmt: skip
+            raise InputError(f"{first.place}: {first.id!r} has {' and '.join(files)}, and the first example "
+                             f"{' and '.join(first_kinds)}; all need the same kinds of files")  # fmt: skip
         videos.append(Video(first.id, files, labels[first.label], first.subject, first.frames))
     return videos

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from data.official import Entry, ThreeSplits, lines
+from data.official import Entry, ThreeSplits, read_lines
 from data.protocols import Side
 from pipeline.errors import InputError
 
@@ -15,11 +15,16 @@ _SIDES: dict[str, Side] = {"0": "unused", "1": "train", "2": "test"}
 
 
 class HMDB51(ThreeSplits):
-    """Kuehne et al., "HMDB: A Large Video Database for Human Motion Recognition", ICCV 2011.
+    """HMDB-51 data set: 6,766 videos of 51 actions, with three official splits.
 
-    Below the root: class folders in hmdb51_org/, videos/ or the root itself; <class>_test_split1.txt and so on in
-    testTrainMulti_7030_splits/, splits/ or the root itself. Each split trains on 70 videos a class, tests 30 and
-    leaves out the rest. Subjects are the films and clips that a class's videos were cut from.
+    The folders of the classes lie in hmdb51_org/ or videos/ below the root, or in the root itself; the lists
+    <class>_test_split1.txt and so on in testTrainMulti_7030_splits/, splits/ or the root itself. Each split trains on
+    70 videos of each class, tests 30 and leaves out the rest. Subjects are the films and clips that a class's videos
+    were cut from.
+
+    References
+    ----------
+    Kuehne, Jhuang, Garrote, Poggio and Serre, "HMDB: A Large Video Database for Human Motion Recognition", ICCV 2011.
     """
 
     name: Literal["hmdb51"] = "hmdb51"
@@ -33,7 +38,7 @@ class HMDB51(ThreeSplits):
 
     def entries(self, lists: Path, classes: Sequence[str], split: int) -> Iterator[Entry]:
         for name in classes:
-            for place, line in lines(lists / f"{name}_test_split{split}.txt"):
+            for place, line in read_lines(lists / f"{name}_test_split{split}.txt"):
                 match = _VIDEO.fullmatch(line)
                 if not match:
                     raise InputError(f"{place}: {line!r}; a line is <video>.avi and 1 (train), 2 (test) or 0 (neither)")
@@ -46,7 +51,7 @@ class HMDB51(ThreeSplits):
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """The five types of actions that the paper tells apart."""
+        """The five types of actions that the paper distinguishes, with their classes."""
         return {group: tuple(names.split()) for group, names in _GROUPS.items()}
 
 

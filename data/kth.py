@@ -6,23 +6,25 @@ from itertools import product
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from data.base import Listing, Video, by_id
-from data.official import VIDEO_EXTENSIONS, files_in, lines, required
+from data.official import VIDEO_EXTENSIONS, files_in, read_lines, required
 from data.protocols import BySubject
 from pipeline.errors import InputError
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 SEGMENTS_LIST = "00sequences.txt"
 MISSING = "person13_handclapping_d3"
-"""Named in the list, without frames: the video is missing from the data set as it was published."""
+"""Video named in the list without frames: it is missing from the published data set."""
 RECORDED = tuple(
     stem
     for subject, action, scenario in product(range(1, 26), ACTIONS, range(1, 5))
     if (stem := f"person{subject:02d}_{action}_d{scenario}") != MISSING
 )
-"""The 599 videos."""
+"""Ids of the 599 videos."""
 WHOLE_FRAMES = {"person01_boxing_d4": 304}
-"""Published cut off within its 305th frame, where the header announces 370 and the last segment ends at 370."""
+"""Whole frames of the video that was published cut off: its header announces 370, and its last segment ends at 370."""
 
 _ENTRY = re.compile(r"person\w+_")
 _RANGE = r"\d{1,9}\s*-\s*\d{1,9}"
@@ -34,32 +36,43 @@ Range = tuple[int, int]
 
 
 class KTH(BySubject):
-    """Schüldt, Laptev and Caputo, "Recognizing Human Actions: A Local SVM Approach", ICPR 2004.
+    """KTH data set: 599 videos of 25 subjects who perform six actions in four scenarios.
 
-    25 subjects do six actions in four scenarios: d1 outdoors, d2 outdoors with changing scale, d3 outdoors in other
-    clothes, d4 indoors. Form "kth1" is the 599 files, "kth2" the 2,391 segments of 00sequences.txt, which then must
-    lie in the root; they are as the list has them, some overlapping or out of order.
+    The scenarios are d1 outdoors, d2 outdoors with changing scale, d3 outdoors in other clothes, d4 indoors. The
+    segments of form "kth2" are taken as the list 00sequences.txt gives them, some overlapping or out of order; it must
+    lie in the root.
 
-    ``person01_boxing_d1_uncomp.avi`` and so on lie in the root itself, or in one folder an action; "_uncomp" may be
-    missing, and the extension be another of a video's. An id, whatever the folder, is ``person01_boxing_d1``, with
-    "/1" and so on for a segment: both layouts have the same folds, and rows in the same places.
+    The files ``person01_boxing_d1_uncomp.avi`` and so on lie in the root itself, or in one folder for each action;
+    "_uncomp" may be missing, and the extension may be that of another video format. An id, whatever the folder, is
+    ``person01_boxing_d1``, with "/1" and so on for a segment: both layouts have the same folds, and rows in the same
+    places.
 
     person01_boxing_d4 is cut off in the published files: only its 304 whole frames are used, so its last segment is
-    shorter than listed. Any other range that ends beyond its file makes a failure of that video.
+    shorter than listed. A video with any other range that ends beyond its file is a failure.
+
+    References
+    ----------
+    Schüldt, Laptev and Caputo, "Recognizing Human Actions: A Local SVM Approach", ICPR 2004.
     """
 
     name: Literal["kth"] = "kth"
     all_subjects: ClassVar[int] = 25
 
-    form: Literal["kth1", "kth2"] = "kth1"
-    present_only: bool = False
+    form: Literal["kth1", "kth2"] = Field("kth1", description='"kth1": the 599 files; "kth2": their 2,391 segments')
+    present_only: bool = Field(False, description="use the videos that are there, instead of requiring all of them")
 
     @property
     def store_name(self) -> str:
         return f"{self.name}-{self.form.removeprefix('kth')}"
 
     def listing(self, root: Path) -> Listing:
-        """All videos or segments, or those that are there and their classes. Raises InputError that counts missing."""
+        """List all videos or segments, or those that are there and their classes.
+
+        Raises
+        ------
+        InputError
+            Where videos are missing, which it counts, or 00sequences.txt is malformed.
+        """
         root = root.resolve()
         files = _by_stem(root)
         stems = required(RECORDED, files, root, self.present_only)
@@ -79,12 +92,12 @@ class KTH(BySubject):
         stems = {video.id.split("/")[0] for video in listing.videos}
         if len(stems) == len(RECORDED):
             return super().notes(listing)
-        there = f"Only {len(stems)} of KTH's {len(RECORDED)} videos are there"
-        return f"{there}, of {len(listing.classes)} of its six actions.", *super().notes(listing)
+        there = f"Only {len(stems)} of KTH's {len(RECORDED)} videos are present"
+        return f"{there}, covering {len(listing.classes)} of its {len(ACTIONS)} actions.", *super().notes(listing)
 
 
 def _by_stem(root: Path) -> dict[str, Path]:
-    """Files by the id of the video. Raises InputError that names two of the same."""
+    """Return the files by the id of the video. Raises InputError that names two of the same."""
     known, found = frozenset(RECORDED), dict[str, Path]()
     for folder in (".", *_action_folders(root)):
         for file, path in files_in(root, folder):
@@ -102,11 +115,13 @@ def _action_folders(root: Path) -> list[str]:
 
 
 def _segments(path: Path, stems: list[str]) -> dict[str, list[Range]]:
-    """Half-open ranges counted from 0, of the whole frames. Raises InputError where the list lacks a video."""
+    """Return half-open ranges of whole frames, counted from 0. Raises InputError where the list lacks a video."""
     listed = read_segments(path)
     unlisted = [stem for stem in stems if stem not in listed]
     if unlisted:
-        raise InputError(f"{path}: {len(unlisted)} of {len(stems)} videos have no line, one is {unlisted[0]}")
+        raise InputError(
+            f"{path}: {len(unlisted)} of {len(stems)} videos have no line, such as {unlisted[0]}; each needs one"
+        )
     return {stem: [_clipped(there, WHOLE_FRAMES.get(stem, there[1])) for there in listed[stem]] for stem in stems}
 
 
@@ -116,13 +131,22 @@ def _clipped(there: Range, whole_frames: int) -> Range:
 
 
 def read_segments(path: Path) -> dict[str, list[Range]]:
-    """What 00sequences.txt lists, by video: half-open ranges counted from 0, in its order; none for ``MISSING``.
+    """Read the segments of each video from 00sequences.txt.
 
     In the file, ranges count from 1 and include the last frame. Text before the first video is skipped.
-    Raises InputError that names file and line where one is malformed.
+
+    Returns
+    -------
+    dict
+        Half-open frame ranges counted from 0, in the file's order, by video id; none for ``MISSING``.
+
+    Raises
+    ------
+    InputError
+        Where a line is malformed; it names file and line.
     """
     listed: dict[str, list[Range]] = {}
-    for place, line in lines(path):
+    for place, line in read_lines(path):
         if not listed and not _ENTRY.match(line):
             continue
         match = _LINE.fullmatch(line)
@@ -142,5 +166,7 @@ def _ranges(place: str, text: str) -> list[Range]:
     bounds = [tuple(map(int, span.split("-"))) for span in text.split(",") if span]
     for first, last in bounds:
         if not 1 <= first <= last:
-            raise InputError(f"{place}: {first}-{last}; frames count from 1, and a range's first is not after its last")
+            raise InputError(
+                f"{place}: {first}-{last}; frames are counted from 1, and a range must not end before it begins"
+            )
     return [(first - 1, last) for first, last in bounds]

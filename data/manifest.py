@@ -1,4 +1,4 @@
-"""The CSV manifest of somebody's own data."""
+"""Reading of CSV manifests, which list a user's own data."""
 
 import csv
 import os
@@ -12,14 +12,35 @@ from pipeline.config import unknown
 from pipeline.errors import InputError
 
 COLUMNS = ("path", "label", "subject", "split", "start_frame", "end_frame")
-"""path: relative to the manifest's folder, or absolute. split: train or test. The range of frames is half-open,
-counted from 0: start_frame belongs to it, end_frame does not; both are empty for a whole file. The first two columns
-are needed."""
+"""Columns of a manifest, of which the first two are required.
+
+A path is relative to the manifest's folder, or absolute; split is train or test. The range of frames is half-open and
+counted from 0: start_frame belongs to it, end_frame does not; both are empty for a whole file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled file or segment. place: where it was said; split: "" where there is no such column."""
+    """One labelled file or segment.
+
+    Attributes
+    ----------
+    place : str
+        File and line, or folder, that lists it, for messages.
+    id : str
+        Id of its video.
+    path : Path
+        Absolute path of the file.
+    modality : str
+        "video" or "skeleton".
+    label : str
+        Name of its class.
+    subject : str
+        Person or group that protocols by subject keep together; "" where there is none.
+    split : str
+        "train" or "test"; "" where there is no such column.
+    frames : tuple of int, or None
+        Half-open range of frames, counted from 0; None for the whole file.
+    """
 
     place: str
     id: str
@@ -32,25 +53,39 @@ class Example:
 
 
 def modality(path: Path) -> str | None:
-    """What kind of file the extension says it is: "video", "skeleton", or None for another."""
+    """Return the kind of file that the extension indicates: "video", "skeleton", or None for another.
+
+    >>> modality(Path("run.AVI")), modality(Path("run.txt")), modality(Path("run.csv"))
+    ('video', 'skeleton', None)
+    """
     extension = path.suffix.lower()
     return "video" if extension in VIDEO_EXTENSIONS else "skeleton" if extension == ".txt" else None
 
 
-def read(manifest: Path, root: Path) -> list[Example]:
-    """As ``listed``. Raises InputError that counts missing files, too."""
-    examples = listed(manifest, root)
+def read_existing(manifest: Path, root: Path) -> list[Example]:
+    """Read a manifest as ``read_manifest`` does, and raise InputError that counts missing files, if any."""
+    examples = read_manifest(manifest, root)
     missing = [example for example in examples if not os.path.isfile(example.path)]
     if missing:
         first = f"{missing[0].place}: {missing[0].path}"
-        raise InputError(f"{len(missing)} of {len(examples)} files in the manifest are not there, the first in {first}")
+        raise InputError(f"{len(missing)} of {len(examples)} files in the manifest are missing, the first in {first}")
     return examples
 
 
-def listed(manifest: Path, root: Path) -> list[Example]:
-    """The manifest's examples, in its order, whether or not their files are there; ids are relative to the root.
+def read_manifest(manifest: Path, root: Path) -> list[Example]:
+    """Read the examples of a manifest, in its order, including those whose files are missing.
 
-    Raises InputError that names the line of what is wrong.
+    Parameters
+    ----------
+    manifest : Path
+        The CSV file.
+    root : Path
+        Folder that ids are relative to.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, or a line is wrong; it names the line.
     """
     try:
         with open(manifest, newline="", encoding="utf-8-sig") as file:
@@ -58,7 +93,7 @@ def listed(manifest: Path, root: Path) -> list[Example]:
     except OSError as error:
         raise InputError(f"{manifest}: {error.strerror}; a CSV manifest is needed there") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{manifest}: no CSV in UTF-8: {error}") from None
+        raise InputError(f"{manifest}: not a CSV file in UTF-8: {error}") from None
 
 
 def _examples(reader: "csv.DictReader[str]", manifest: Path, root: Path) -> Iterator[Example]:
@@ -68,7 +103,9 @@ def _examples(reader: "csv.DictReader[str]", manifest: Path, root: Path) -> Iter
     for cells in reader:
         place = f"{manifest}, line {reader.line_num}"
         if None in cells or None in cells.values():
-            raise InputError(f"{place}: not {len(columns)} cells; the columns are {', '.join(columns)}")
+            raise InputError(
+                f"{place}: the line does not have {len(columns)} cells; the columns are {', '.join(columns)}"
+            )
         yield _example({name: cell.strip() for name, cell in cells.items()}, place, manifest, root)
 
 
@@ -88,7 +125,7 @@ def _check(columns: Sequence[str], place: str) -> None:
 def _example(cells: Mapping[str, str], place: str, manifest: Path, root: Path) -> Example:
     for name in {"path", "label", "subject"} & cells.keys():
         if not cells[name]:
-            raise InputError(f"{place}: the {name} is empty; where the column is there, each line needs one")
+            raise InputError(f"{place}: the {name} is empty; where there is such a column, each line needs one")
     path = Path(os.path.normpath(manifest.parent / cells["path"]))
     kind = modality(path)
     if kind is None:
@@ -116,7 +153,7 @@ def _split(cell: str, place: str) -> Literal["train", "test"]:
 
 
 def _frames(start: str, end: str, place: str) -> tuple[int, int] | None:
-    """The half-open range, None where both cells are empty."""
+    """Parse the half-open range, None where both cells are empty."""
     if not start and not end:
         return None
     if not (start.isascii() and start.isdecimal() and end.isascii() and end.isdecimal()):

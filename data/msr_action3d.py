@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from data.base import Dataset, Fold, Listing, Video, by_id
-from data.official import files_in, lines, required
+from data.official import files_in, read_lines, required
 from data.protocols import divided, leave_one_out
 from pipeline.errors import InputError
 
@@ -23,7 +23,7 @@ _NOT_RECORDED = {
     (15, 3): (1, 2, 3),
     (15, 5): (1, 2, 3),
 }
-"""Executions that are missing from the data set as it was published, by action and subject."""
+"""Executions that are missing from the published data set, by action and subject."""
 RECORDED = tuple(
     f"a{action:02d}_s{subject:02d}_e{execution:02d}"
     for action in range(1, len(ACTIONS) + 1)
@@ -37,30 +37,38 @@ EXCLUDED = frozenset(
         *("a20_s07_e01", "a20_s07_e03", "a20_s10_e03"),
     )
 )
-"""Sequences with missing or erroneous skeletons, which the list of Wang et al. leaves out."""
+"""Sequences with missing or erroneous skeletons, which Wang et al. leave out."""
 CVPR12_LIST = "files_used_in_cvpr12_paper.txt"
 
 _FILE = re.compile(r"(?P<id>a\d\d_s\d\d_e\d\d)_(?P<kind>skeleton|skeleton3D)\.txt")
 
 
 class MsrAction3D(Dataset):
-    """Li, Zhang and Liu, "Action Recognition Based on a Bag of 3D Points", CVPR4HB 2010.
+    """MSR Action3D data set: 567 skeleton sequences of 20 actions by 10 subjects.
 
-    The root holds ``aXX_sYY_eZZ_skeleton3D.txt`` (or ``…_skeleton.txt``, in the screen's coordinates).
-    ``sequences = "cvpr12"`` are the 557 of Wang et al., "Mining Actionlet Ensemble for Action Recognition with Depth
-    Cameras", CVPR 2012: those in its list where that lies in the root, all but ten otherwise.
+    The root holds ``aXX_sYY_eZZ_skeleton3D.txt`` (or ``…_skeleton.txt``, in the screen's coordinates). The 557
+    sequences "cvpr12" are those of the list of Wang et al. where that lies in the root, and all but ten otherwise.
 
-    Half of the subjects train and the others are tested, all 20 classes together. ``leave_one_out`` tests each of the
-    training subjects in turn, to choose a recipe without a look at the test subjects.
+    Half of the subjects train and the others are tested, all 20 classes together.
+
+    References
+    ----------
+    Li, Zhang and Liu, "Action Recognition Based on a Bag of 3D Points", CVPR4HB 2010.
+
+    Wang, Liu, Wu and Yuan, "Mining Actionlet Ensemble for Action Recognition with Depth Cameras", CVPR 2012.
     """
 
     name: Literal["msr_action3d"] = "msr_action3d"
     protocol_fields: ClassVar[frozenset[str]] = frozenset({"protocol", "train_subjects"})
 
-    sequences: Literal["cvpr12", "all"] = "cvpr12"
-    present_only: bool = False
-    protocol: Literal["cross_subject", "leave_one_out"] = "cross_subject"
-    train_subjects: tuple[int, ...] = (1, 3, 5, 7, 9)
+    sequences: Literal["cvpr12", "all"] = Field("cvpr12", description="the 557 sequences of Wang et al., or all 567")
+    present_only: bool = Field(False, description="use the sequences that are there, instead of requiring all of them")
+    protocol: Literal["cross_subject", "leave_one_out"] = Field(
+        "cross_subject",
+        description='"cross_subject": train on train_subjects and test the others; "leave_one_out": test each of '
+        "train_subjects in turn, to choose a recipe without looking at the test subjects",
+    )
+    train_subjects: tuple[int, ...] = Field((1, 3, 5, 7, 9), description="numbers of the training subjects, 1 to 10")
 
     @model_validator(mode="after")
     def _some_to_train_and_some_to_test(self) -> Self:
@@ -78,7 +86,7 @@ class MsrAction3D(Dataset):
         return f"{self.name}-{self.sequences}"
 
     def listing(self, root: Path) -> Listing:
-        """The sequences, of all 20 classes. Raises InputError that counts missing files."""
+        """List the sequences, of all 20 classes. Raises InputError that counts missing files."""
         root = root.resolve()
         files = _skeletons(root)
         ids = required(self._wanted(root), files, root, self.present_only)
@@ -88,7 +96,13 @@ class MsrAction3D(Dataset):
         )
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """One fold across subjects, or one for each training subject. Raises InputError where a half is empty."""
+        """Return one fold across subjects, or one for each training subject.
+
+        Raises
+        ------
+        InputError
+            Where a half is empty.
+        """
         trained = [f"s{subject:02d}" for subject in sorted(self.train_subjects)]
         if self.protocol == "cross_subject":
             name = "cross-subject"
@@ -102,7 +116,7 @@ class MsrAction3D(Dataset):
         if not (root / CVPR12_LIST).exists():
             return tuple(id for id in RECORDED if id not in EXCLUDED)
         wanted: dict[str, None] = {}
-        for place, id in lines(root / CVPR12_LIST):
+        for place, id in read_lines(root / CVPR12_LIST):
             if id not in RECORDED or id in wanted:
                 fault = (
                     "is listed a second time" if id in wanted else "is none of the 567 sequences, such as a01_s01_e01"
@@ -113,7 +127,7 @@ class MsrAction3D(Dataset):
 
 
 def _skeletons(root: Path) -> dict[str, Path]:
-    """Files by id. Raises InputError where metres and screen coordinates are mixed."""
+    """Return the files by id. Raises InputError where metres and screen coordinates are mixed."""
     matches = [(match, path) for name, path in files_in(root, ".") if (match := _FILE.fullmatch(name))]
     if len({match["kind"] for match, _ in matches}) > 1:
         raise InputError(f"{root} holds both _skeleton.txt and _skeleton3D.txt files; keep one kind in a folder")

@@ -1,10 +1,12 @@
-"""What data sets with official lists share: reading the lists, and finding the files that they name."""
+"""Reading of official lists, and search for the files that they name; base class of sets with three splits."""
 
 import os
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
+
+from pydantic import Field
 
 from data.base import Dataset, Fold, Listing, Video, by_id, contained
 from data.protocols import Side, divided
@@ -16,7 +18,17 @@ VIDEO_EXTENSIONS = frozenset(
 
 
 class Entry(NamedTuple):
-    """One line of a list. place: "file, line n"; id: "class/stem"; side: which half of the split it belongs to."""
+    """One line of a list.
+
+    Attributes
+    ----------
+    place : str
+        "<file>, line <n>", for messages.
+    id : str
+        "<class>/<stem>".
+    side : Side
+        Half of the split to which it belongs.
+    """
 
     place: str
     id: str
@@ -24,7 +36,7 @@ class Entry(NamedTuple):
 
 
 class ThreeSplits(Dataset):
-    """Videos in one folder a class, and three official splits of lists that each name every video.
+    """Data sets of videos in one folder for each class, with three official splits that each list every video.
 
     The videos lie in the first of ``video_folders`` that has a class's folder, the lists in the first of
     ``list_folders`` that has any. Lists say .avi; a video is found by its stem, with any video extension. The root,
@@ -36,23 +48,29 @@ class ThreeSplits(Dataset):
     list_folders: ClassVar[tuple[str, ...]]
     list_pattern: ClassVar[str]
 
-    split: Literal[1, 2, 3, "all"] = 1
-    present_only: bool = False
+    split: Literal[1, 2, 3, "all"] = Field(1, description="number of the official split, or all three, a fold each")
+    present_only: bool = Field(False, description="use the videos that are there, instead of requiring all of them")
 
     @abstractmethod
     def class_names(self, lists: Path) -> tuple[str, ...]:
-        """All classes, in the official order. Raises InputError where their list is malformed."""
+        """Read the names of all classes, in the official order. Raises InputError where their list is malformed."""
 
     @abstractmethod
     def entries(self, lists: Path, classes: Sequence[str], split: int) -> Iterator[Entry]:
-        """The lines of one split's lists. Raises InputError that names file and line where one is malformed."""
+        """Read the lists of one split. Raises InputError that names file and line where one is malformed."""
 
     @abstractmethod
     def source(self, video_id: str) -> str:
-        """What the video was cut from: the official splits never part videos of one source."""
+        """Return the source that a video was cut from; the official splits never part videos of one source."""
 
     def listing(self, root: Path) -> Listing:
-        """All videos, or those that are there and their classes. Raises InputError that counts missing ones."""
+        """List all videos, or those that are there and their classes.
+
+        Raises
+        ------
+        InputError
+            Where videos are missing, which it counts, or a list is malformed.
+        """
         root = root.resolve()
         lists = self._lists(root)
         classes = self.class_names(lists)
@@ -68,7 +86,13 @@ class ThreeSplits(Dataset):
         )
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """The official split, or all three. Raises InputError where a half is empty or the lists disagree."""
+        """Return the official split, or all three.
+
+        Raises
+        ------
+        InputError
+            Where a half is empty, or the lists disagree.
+        """
         lists = self._lists(root.resolve())
         classes = self.class_names(lists)
         return tuple(
@@ -80,14 +104,14 @@ class ThreeSplits(Dataset):
         ids = {video.id for video in listing.videos}
         disputed = ids - division.keys() if self.present_only else ids ^ division.keys()
         if disputed:
-            raise InputError(f"{min(disputed)} is not in the lists of all splits; each split must list every video")
+            raise InputError(f"{min(disputed)} is not in the lists of every split; each split must list every video")
         return divided(name, listing.videos, lambda video: division[video.id])
 
     def _division(self, lists: Path, classes: Sequence[str], split: int) -> dict[str, Side]:
         known, division = frozenset(classes), dict[str, Side]()
         for place, id, side in self.entries(lists, classes, split):
             if id.split("/")[0] not in known:
-                raise InputError(f"{place}: {id.split('/')[0]!r} is none of the {len(known)} classes")
+                raise InputError(f"{place}: {id.split('/')[0]!r} is not one of the {len(known)} classes")
             if id in division:
                 raise InputError(f"{place}: {id} is listed a second time; a split lists a video once")
             division[id] = side
@@ -100,8 +124,8 @@ class ThreeSplits(Dataset):
         return first_with(root, self.video_folders, [f"{name}/" for name in classes], "folders of videos").resolve()
 
 
-def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines of a list that are not blank, stripped, each after its place: "file, line n".
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a list that are not blank, stripped, each after its place "<file>, line <n>".
 
     Raises InputError where the file cannot be read.
     """
@@ -110,14 +134,14 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; this official list is needed") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path}: this is no text; the official list is needed") from None
+        raise InputError(f"{path}: not a text file; the official list is needed") from None
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield f"{path}, line {number}", line.strip()
 
 
 def files_in(root: Path, folder: str) -> Iterator[tuple[str, Path]]:
-    """Name and absolute path of each file in a folder below a resolved root; none where there is no such folder.
+    """Yield name and absolute path of each file in a folder below a resolved root; none without such a folder.
 
     Raises InputError where the folder, or a file in it, is a symbolic link out of the root.
     """
@@ -133,26 +157,55 @@ def files_in(root: Path, folder: str) -> Iterator[tuple[str, Path]]:
 
 
 def required(wanted: Collection[str], present: Collection[str], root: Path, present_only: bool) -> list[str]:
-    """Those wanted ids that are present. Raises InputError that counts missing ones, unless ``present_only``."""
+    """Return the wanted ids that are present.
+
+    Parameters
+    ----------
+    wanted : Collection of str
+        Ids of the official lists.
+    present : Collection of str
+        Ids of the files that are there.
+    root : Path
+        Folder of the files, for messages.
+    present_only : bool
+        Accept that some are missing.
+
+    Raises
+    ------
+    InputError
+        Where ids are missing, which it counts, and ``present_only`` does not accept that, or where all are.
+
+    Examples
+    --------
+    >>> required(["a", "b"], {"b"}, Path("videos"), present_only=True)
+    ['b']
+    """
     there = [id for id in wanted if id in present]
     if not wanted:
-        raise InputError(f"the official lists for {root} are empty")
+        raise InputError(f"the official lists for {root} are empty; they must name its videos")
     if not there or (len(there) < len(wanted) and not present_only):
         missing = [id for id in wanted if id not in present]
-        hint = "; present_only = true makes do with those that are there" if there else ""
-        raise InputError(f"{len(missing)} of {len(wanted)} files are missing in {root}, one is {missing[0]}{hint}")
+        hint = "; present_only = true uses those that are there" if there else ""
+        raise InputError(f"{len(missing)} of {len(wanted)} files are missing in {root}, such as {missing[0]}{hint}")
     return there
 
 
 def unlike_published(kind: str, listing: Listing, videos: int, classes: int) -> tuple[str, ...]:
-    """A note on how many videos and classes there are, where they are not as many as published.
+    """Note the numbers of videos and classes, where they are not those published.
 
-    kind: what the classes are called.
+    Parameters
+    ----------
+    kind : str
+        The data set's word for its classes.
+    listing : Listing
+        The videos at hand.
+    videos, classes : int
+        The published numbers.
     """
     if (len(listing.videos), len(listing.classes)) == (videos, classes):
         return ()
     found = f"{len(listing.videos):,} videos of {len(listing.classes)} {kind}"
-    return (f"{found}, where {videos:,} of {classes} are published.",)
+    return (f"{found} are present; {videos:,} of {classes} were published.",)
 
 
 def _by_stem(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
@@ -168,7 +221,7 @@ def _by_stem(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
 
 
 def first_with(root: Path, folders: Sequence[str], patterns: Sequence[str], what: str) -> Path:
-    """The first folder below the root in which a pattern matches."""
+    """Return the first folder below the root in which a pattern matches. Raises InputError where none does."""
     for folder in folders:
         if any(any((root / folder).glob(pattern)) for pattern in patterns):
             return root / folder

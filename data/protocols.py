@@ -1,4 +1,4 @@
-"""Divisions of videos into training and test halves: by a rule, or drawn from a seed."""
+"""Protocols, which divide videos into training and test halves: by a rule, or at random from a seed."""
 
 import hashlib
 import json
@@ -25,34 +25,45 @@ _BELONGS_TO = {
     "protocol_seed": "trials",
     "train_on_validation": "official",
 }
-"""The protocol to which each field belongs."""
+"""Protocol to which each field belongs."""
 
 
 class BySubject(Dataset):
-    """Data sets in the form of KTH: subjects "person01", "person02" …, whose videos stay together.
+    """Data sets in the form of KTH, with subjects "person01", "person02" …, whose videos stay together.
 
-    "trials", the default: divisions drawn at random from ``protocol_seed``, in the ratio of 16 to 9 subjects, as in
-    Baccouche et al., "Sequential Deep Learning for Human Action Recognition", HBU 2011, and the papers after it; trial
-    n is the same whatever their number. "official": the one split of Schüldt, Laptev and Caputo, "Recognizing Human
-    Actions: A Local SVM Approach", ICPR 2004: 8 subjects train, 9 are tested; the 8 that they chose parameters with
-    are left out, or train, too. "leave_one_out": a fold for each subject, who is tested alone.
+    Three protocols divide the subjects:
 
-    Where only some subjects are there, these are divided: at random in the same ratio, or as the official split has
-    them.
+    - "trials": random divisions, in the ratio of 16 to 9 subjects, as in Baccouche et al. and later papers; trial n is
+      the same whatever the number of trials;
+    - "official": the one split of Schüldt et al.: 8 subjects train and 9 are tested; the 8 on which they chose
+      parameters are left out, or train as well;
+    - "leave_one_out": one fold for each subject, who is tested alone.
+
+    Where only some subjects are present, these are divided: at random in the same ratio, or by the official split.
+
+    References
+    ----------
+    Schüldt, Laptev and Caputo, "Recognizing Human Actions: A Local SVM Approach", ICPR 2004.
+
+    Baccouche, Mamalet, Wolf, Garcia and Baskurt, "Sequential Deep Learning for Human Action Recognition", HBU 2011.
     """
 
     protocol_fields: ClassVar[frozenset[str]] = frozenset({"protocol", *_BELONGS_TO})
 
-    protocol: Literal["trials", "official", "leave_one_out"] = "trials"
-    trials: PositiveInt = 5
-    train_subjects: PositiveInt | None = Field(None, description="of all subjects; None: 16 of 25 of them")
-    protocol_seed: NonNegativeInt = 0
-    train_on_validation: bool = Field(False, description="whether the official validation subjects train, too")
+    protocol: Literal["trials", "official", "leave_one_out"] = Field(
+        "trials", description='"trials": random divisions; "official": the published split; "leave_one_out"'
+    )
+    trials: PositiveInt = Field(5, description="number of random divisions")
+    train_subjects: PositiveInt | None = Field(
+        None, description="number of subjects that train in each trial; None: 16 of every 25"
+    )
+    protocol_seed: NonNegativeInt = Field(0, description="seed of the random divisions")
+    train_on_validation: bool = Field(False, description="train on the official validation subjects as well")
 
     @property
     @abstractmethod
     def all_subjects(self) -> int:
-        """How many subjects the whole data set has."""
+        """Number of subjects in the whole data set."""
 
     @model_validator(mode="after")
     def _protocol_is_possible(self) -> Self:
@@ -60,14 +71,16 @@ class BySubject(Dataset):
             raise ValueError(f"train_subjects must be below {self.all_subjects}, to leave subjects for the test")
         official = len(OFFICIAL_TRAIN + OFFICIAL_VALIDATION + OFFICIAL_TEST)
         if self.protocol == "official" and self.all_subjects != official:
-            raise ValueError(f"the official split divides {official} subjects, and there are {self.all_subjects}")
+            raise ValueError(
+                f"the official split divides {official} subjects, and this data set has {self.all_subjects}"
+            )
         for name, protocol in _BELONGS_TO.items():
             if protocol != self.protocol and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} belongs to protocol = {protocol!r}; leave it out with {self.protocol!r}")
         return self
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """The protocol's folds. Raises InputError where a half is empty."""
+        """Return the protocol's folds. Raises InputError where a half is empty."""
         if self.protocol == "official":
             return (_official(listing, "train" if self.train_on_validation else "unused"),)
         if self.protocol == "leave_one_out":
@@ -77,7 +90,7 @@ class BySubject(Dataset):
         return subject_trials(listing, test_fraction, self.trials, self.protocol_seed)
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
-        """Between how many subjects the folds divide, where some are not there."""
+        """Note how the folds divide the subjects that are present, where some are not."""
         subject = {video.id: video.subject for video in listing.videos}
         there = len(set(subject.values()))
         if there == self.all_subjects:
@@ -85,24 +98,46 @@ class BySubject(Dataset):
         fold = self.folds(Path(), listing)[0]
         train, test = (len({subject[id] for id in half}) for half in (fold.train, fold.test))
         return (
-            f"Only {there} of the {self.all_subjects} subjects are there: of these, {train} train and {test} "
-            f"{'is' if test == 1 else 'are'} tested in each fold of protocol {self.protocol!r}.",
+            f"Only {there} of the {self.all_subjects} subjects are present: of these, {train} "
+            f"{'trains' if train == 1 else 'train'} and {test} {'is' if test == 1 else 'are'} tested in each fold of "
+            f"protocol {self.protocol!r}.",
         )
 
 
 def divided(name: str, videos: Iterable[Video], side: Callable[[Video], Side]) -> Fold:
-    """The fold in which each video is where ``side`` says, ids sorted. Raises InputError where a half is empty."""
+    """Return the fold in which each video is in the half that ``side`` returns; ids are sorted.
+
+    Parameters
+    ----------
+    name : str
+        Name of the fold.
+    videos : Iterable of Video
+        The videos to be divided.
+    side : callable
+        Maps a video to "train", "test" or "unused".
+
+    Raises
+    ------
+    InputError
+        Where a half is empty.
+
+    Examples
+    --------
+    >>> videos = [Video(id, {}, (0,)) for id in ("a", "b", "c")]
+    >>> divided("demo", videos, lambda video: "test" if video.id == "b" else "train")
+    Fold(name='demo', train=('a', 'c'), test=('b',))
+    """
     halves: dict[Side, list[str]] = {"train": [], "test": [], "unused": []}
     for video in videos:
         halves[side(video)].append(video.id)
     for half in ("train", "test"):
         if not halves[half]:
-            raise InputError(f"{name}: no video is left to {half} with; there must be some on both sides")
+            raise InputError(f"{name}: no video is left to {half} on; both halves need some")
     return Fold(name, tuple(sorted(halves["train"])), tuple(sorted(halves["test"])))
 
 
 def leave_one_out(videos: Sequence[Video], subjects: Iterable[str]) -> tuple[Fold, ...]:
-    """A fold for each of the subjects, in which that one is tested and all other videos train."""
+    """Return a fold for each of the subjects, in which that one is tested and all other videos train."""
 
     def without(subject: str) -> Fold:
         return divided(f"without-{subject}", videos, lambda video: "test" if video.subject == subject else "train")
@@ -111,20 +146,34 @@ def leave_one_out(videos: Sequence[Video], subjects: Iterable[str]) -> tuple[Fol
 
 
 def subject_trials(listing: Listing, test_fraction: float, trials: int, seed: int) -> tuple[Fold, ...]:
-    """Trials in which a fraction of the subjects, drawn at random, is tested, and at least one on each side.
+    """Draw trials in which a fraction of the subjects is tested, with at least one subject on each side.
 
-    Raises InputError where there are fewer than two subjects, or a video without one.
+    Parameters
+    ----------
+    listing : Listing
+        The videos to be divided.
+    test_fraction : float
+        Fraction of the subjects that is tested.
+    trials : int
+        Number of trials.
+    seed : int
+        Seed of the draw; trial n is the same whatever the number of trials.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer than two subjects, or a video has none.
     """
     nobody = [video.id for video in listing.videos if not video.subject]
     subjects = {video.subject for video in listing.videos}
     if nobody or len(subjects) < 2:
-        found = f"{nobody[0]} has no subject" if nobody else f"there is one only, {min(subjects, default='')!r}"
+        found = f"{nobody[0]} has no subject" if nobody else f"there is only one, {min(subjects, default='')!r}"
         raise InputError(f"a division by subject needs a subject for each video, and at least two of them: {found}")
     return _trials(listing, [subjects], lambda video: video.subject, test_fraction, trials, seed)
 
 
 def _official(listing: Listing, validation: Side) -> Fold:
-    """The split of Schüldt et al. 2004, by the number in "person01"."""
+    """Return the split of Schüldt et al. 2004, by the number in "person01"."""
     numbers: dict[Side, tuple[int, ...]] = {"train": OFFICIAL_TRAIN, "test": OFFICIAL_TEST}
     numbers[validation] = (*numbers.get(validation, ()), *OFFICIAL_VALIDATION)
     sides = {f"person{number:02d}": side for side, chosen in numbers.items() for number in chosen}
@@ -132,9 +181,9 @@ def _official(listing: Listing, validation: Side) -> Fold:
 
 
 def stratified_trials(listing: Listing, test_fraction: float, trials: int, seed: int) -> tuple[Fold, ...]:
-    """Trials in which a fraction of each class, drawn at random, is tested, and at least one on each side.
+    """Draw trials in which a fraction of each class is tested, with at least one of its videos on each side.
 
-    Raises InputError where a class has a single video.
+    Parameters are those of ``subject_trials``. Raises InputError where a class has a single video.
     """
     strata: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for video in listing.videos:
@@ -142,12 +191,12 @@ def stratified_trials(listing: Listing, test_fraction: float, trials: int, seed:
     for labels, ids in strata.items():
         if len(ids) < 2:
             name = "|".join(listing.classes[label] for label in labels)
-            raise InputError(f"class {name!r} has a single video, {ids[0]}: training and test need one each")
+            raise InputError(f"class {name!r} has a single video, {ids[0]}; training and test need one each")
     return _trials(listing, strata.values(), lambda video: video.id, test_fraction, trials, seed)
 
 
 def drawn(names: Iterable[str], *seed: int) -> list[str]:
-    """Names in random order: by a hash of seed and name, whatever order they come in.
+    """Return names in random order: that of a hash of seed and name, whatever order they come in.
 
     >>> drawn(["a", "b", "c"], 0) == drawn(["c", "a", "b"], 0)
     True
@@ -167,7 +216,7 @@ def _trials(
     trials: int,
     seed: int,
 ) -> tuple[Fold, ...]:
-    """One fold a trial; trial n is the same whatever the number of trials. A pool holds two units or more."""
+    """Return one fold for each trial, the same whatever the number of trials. A pool holds two units or more."""
 
     def fold(trial: int) -> Fold:
         tested: set[str] = set()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from data.official import Entry, ThreeSplits, lines
+from data.official import Entry, ThreeSplits, read_lines
 from data.protocols import Side
 from pipeline.errors import InputError
 
@@ -15,10 +15,16 @@ _LISTS: tuple[tuple[str, Side], ...] = (("trainlist", "train"), ("testlist", "te
 
 
 class UCF101(ThreeSplits):
-    """Soomro, Zamir and Shah, "UCF101: A Dataset of 101 Human Actions Classes From Videos in The Wild", 2012.
+    """UCF-101 data set: 13,320 videos of 101 actions, with three official splits.
 
-    Below the root: class folders in UCF-101/, videos/ or the root itself; classInd.txt, trainlist01.txt,
-    testlist01.txt and so on in ucfTrainTestlist/, splits/ or the root itself. Subjects are a class's 25 groups.
+    The folders of the classes lie in UCF-101/ or videos/ below the root, or in the root itself; the lists classInd.txt,
+    trainlist01.txt, testlist01.txt and so on in ucfTrainTestlist/, splits/ or the root itself. Subjects are the 25
+    groups of each class.
+
+    References
+    ----------
+    Soomro, Zamir and Shah, "UCF101: A Dataset of 101 Human Actions Classes From Videos in The Wild", CRCV-TR-12-01,
+    2012.
     """
 
     name: Literal["ucf101"] = "ucf101"
@@ -28,7 +34,7 @@ class UCF101(ThreeSplits):
 
     def class_names(self, lists: Path) -> tuple[str, ...]:
         names: list[str] = []
-        for place, line in lines(lists / "classInd.txt"):
+        for place, line in read_lines(lists / "classInd.txt"):
             match = _CLASS.fullmatch(line)
             if not match or int(match["index"]) != len(names) + 1 or match["name"] in names:
                 raise InputError(f"{place}: {line!r}; '{len(names) + 1} <new class>' should be here")
@@ -38,7 +44,7 @@ class UCF101(ThreeSplits):
     def entries(self, lists: Path, classes: Sequence[str], split: int) -> Iterator[Entry]:
         numbers = {name: number for number, name in enumerate(classes, start=1)}
         for kind, side in _LISTS:
-            for place, line in lines(lists / f"{kind}{split:02d}.txt"):
+            for place, line in read_lines(lists / f"{kind}{split:02d}.txt"):
                 match = _VIDEO.fullmatch(line)
                 if not match:
                     raise InputError(f"{place}: {line!r}; a line is <class>/v_<class>_g<group>_c<clip>.avi [index]")
@@ -52,7 +58,7 @@ class UCF101(ThreeSplits):
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """The five types of actions that the paper tells apart."""
+        """The five types of actions that the paper distinguishes, with their classes."""
         return {group: tuple(names.split()) for group, names in _GROUPS.items()}
 
 

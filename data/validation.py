@@ -1,4 +1,4 @@
-"""A data set's training videos divided once more: to choose on what the test videos must not decide."""
+"""Division of a data set's training videos once more, to make choices without looking at the test videos."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -20,19 +20,21 @@ else:
 
 
 class Validation(Dataset):
-    """The same videos, in folds of which none holds a test video of the data set.
+    """Validation part of a data set: the same videos, in folds without any of its test videos.
 
-    Each of the data set's folds gives one of the same number: a share of its training videos is what is tested, the
-    others train. Subjects, or groups, stay on one side; videos of nobody are divided one by one. The draw goes evenly
-    through the classes.
+    Each fold of the data set gives one fold: a fraction of its training videos is tested, and the others train.
+    Subjects, or groups, stay on one side; videos without a subject are divided one by one. The draw is stratified by
+    class.
     """
 
     name: Literal["validation"] = "validation"
     protocol_fields: ClassVar[frozenset[str]] = frozenset({"of", "share", "seed"})
 
-    of: AnyPlainDataset
-    share: float = Field(0.2, gt=0, lt=1, description="of each fold's training groups, or videos")
-    seed: NonNegativeInt = 0
+    of: AnyPlainDataset = Field(description="the data set whose training videos are divided")
+    share: float = Field(
+        0.2, gt=0, lt=1, description="fraction of each fold's training subjects, or videos, that is tested"
+    )
+    seed: NonNegativeInt = Field(0, description="seed of the draw")
 
     @property
     def store_name(self) -> str:
@@ -43,17 +45,17 @@ class Validation(Dataset):
         return self.of.groups
 
     def without_protocol(self) -> Dataset:
-        """The data set itself, whose files and rows these are."""
+        """Return the data set itself, whose files and rows these are."""
         return self.of.without_protocol()
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
-        return *self.of.notes(listing), "Tested on a part of each fold's training videos, not on its test videos."
+        return *self.of.notes(listing), "Tested on part of each fold's training videos, not on its test videos."
 
     def listing(self, root: Path) -> Listing:
         return self.of.listing(root)
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """Raises InputError where a fold has a single group, or video, to train with."""
+        """Divide each fold's training videos. Raises InputError where they are a single group, or video."""
         videos = {video.id: video for video in listing.videos}
         return tuple(self._part(fold, [videos[id] for id in fold.train]) for fold in self.of.folds(root, listing))
 
@@ -61,14 +63,14 @@ class Validation(Dataset):
         units = self._ordered(train)
         if len(units) < 2:
             raise InputError(
-                f"{fold.name} has one group only to train with, {units[0]!r}: no part is left to validate on"
+                f"{fold.name} has only one group to train on, {units[0]!r}; a second is needed to validate on"
             )
         count = min(max(round(len(units) * self.share), 1), len(units) - 1)
         held = {units[(2 * place + 1) * len(units) // (2 * count)] for place in range(count)}
         return divided(f"{fold.name}-validation", train, lambda video: "test" if _unit(video) in held else "train")
 
     def _ordered(self, train: Iterable[Video]) -> list[str]:
-        """What stays together, drawn at random within those of the same classes, class after class."""
+        """Return subjects, or videos without one, in random order within those of the same classes, class by class."""
         labels: dict[str, set[int]] = defaultdict(set)
         for video in train:
             labels[_unit(video)].update(video.labels)

@@ -1,4 +1,4 @@
-"""From sequences of rows to class scores. One line each."""
+"""Sequence models, which turn a video's sequence of features into class scores; one line each."""
 
 from sequence_models.base import Model
 from sequence_models.consensus import Consensus

@@ -1,4 +1,4 @@
-"""What a sequence model promises: (batch, time, feature) and lengths -> (batch, class) scores."""
+"""Base classes of the sequence models: configurations that can be built into networks and trained."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING
@@ -17,57 +17,116 @@ if TYPE_CHECKING:
 
 
 class Model(Config):
-    """A configuration that can be built into a network.
+    """Configuration of a sequence model, which can be built into a network and trained.
 
-    The network is a ``torch.nn.Module`` with
+    Notes
+    -----
+    The network is a ``torch.nn.Module`` with three methods:
 
-    - ``forward(inputs, lengths) -> scores``: (batch, time, feature), (batch,) int64 -> (batch, class), logits:
-      softmax gives probabilities; steps at and beyond a sequence's length never change its scores;
-    - ``loss(inputs, lengths, targets) -> (loss, scores)``: scalar mean over the batch, targets as for
+    - ``forward(inputs, lengths) -> scores`` takes inputs (batch, time, feature) and lengths (batch,) int64 and returns
+      logits (batch, class), whose softmax gives probabilities; steps at and beyond a sequence's length never change its
+      scores;
+    - ``loss(inputs, lengths, targets) -> (loss, scores)`` returns the scalar mean over the batch; targets are those of
       ``pipeline.training.losses``;
-    - ``trace(inputs) -> StepTrace | None``: what it says at every step of one sequence (time, feature), if anything.
+    - ``trace(inputs) -> StepTrace | None`` returns the network's outputs at every step of one sequence
+      (time, feature), or None.
     """
 
-    name: str
-    steps: PositiveInt | None = None
-    """Sequences are sampled to so many steps by Res-LSTM's σ(t); None leaves them whole."""
+    name: str = Field(description="the model's name, by which a recipe chooses it")
+    steps: PositiveInt | None = Field(
+        None, description="number of steps to which a sequence is sampled, by σ(t) of Res-LSTM; None: all its steps"
+    )
 
     @property
     def reads(self) -> str:
-        """The array of a row that is the input sequence: "features" or "scores"."""
+        """Name of the array of a row that is the input sequence: "features" or "scores"."""
         return "features"
 
     @property
     def trained(self) -> bool:
-        """Whether ``train`` has to be called before the network is of use."""
+        """True where the network must be trained before it is of use."""
         return True
 
     @abstractmethod
     def build(self, features: int, classes: int) -> "Network":
-        """The network, initialised from torch's global generator, which the caller has seeded."""
+        """Build the network, initialised from torch's global generator, which the caller has seeded.
+
+        Parameters
+        ----------
+        features : int
+            Number of features of a step.
+        classes : int
+            Number of classes.
+
+        Returns
+        -------
+        Network
+            The untrained network, on the CPU.
+        """
 
     @abstractmethod
     def train(
         self, network: "Network", examples: "Examples", *, seed: int, device: str, checkpoint: "Path"
     ) -> "Curves":
-        """Train ``network``, as ``build`` made it, in place; continue from ``checkpoint`` where that exists."""
+        """Train a network in place.
+
+        Parameters
+        ----------
+        network : Network
+            The network as ``build`` made it.
+        examples : Examples
+            Sequences (time, feature) with their targets.
+        seed : int
+            Seed of all that is random in the training.
+        device : str
+            The torch device, "cpu" or "cuda".
+        checkpoint : Path
+            File in which the training leaves its state, and from which it continues where that exists.
+
+        Returns
+        -------
+        Curves
+            Loss and accuracy over the training.
+        """
 
 
 class TrainedModel(Model):
-    """A model trained by ``pipeline.training.loop``.
+    """Configuration of a model that is trained by gradient descent, in ``pipeline.training.loop``.
 
-    standardise: each feature to mean 0 and deviation 1 over all steps of the training sequences; constant ones to 0.
-    input_dropout: the share of features that is zeroed in training, drawn anew for every step, while the others grow
-    (Srivastava et al., *Dropout: A Simple Way to Prevent Neural Networks from Overfitting*, JMLR 2014).
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, *Dropout: A Simple Way to Prevent Neural Networks from
+    Overfitting*, JMLR 2014.
     """
 
-    fit: Fit
-    standardise: bool = True
-    input_dropout: float = Field(0.0, ge=0, lt=1)
+    fit: Fit = Field(description="optimiser, schedule and stopping rule")
+    standardise: bool = Field(
+        True,
+        description="scale each feature to mean 0 and standard deviation 1 over all steps of the training sequences, "
+        "and constant features to 0",
+    )
+    input_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="probability that a feature is set to 0 in training, drawn anew for every step; the others are "
+        "scaled up by 1 / (1 - input_dropout)",
+    )
 
     @abstractmethod
     def network(self, features: int, classes: int) -> "Network":
-        """The network that sees features as they come, or standardised and with some dropped."""
+        """Build the network itself, without what ``standardise`` and ``input_dropout`` put before it.
+
+        Parameters
+        ----------
+        features, classes : int
+            Numbers of features of a step, and of classes.
+
+        Returns
+        -------
+        Network
+            The untrained network, on the CPU.
+        """
 
     def build(self, features: int, classes: int) -> "Network":
         from sequence_models.networks.standardised import Standardised
@@ -83,5 +142,5 @@ class TrainedModel(Model):
         from sequence_models.networks.standardised import Standardised
 
         if isinstance(network, Standardised) and self.standardise:
-            network.measure(examples)
+            network.fit_scaling(examples)
         return fit(network, examples, self.fit, seed=seed, device=device, checkpoint=checkpoint)

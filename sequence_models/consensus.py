@@ -1,6 +1,8 @@
-"""Decisions without a sequence model."""
+"""Configuration of the consensus of the snippets' scores."""
 
 from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
 
 from pipeline.errors import InputError
 from sequence_models.base import Model
@@ -11,10 +13,28 @@ if TYPE_CHECKING:
 
 
 class Consensus(Model):
-    """The mean of the snippets' scores (Wang et al. 2016), or their majority's vote (Baccouche et al. 2011)."""
+    """Parameter-free consensus of a video's snippets: the mean of their scores, or a majority vote.
+
+    It reads the array "scores", which an extractor with a trained network writes, and has nothing to train.
+
+    References
+    ----------
+    Wang, Xiong, Wang, Qiao, Lin, Tang and Van Gool, *Temporal Segment Networks: Towards Good Practices for Deep Action
+    Recognition*, ECCV 2016, section 3.1 (mean).
+
+    Baccouche, Mamalet, Wolf, Garcia and Baskurt, *Sequential Deep Learning for Human Action Recognition*, HBU 2011,
+    section 4 (vote).
+
+    Examples
+    --------
+    >>> Consensus(rule="vote").trained
+    False
+    """
 
     name: Literal["consensus"] = "consensus"
-    rule: Literal["mean", "vote"] = "mean"
+    rule: Literal["mean", "vote"] = Field(
+        "mean", description='"mean": mean of the scores before softmax; "vote": majority vote of the steps'
+    )
 
     @property
     def trained(self) -> bool:
@@ -28,9 +48,11 @@ class Consensus(Model):
         from sequence_models.networks.consensus import Mean, Vote
 
         if features != classes:
-            raise InputError(f"scores are of {features} classes; they must be of the dataset's {classes}")
+            raise InputError(
+                f"the scores have {features} classes; the data set has {classes}, and the scores need as many"
+            )
         return Mean() if self.rule == "mean" else Vote()
 
     def train(self, *_: object, **__: object) -> "Curves":
-        """Nothing is there to train."""
-        raise NotImplementedError(f"{self.name} has no parameters")
+        """Raise NotImplementedError: there is nothing to train."""
+        raise NotImplementedError(f"{self.name} has no parameters to train")

@@ -1,4 +1,4 @@
-"""The differential recurrent neural network."""
+"""Configuration of the differential recurrent neural network (dRNN)."""
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -12,23 +12,49 @@ if TYPE_CHECKING:
 
 
 class DRNN(TrainedModel):
-    """Veeriah, Zhuang, Qi, *Differential Recurrent Neural Networks for Action Recognition* (ICCV 2015).
+    """Differential recurrent neural network: an LSTM whose gates see the derivatives of its internal state.
 
-    order 0 is the paper's LSTM, 1 and 2 its dRNNs. The defaults are the paper's, rate and epochs among them (section
-    4.2); optimiser, batch and initialisation it does not name.
+    The defaults are the paper's, learning rate and epochs among them (section 4.2); it does not name optimiser, batch
+    size and initialisation.
+
+    References
+    ----------
+    Veeriah, Zhuang and Qi, *Differential Recurrent Neural Networks for Action Recognition*, ICCV 2015.
+
+    Examples
+    --------
+    Each order adds the weights of one more derivative to the three gates, 2·300·300 + 6·300:
+
+    >>> sizes = [sum(weight.numel() for weight in DRNN(order=n).build(450, 6).parameters()) for n in (0, 1, 2)]
+    >>> sizes[0], sizes[1] - sizes[0], sizes[2] - sizes[1]
+    (597648, 181800, 181800)
     """
 
     version: ClassVar[int] = 2
 
     name: Literal["drnn"] = "drnn"
-    order: NonNegativeInt = 2
-    state: PositiveInt = 300
-    truncation: Literal["dos", "none", "hs97"] = "dos"
-    readout: Literal["literal", "linear"] = "literal"
-    decision: Literal["last", "mean"] = "last"
-    forget_bias: float = Field(0.0, description="added to the forget gates' initial biases")
-    init_bound: PositiveFloat | None = Field(None, description="weights start uniform in ±this; by default 1/√state")
-    fit: Fit = Fit(optimiser="adam", lr=1e-4, epochs=50)
+    order: NonNegativeInt = Field(
+        2, description="highest derivative of the state that the gates see; 0 is the paper's LSTM, 1 and 2 its dRNNs"
+    )
+    state: PositiveInt = Field(300, description="number of internal states")
+    truncation: Literal["dos", "none", "hs97"] = Field(
+        "dos",
+        description='where the gradient stops: "dos" at the derivatives of the state, "none" nowhere, "hs97" also '
+        "at the recurrent inputs of the gates, as in Hochreiter and Schmidhuber 1997",
+    )
+    readout: Literal["literal", "linear"] = Field(
+        "literal",
+        description='"literal": as many outputs as classes, fed back, as the paper writes; "linear": as many as '
+        "states, and a linear layer to the classes",
+    )
+    decision: Literal["last", "mean"] = Field(
+        "last", description="scores of the sequence: the logits of its last step, or their mean over all steps"
+    )
+    forget_bias: float = Field(0.0, description="number added to the initial biases of the forget gates")
+    init_bound: PositiveFloat | None = Field(
+        None, description="weights are initialised uniformly in ±init_bound; None: 1/√state"
+    )
+    fit: Fit = Field(Fit(optimiser="adam", lr=1e-4, epochs=50), description="optimiser, schedule and stopping rule")
 
     def network(self, features: int, classes: int) -> "networks.drnn.DRNN":
         from sequence_models.networks.drnn import DRNN

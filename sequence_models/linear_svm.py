@@ -1,8 +1,8 @@
-"""The baseline: a linear support vector machine on the mean over time."""
+"""Configuration of the baseline: a linear support vector machine on the mean over time."""
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from sequence_models.base import Model
 
@@ -16,16 +16,24 @@ if TYPE_CHECKING:
 
 
 class LinearSVM(Model):
-    """scikit-learn's LinearSVC, one against the rest, on each sequence's mean of features.
+    """Linear support vector machine, one class against the rest, on the mean of each sequence's features over time.
 
-    scaling: "standardise" brings each feature of those means to mean 0 and deviation 1 over the training sequences;
-    "largest" divides all by the largest deviation, which leaves principal components their weight; "none" takes them as
-    they are, for features of length 1 such as Fisher vectors, on which C then means what it does in their papers.
+    It is scikit-learn's ``LinearSVC`` with the squared hinge loss. Its margins are the scores.
+
+    References
+    ----------
+    Fan, Chang, Hsieh, Wang and Lin, *LIBLINEAR: A Library for Large Linear Classification*, JMLR 2008.
     """
 
     name: Literal["linear_svm"] = "linear_svm"
-    C: PositiveFloat = 1.0
-    scaling: Literal["standardise", "largest", "none"] = "standardise"
+    C: PositiveFloat = Field(1.0, description="weight of the loss beside the ℓ2 penalty of the weights")
+    scaling: Literal["standardise", "largest", "none"] = Field(
+        "standardise",
+        description='scaling of the means over the training sequences: "standardise": each feature to mean 0 and '
+        'standard deviation 1; "largest": all divided by the largest standard deviation, so that principal components '
+        'keep their relative scale; "none": as they are, for vectors of length 1 such as Fisher vectors, so that C '
+        "means what it does in their papers",
+    )
 
     def build(self, features: int, classes: int) -> "PooledLinear":
         from sequence_models.networks.linear_svm import PooledLinear
@@ -35,7 +43,7 @@ class LinearSVM(Model):
     def train(
         self, network: "Network", examples: "Examples", *, seed: int, device: str, checkpoint: "Path"
     ) -> "Curves":
-        """Fit at once; there is no checkpoint to continue from, and no curve."""
+        """Fit the classifier in one call: no checkpoint is written, and the curves are empty."""
         from pipeline.training.curves import Curves
         from sequence_models.networks.linear_svm import fit_svm
 

@@ -1,8 +1,8 @@
-"""Residual stacked LSTM, and the same stack without residuals."""
+"""Configuration of the residual stacked LSTM, and of the same stack without residuals."""
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from pipeline.errors import InputError
 from pipeline.training.config import Fit
@@ -13,20 +13,32 @@ if TYPE_CHECKING:
 
 
 class ResLSTM(TrainedModel):
-    """Lakhal et al., *Residual Stacked RNNs for Action Recognition* (ECCVW 2018).
+    """Residual stacked LSTM: each layer's input is added to its output.
 
-    The defaults are the paper's: two layers, 25 steps, RMSProp at 1e-3 (section 4.1). Layers are as wide as the
-    features, since they are added: a reducer of the stream sets that width, and ``hidden`` states it or is left out.
-    The plain stack of figure 3, ``residual = false``, may have any.
+    The defaults are the paper's: two layers, 25 steps, RMSProp at 1e-3 (section 4.1). Since input and output are added,
+    the layers are as wide as the features: a stream's reducer sets that width, and ``hidden`` states it or is left out.
+    The plain stack of figure 3, ``residual = false``, may have any width.
+
+    References
+    ----------
+    Lakhal, Clapés, Escalera, Lanz and Cavallaro, *Residual Stacked RNNs for Action Recognition*, ECCV Workshops 2018.
     """
 
     name: Literal["res_lstm"] = "res_lstm"
-    layers: PositiveInt = 2
-    residual: bool = True
-    hidden: PositiveInt | None = None
-    classify: Literal["m", "x"] = "m"
-    steps: PositiveInt | None = 25
-    fit: Fit = Fit(optimiser="rmsprop", lr=1e-3, smoothing=0.9, epochs=50)
+    layers: PositiveInt = Field(2, description="number of layers")
+    residual: bool = Field(True, description="add each layer's input to its output")
+    hidden: PositiveInt | None = Field(
+        None, description="number of cells in each layer; None: as many as there are features"
+    )
+    classify: Literal["m", "x"] = Field(
+        "m", description="read the classes off the last layer's output m, or off its sum x with the layer's input"
+    )
+    steps: PositiveInt | None = Field(
+        25, description="number of steps to which a sequence is sampled, by the paper's σ(t); None: all its steps"
+    )
+    fit: Fit = Field(
+        Fit(optimiser="rmsprop", lr=1e-3, smoothing=0.9, epochs=50), description="optimiser, schedule and stopping rule"
+    )
 
     def network(self, features: int, classes: int) -> "networks.res_lstm.ResLSTM":
         from sequence_models.networks.res_lstm import ResLSTM
@@ -34,7 +46,7 @@ class ResLSTM(TrainedModel):
         hidden = self.hidden or features
         if self.residual and hidden != features:
             raise InputError(
-                f"hidden = {hidden} on {features} features: layers that are added to their inputs are as wide; "
+                f"hidden = {hidden} on {features} features: a residual layer is as wide as its input; "
                 f"give the stream a reducer with {hidden} dimensions"
             )
         return ResLSTM(

@@ -25,7 +25,7 @@ SIDES = np.array([1.0, -1.0])  # right, left along the body's rightward axis
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A subject's build and manner: stature in metres, angles in radians, the rest factors about 1."""
+    """A subject's build and manner: stature in metres, lean in radians, the rest factors around 1."""
 
     stature: float
     girth: float
@@ -51,10 +51,20 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How the body is held, relative to its heading.
+    """Posture of the body over time, relative to its heading.
 
-    Angles in radians (frames,) or (frames, 2), and arm directions (frames, 2, 3) in (forward, up, outward).
-    spread: of the legs; lift: metres of the lower foot above the ground.
+    Attributes
+    ----------
+    hip, knee : np.ndarray, shape (frames, 2)
+        Flexion of the joints in radians, right and left.
+    spread : float
+        Angle of the legs outwards, in radians.
+    upper_arm, forearm : np.ndarray, shape (frames, 2, 3)
+        Unit directions in (forward, up, outward), right and left.
+    lean, twist : np.ndarray, shape (frames,)
+        Forward lean of the trunk and rotation of the shoulders, in radians.
+    lift : np.ndarray, shape (frames,)
+        Height of the lower foot above the ground, in metres.
     """
 
     hip: Array
@@ -68,7 +78,7 @@ class Pose:
 
 
 def project(points: Array) -> Array:
-    """Pinhole camera without pitch: (…, 3) metres to (…, 2) pixels, x to the right and y downwards."""
+    """Project points (…, 3) in metres to pixels (…, 2), x to the right and y downwards, by a level pinhole camera."""
     depth = points[..., 2]
     return np.stack(
         [WIDTH / 2 + FOCAL_PX * points[..., 0] / depth, HEIGHT / 2 - FOCAL_PX * points[..., 1] / depth], axis=-1
@@ -76,16 +86,29 @@ def project(points: Array) -> Array:
 
 
 def in_picture(joints: Array) -> NDArray[np.bool_]:
-    """(…, 20, 3) metres to (…, 20): whether each joint is seen."""
+    """Return whether each joint (…, 20, 3) in metres lies within the picture, as (…, 20)."""
     pixels = project(joints)
     inside = (pixels >= 0) & (pixels < (WIDTH, HEIGHT))
     return inside[..., 0] & inside[..., 1]
 
 
 def reach(target: Array, elbow_towards: Array, person: Person) -> tuple[Array, Array]:
-    """Two-bone inverse kinematics from the shoulder: unit directions of upper arm and forearm (…, 3).
+    """Solve two-bone inverse kinematics from the shoulder.
 
-    A wrist target (…, 3) in metres beyond the arm's length is approached as far as it goes.
+    Parameters
+    ----------
+    target : np.ndarray, shape (…, 3)
+        The wrist's place relative to the shoulder, in metres; beyond the arm's length it is approached as far as the
+        arm reaches.
+    elbow_towards : np.ndarray, shape (3,)
+        Direction towards which the elbow points.
+    person : Person
+        The subject, whose stature sets the lengths of the bones.
+
+    Returns
+    -------
+    tuple of np.ndarray, shape (…, 3)
+        Unit directions of upper arm and forearm.
     """
     upper, fore = _UPPER_ARM * person.stature, _FOREARM * person.stature
     length = np.linalg.norm(target, axis=-1, keepdims=True)
@@ -99,9 +122,23 @@ def reach(target: Array, elbow_towards: Array, person: Person) -> tuple[Array, A
 
 
 def place(pose: Pose, person: Person, pelvis: Array, heading: float) -> Array:
-    """Forward kinematics: (frames, 20, 3) joints with the lower foot ``lift`` above the ground.
+    """Place the joints by forward kinematics, the lower foot ``lift`` above the ground.
 
-    pelvis: (frames, 3) metres whose height is ignored; heading: 0 to the right, −π/2 towards the camera.
+    Parameters
+    ----------
+    pose : Pose
+        Posture over time.
+    person : Person
+        The subject.
+    pelvis : np.ndarray, shape (frames, 3)
+        Place of the pelvis in metres, whose height is ignored.
+    heading : float
+        Direction in radians: 0 to the right, −π/2 towards the camera.
+
+    Returns
+    -------
+    np.ndarray, shape (frames, 20, 3)
+        Joints in metres, in camera coordinates.
     """
     forward = np.array([np.cos(heading), 0.0, np.sin(heading)])
     up = np.array([0.0, 1.0, 0.0])

@@ -1,4 +1,4 @@
-"""The embedded data set: videos of articulated figures doing KTH's six actions, with the matching skeletons."""
+"""Generated data set: videos of articulated figures that perform KTH's six actions, with their skeletons."""
 
 from itertools import product
 from pathlib import Path
@@ -24,7 +24,7 @@ _PERSON, _OUTFIT, _MOTION, _SCENE, _CAMERA, _DISTANCE = range(6)
 
 
 class Take(NamedTuple):
-    """One file: a subject (counted from 1) doing an action in a scenario."""
+    """One file: a subject, counted from 1, performs an action in a scenario."""
 
     subject: int
     action: str
@@ -32,45 +32,65 @@ class Take(NamedTuple):
 
     @property
     def stem(self) -> str:
+        """Name of the file without its extension."""
         return f"person{self.subject:02d}_{self.action}_{self.scenario}"
 
 
 class StickFigures(BySubject):
-    """Generated videos in the form of KTH (Schüldt, Laptev and Caputo 2004), skeletons in that of MSR Action3D.
+    """Generated data set: videos in the form of KTH, and skeletons in the form of MSR Action3D.
 
-    Each subject does each action in each scenario: d1 outdoors, d2 outdoors with changing scale, d3 outdoors in
-    other clothes, d4 indoors with a shadow on the wall. Videos are 160 × 120 at 25 frames a second. In jogging,
-    running and walking the figure crosses the picture and leaves it between repetitions; the skeleton of an absent
-    figure is zero, as where a sensor tracks nobody. The same configuration gives the same bytes on the same versions
-    of the libraries.
+    Each subject performs each action in each scenario: d1 outdoors, d2 outdoors with changing scale, d3 outdoors in
+    other clothes, d4 indoors with a shadow on the wall. Videos have 160 × 120 pixels and 25 frames a second. In
+    jogging, running and walking the figure crosses the picture and leaves it between repetitions; the skeleton of an
+    absent figure is zero, as where a sensor tracks nobody. The same configuration gives the same bytes on the same
+    versions of the libraries.
 
     With ``speed_ratio`` walking, jogging and running are one motion at three speeds. Subjects go at 0.87 to 1.13 times
-    the usual speed and a single crossing at 0.95 to 1.05 times the subject's, so that below a ratio of 1.44 some go
-    faster in the slower gait than others in the faster one. How fast that is in the picture depends on the distance.
+    the usual speed, and in a single crossing at 0.95 to 1.05 times their own, so that below a ratio of 1.44 some go
+    faster in the slower gait than others in the faster one. The speed in the picture depends on the distance as well.
 
-    The protocols are KTH's, the official one with 25 subjects; one trial by default.
+    The protocols are KTH's, the official one with 25 subjects; the default is one trial.
+
+    References
+    ----------
+    Schüldt, Laptev and Caputo, "Recognizing Human Actions: A Local SVM Approach", ICPR 2004.
+
+    Examples
+    --------
+    >>> StickFigures(speed_ratio=0.9)
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: 1 validation error for StickFigures
+    speed_ratio
+      Input should be greater than 1 ...
     """
 
     version: ClassVar[int] = 2
     name: Literal["stick_figures"] = "stick_figures"
     generated: ClassVar[bool] = True
 
-    form: Literal["kth1", "kth2"] = Field("kth1", description="whole files, or a listed video for each repetition")
-    subjects: int = Field(9, ge=2, le=99)
-    scenarios: tuple[Scenario, ...] = Field(("d1", "d4"), min_length=1)
-    repetitions: PositiveInt = Field(2, description="of the action in each file; KTH has 4")
+    form: Literal["kth1", "kth2"] = Field(
+        "kth1", description='"kth1": whole files; "kth2": a segment for each repetition'
+    )
+    subjects: int = Field(9, ge=2, le=99, description="number of subjects")
+    scenarios: tuple[Scenario, ...] = Field(("d1", "d4"), min_length=1, description="scenarios, of d1, d2, d3 and d4")
+    repetitions: PositiveInt = Field(2, description="repetitions of the action in each file; KTH has 4")
     noise: NonNegativeFloat = Field(2.0, description="standard deviation of the camera's noise in grey levels")
-    clutter: float = Field(0.2, ge=0, le=1, description="how much stands about in the background")
-    occlusion: float = Field(0.0, ge=0, le=1, description="share of videos with a post or a hedge before the figure")
+    clutter: float = Field(0.2, ge=0, le=1, description="density of the objects in the background")
+    occlusion: float = Field(
+        0.0, ge=0, le=1, description="fraction of videos with a post or a hedge in front of the figure"
+    )
     speed_ratio: float | None = Field(
-        None, gt=1, description="None: each gait has a form of its own; a number: they share one, and jogging is so "
-        "many times faster than walking, running than jogging",
-    )  # fmt: skip
+        None,
+        gt=1,
+        description="None: each gait has a form of its own; a number: the gaits share one form, and jogging is that "
+        "many times as fast as walking, and running as jogging",
+    )
     camera_back_m: NonNegativeFloat = Field(
-        0.0, description="by how many metres at most a video's camera stands farther away; drawn evenly for each"
-    )  # fmt: skip
-    seed: NonNegativeInt = 0
-    trials: PositiveInt = 1
+        0.0,
+        description="largest additional distance of the camera in metres; each video's is drawn uniformly up to it",
+    )
+    seed: NonNegativeInt = Field(0, description="seed of all that is drawn at random")
+    trials: PositiveInt = Field(1, description="number of random divisions")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -87,22 +107,22 @@ class StickFigures(BySubject):
         return f"{self.name}-{self._digest(self.protocol_fields)}"
 
     def folder(self, root: Path) -> Path:
-        """Where the files lie below ``root``: one folder for both forms of the same videos."""
+        """Return the folder of the files below ``root``; both forms of the same videos share it."""
         return root.resolve() / self._digest(self.protocol_fields | {"form"})
 
     def generate(self, root: Path) -> None:
-        """Make what is not there yet; a video that is there with its skeleton is kept. Deterministic."""
+        """Make the files that are missing; a video that is there with its skeleton is kept."""
         from tqdm import tqdm
 
         folder = self.folder(root)
         if not (folder / _SEGMENTS).exists():
             write_text(folder / _SEGMENTS, self._segments_text())
         missing = [take for take in self._takes() if not all(file.exists() for file in _files(folder, take).values())]
-        for take in tqdm(missing, desc=f"drawing {self.name}", unit="video", disable=None):
+        for take in tqdm(missing, desc=f"generating {self.name}", unit="video", disable=None):
             self._make(folder, take)
 
     def listing(self, root: Path) -> Listing:
-        """All videos, or all repetitions in form "kth2". Raises InputError where files are missing."""
+        """List all videos, or all repetitions in form "kth2". Raises InputError where files are missing."""
         folder = self.folder(root)
         wanted = [folder / _SEGMENTS, *(file for take in self._takes() for file in _files(folder, take).values())]
         missing = [file for file in wanted if not file.exists()]
@@ -141,7 +161,7 @@ class StickFigures(BySubject):
         return float(self._rng(_DISTANCE, *_numbers(take)).uniform(0, self.camera_back_m))
 
     def _segments_text(self) -> str:
-        """One line a file in the form of KTH's 00sequences.txt: ranges counted from 1, the last frame included."""
+        """Write one line for each file as in KTH's 00sequences.txt: ranges count from 1 and include the last frame."""
         lines = []
         for take in self._takes():
             ranges = ", ".join(f"{start + 1}-{end}" for start, end in self._performance(take).segments)
@@ -172,14 +192,14 @@ def _files(folder: Path, take: Take) -> dict[str, Path]:
 
 
 def _skeleton_text(performance: Performance) -> str:
-    """20 rows a frame of x y z confidence; 0 confidence for a joint outside the picture, all 0 for nobody there."""
+    """Format 20 rows of x y z confidence a frame: confidence is 0 out of view, and all are 0 without a figure."""
     seen = in_picture(performance.joints)[..., None]
     rows: Array = np.concatenate([performance.joints, seen], axis=-1) * performance.present[:, None, None]
     return "".join("{:.6f} {:.6f} {:.6f} {:.6f}\n".format(*row) for row in rows.reshape(-1, 4) + 0.0)
 
 
 def _read_segments(path: Path) -> dict[str, list[tuple[int, int]]]:
-    """Half-open ranges counted from 0, by the file's stem."""
+    """Read half-open ranges counted from 0, by the file's stem."""
     segments = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         stem, _, ranges = line.split("\t")

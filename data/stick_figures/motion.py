@@ -1,4 +1,4 @@
-"""How articulated figures do KTH's six actions: poses and places over time."""
+"""Motion of articulated figures in KTH's six actions: their poses and places over time."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -27,12 +27,18 @@ FPS = 25
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What one video shows.
+    """Motion of the figure in one video.
 
-    joints: (frames, 20, 3) metres in camera coordinates: x to the right, y up, z away from the camera.
-    present: (frames,) whether the figure is in the picture.
-    zoom: (frames,) scale of the background, whose plane stands where the figure does before it moves.
-    segments: half-open frame range of each repetition.
+    Attributes
+    ----------
+    joints : np.ndarray, shape (frames, 20, 3)
+        Metres in camera coordinates: x to the right, y up, z away from the camera.
+    present : np.ndarray of bool, shape (frames,)
+        True where the figure is in the picture.
+    zoom : np.ndarray, shape (frames,)
+        Scale of the background, whose plane stands where the figure does before it moves.
+    segments : tuple of tuple of int
+        Half-open frame range of each repetition.
     """
 
     joints: Array
@@ -43,9 +49,20 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class Gait:
-    """A way of going (angles in degrees).
+    """A gait; angles are in degrees.
 
-    flight: height in metres of the airborne phase; pace: how many times as fast as usual it is all gone through.
+    Attributes
+    ----------
+    speed_metres_per_second, stride_metres : float
+        Speed, and length of a stride of two steps.
+    hip_mean, hip_swing, knee_stance, knee_swing, arm_swing, elbow, lean : float
+        Angles of the joints and of the trunk.
+    knee_peak : float
+        Phase of the stride at which the knee bends most, 0 to 1.
+    flight : float
+        Height of the airborne phase in metres.
+    pace : float
+        Factor on the speed at which the whole motion is run through.
     """
 
     speed_metres_per_second: float
@@ -82,12 +99,26 @@ def perform(
     camera_back_m: float,
     rng: np.random.Generator,
 ) -> Performance:
-    """Move ``person`` through ``repetitions`` of ``action``; in scenario d2 the figure's scale varies.
+    """Move a person through repetitions of an action.
 
-    speed_ratio: None for gaits that have each its own form. A number: they share SHARED_GAIT and differ by speed
-    alone, jogging so many times faster than walking and running than jogging; the same ``rng`` then gives the same
-    way and the same poses along it, gone at another pace, the turns outside the picture included.
-    camera_back_m: how much farther than DISTANCE_M the camera stands.
+    Parameters
+    ----------
+    action : str
+        One of ``ACTIONS``.
+    person : Person
+        The subject.
+    scenario : str
+        "d1" to "d4"; in "d2" the figure's scale varies.
+    repetitions : int
+        Number of repetitions.
+    speed_ratio : float or None
+        None: each gait has a form of its own. A number: they share ``SHARED_GAIT`` and differ by speed alone; jogging
+        is that many times as fast as walking, and running as jogging. The same ``rng`` then gives the same path and the
+        same poses along it at another pace, including the turns outside the picture.
+    camera_back_m : float
+        Distance of the camera beyond ``DISTANCE_M``, in metres.
+    rng : np.random.Generator
+        Source of all that is drawn at random.
     """
     if action not in GAITS:
         return _on_the_spot(action, person, scenario, repetitions, camera_back_m, rng)
@@ -100,7 +131,7 @@ def perform(
 def _passes(
     gait: Gait, person: Person, scenario: str, repetitions: int, camera_back_m: float, rng: np.random.Generator
 ) -> Performance:
-    """The figure crosses the picture to and fro; between crossings it turns round outside."""
+    """Move the figure across the picture to and fro; between crossings it turns round outside."""
     slant = np.radians(rng.uniform(20, 32)) * rng.choice(SIDES) if scenario == "d2" else np.radians(rng.uniform(-5, 5))
     distance = rng.uniform(5.0, 5.4) if scenario == "d2" else DISTANCE_M + rng.uniform(-0.1, 0.3)
     distance += camera_back_m
@@ -137,7 +168,7 @@ _REPETITION_SECONDS = 1.6
 def _on_the_spot(
     action: str, person: Person, scenario: str, repetitions: int, camera_back_m: float, rng: np.random.Generator
 ) -> Performance:
-    """The figure stays in the picture; a repetition is a whole number of cycles, and they follow each other."""
+    """Move the figure within the picture; a repetition is a whole number of cycles, and they follow each other."""
     rate = _CYCLES_PER_SECOND[action] * person.tempo
     cycles = max(1, round(_REPETITION_SECONDS * rate))
     lengths = [round(cycles / rate * FPS * rng.uniform(0.94, 1.06)) for _ in range(repetitions)]
@@ -163,7 +194,7 @@ def _on_the_spot(
 
 
 def _gait_pose(gait: Gait, person: Person, strides: Array) -> Pose:
-    """Hip and knee curves with heel strike at phase 0 after the usual gait-analysis plots, arms in antiphase."""
+    """Return hip and knee curves after the usual gait-analysis plots, heel strike at phase 0, arms in antiphase."""
     phase = strides[:, None] + np.array([0.0, 0.5])
     hip = np.radians(gait.hip_mean + gait.hip_swing * person.swing * np.cos(2 * np.pi * (phase + 0.07)))
     knee = np.radians(
@@ -206,7 +237,7 @@ def _boxing(person: Person, phase: Array, rng: np.random.Generator) -> Pose:
 
 
 def _clapping(person: Person, phase: Array, rng: np.random.Generator) -> Pose:
-    """The hands meet before the chest once a cycle."""
+    """Bring the hands together before the chest once a cycle."""
     apart = (0.5 - 0.5 * np.cos(2 * np.pi * phase))[:, None, None] ** 0.8
     size = person.stature / 1.75
     together = np.array([0.36, rng.uniform(-0.2, -0.02), -HALF_SHOULDERS * person.breadth * 1.75 + 0.025]) * size
@@ -216,7 +247,7 @@ def _clapping(person: Person, phase: Array, rng: np.random.Generator) -> Pose:
 
 
 def _waving(person: Person, phase: Array, rng: np.random.Generator) -> Pose:
-    """Both arms swing from below the shoulders up over the head and back, the forearms trailing."""
+    """Swing both arms from below the shoulders up over the head and back, the forearms trailing."""
     low, high = np.radians(rng.uniform(45, 75)), np.radians(rng.uniform(140, 160))
     swing = (low + high) / 2 - (high - low) / 2 * person.swing * np.cos(2 * np.pi * phase)
     trail = np.radians(16) * person.elbows * np.cos(2 * np.pi * (phase - 0.12)) + np.radians(12)
@@ -232,7 +263,7 @@ def _standing(person: Person, upper_arm: Array, forearm: Array) -> Pose:
 
 
 def _bump(phase: Array, centre: float, width: float) -> Array:
-    """A smooth pulse of height 1 and period 1: the von Mises curve whose peak has this standard deviation."""
+    """Return a smooth pulse of height 1 and period 1: the von Mises curve whose peak has this standard deviation."""
     concentration = 1 / (2 * np.pi * width) ** 2
     curve: Array = np.exp(concentration * (np.cos(2 * np.pi * (phase - centre)) - 1))
     return curve

@@ -33,7 +33,7 @@ _SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Outfit:
-    """RGB colours by part, and how much thicker than the body the clothes are."""
+    """Clothes: RGB colours by part of the body, and the factor by which they are thicker than the body."""
 
     colours: dict[str, tuple[int, int, int]]
     bulk: float
@@ -58,9 +58,27 @@ class Outfit:
 def render(
     performance: Performance, person: Person, outfit: Outfit, scene: Scene, noise: float, rng: np.random.Generator
 ) -> Iterator[Image]:
-    """Yield the video's (HEIGHT, WIDTH, 3) RGB frames.
+    """Render the frames of a video.
 
-    noise: standard deviation of the camera's noise in grey levels.
+    Parameters
+    ----------
+    performance : Performance
+        Motion of the figure.
+    person : Person
+        The subject's build.
+    outfit : Outfit
+        The subject's clothes.
+    scene : Scene
+        Background, foreground and light.
+    noise : float
+        Standard deviation of the camera's noise in grey levels.
+    rng : np.random.Generator
+        Source of the camera's noise.
+
+    Yields
+    ------
+    np.ndarray of uint8, shape (HEIGHT, WIDTH, 3)
+        RGB frames.
     """
     girth = person.girth * outfit.bulk
     figure = _Outline(performance.joints, person.stature, girth)
@@ -107,7 +125,7 @@ class _Outline:
         return centres
 
     def _hair_offset(self) -> Array:
-        """Up, and to the side away from where the toes point."""
+        """Return the offset of the hair: upwards, and to the side that the toes point away from."""
         toes = self.joints[:, FEET].mean(axis=1) - self.joints[:, 15:17].mean(axis=1)
         sideways = toes[:, 0] / np.linalg.norm(toes, axis=-1)
         return np.stack([-0.022 * sideways, np.full(len(toes), -0.026)], axis=-1)[:, None]
@@ -142,7 +160,7 @@ class _Outline:
         _fill(image, self.hair[frame], outfit.colours["hair"])
 
     def mask(self, frame: int) -> Image:
-        """(HEIGHT, WIDTH) coverage of the picture, 0 to 255."""
+        """Return the coverage of the picture by the figure, (HEIGHT, WIDTH), 0 to 255."""
         covered = np.zeros((HEIGHT, WIDTH), np.uint8)
         hull = cv2.convexHull(self.trunk[frame])[:, 0]
         for polygon in (*self.limbs[frame], _fixed(hull), self.head[frame]):
@@ -151,7 +169,7 @@ class _Outline:
 
 
 def _capsules(ends: Array, radii: Array) -> Array:
-    """(…, 2, 2) end points and (…, 2) radii to (…, 16, 2) outlines."""
+    """Return outlines (…, 16, 2) of capsules with end points (…, 2, 2) and radii (…, 2)."""
     across = ends[..., 1, :] - ends[..., 0, :]
     heading = np.arctan2(across[..., 1], across[..., 0])[..., None]
     half = np.linspace(np.pi / 2, 3 * np.pi / 2, 8)
@@ -163,7 +181,7 @@ def _capsules(ends: Array, radii: Array) -> Array:
 
 
 def _fixed(points: Array) -> NDArray[np.int32]:
-    """Fixed point with _SUBPIXEL_BITS; far outside points stay within what the drawing takes."""
+    """Convert to fixed point with _SUBPIXEL_BITS; points far outside are clipped to what the drawing accepts."""
     return np.round(points.clip(-2000, 2000) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
 
 

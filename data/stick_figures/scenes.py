@@ -1,4 +1,4 @@
-"""What stands still in the picture: a field or a wall, things that stand about, and the light."""
+"""Static scenes: a field or a wall, objects that stand about, and the light."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,22 @@ _WALL_BEHIND_M = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What stands still: the picture behind, what stands before the figure, and where the light comes from.
+    """Static scene: background, objects in front of the figure, and light.
 
-    background, foreground: (HEIGHT, WIDTH, 3) RGB; opaque: (HEIGHT, WIDTH) where the foreground hides the figure.
-    light: direction in which it travels, camera coordinates; shade: share of the light that a shadow takes away.
-    wall_depth_m: how far the camera is from the wall; None outdoors.
+    Attributes
+    ----------
+    background, foreground : np.ndarray of uint8, shape (HEIGHT, WIDTH, 3)
+        RGB pictures.
+    opaque : np.ndarray of bool, shape (HEIGHT, WIDTH)
+        True where the foreground hides the figure.
+    light : np.ndarray, shape (3,)
+        Direction in which the light travels, in camera coordinates.
+    shade : float
+        Fraction of the light that a shadow takes away.
+    blur_px : float
+        Standard deviation of the shadow's blur in pixels.
+    wall_depth_m : float or None
+        Distance of the camera from the wall in metres; None outdoors.
     """
 
     background: Image
@@ -34,9 +45,20 @@ class Scene:
     def draw(
         cls, scenario: str, clutter: float, occlusion: float, camera_back_m: float, rng: np.random.Generator
     ) -> "Scene":
-        """d4 is a wall indoors with a soft shadow on it, the others a field with a shadow on the ground.
+        """Draw a scene: for d4 a wall with a soft shadow on it, otherwise a field with a shadow on the ground.
 
-        camera_back_m: how much farther than DISTANCE_M the camera stands from the figure, and so from the wall.
+        Parameters
+        ----------
+        scenario : str
+            "d1" to "d4".
+        clutter : float
+            Density of the objects in the background, 0 to 1.
+        occlusion : float
+            Probability of a post or a hedge in front of the figure.
+        camera_back_m : float
+            Distance of the camera from the figure, and so from the wall, beyond ``DISTANCE_M``, in metres.
+        rng : np.random.Generator
+            Source of all that is drawn at random.
         """
         indoors = scenario == "d4"
         wall_depth = DISTANCE_M + _WALL_BEHIND_M + camera_back_m
@@ -54,13 +76,13 @@ class Scene:
         return cls(picture, foreground, opaque, light, shade, 2.0 if indoors else 0.8, wall_depth if indoors else None)
 
     def cast(self, joints: Array) -> Array:
-        """Where the light throws the joints: onto the wall indoors, onto the ground outdoors."""
+        """Cast the joints' shadows: onto the wall indoors, onto the ground outdoors."""
         axis, level = (1, -CAMERA_HEIGHT_M) if self.wall_depth_m is None else (2, self.wall_depth_m)
         thrown: Array = joints + ((level - joints[..., axis]) / self.light[axis])[..., None] * self.light
         return thrown
 
     def zoomed(self, zoom: float) -> Image:
-        """The background scaled about the principal point, mirrored outwards at the border."""
+        """Return the background scaled about the principal point, mirrored outwards at the border."""
         if zoom == 1:
             return self.background.copy()
         matrix = np.array([[zoom, 0, (1 - zoom) * WIDTH / 2], [0, zoom, (1 - zoom) * HEIGHT / 2]])
@@ -69,7 +91,7 @@ class Scene:
 
 
 def _field(rng: np.random.Generator) -> Array:
-    """Grass or gravel seen from above: the texture's grain grows towards the camera."""
+    """Draw grass or gravel seen from above: the texture's grain grows towards the camera."""
     colour = rng.uniform(115, 150) * np.array([1.0, 1.02, 0.9] + 0.03 * rng.standard_normal(3))
     texture = np.zeros((HEIGHT, WIDTH), np.float32)
     for grain_px, strength in ((1, 3.0), (2, 4.0), (6, 4.0), (20, 5.0)):
@@ -80,7 +102,7 @@ def _field(rng: np.random.Generator) -> Array:
 
 
 def _wall(depth_m: float, rng: np.random.Generator) -> Array:
-    """A wall with a lamp's falling light, a skirting board, and a darker floor in front."""
+    """Draw a wall in the light of a lamp, a skirting board, and a darker floor in front."""
     colour = rng.uniform(140, 165) * np.array([1.0, 0.98, 0.93])
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     lamp = rng.uniform(0.2, 0.8) * WIDTH
@@ -106,7 +128,7 @@ def _scatter(picture: Array, objects: int, rng: np.random.Generator) -> None:
 
 
 def _obstacle(occlusion: float, rng: np.random.Generator) -> tuple[Image, NDArray[np.bool_]]:
-    """With probability ``occlusion`` a post or a hedge stands before the figure."""
+    """Draw, with probability ``occlusion``, a post or a hedge in front of the figure."""
     chosen, is_post = rng.random(), rng.random() < 0.5
     place, level = rng.uniform(0.3, 0.7), rng.uniform(60, 110)
     opaque = np.zeros((HEIGHT, WIDTH), bool)

@@ -1,4 +1,4 @@
-"""dRNN of any order (Veeriah, Zhuang and Qi, ICCV 2015): the recurrent core and the network around it."""
+"""The dRNN of any order: its weights, its read-out and its decision over the sequence."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,31 @@ DECISIONS = {"last": Decision(last_step), "mean": Decision(mean_over_steps)}
 
 
 class DRNN(StepClassifier):
-    """(batch, time, feature), (batch,) -> (batch, class) logits."""
+    """Differential recurrent neural network of any order, from features (batch, time, feature) to logits.
+
+    Parameters
+    ----------
+    features, classes : int
+        Numbers of features of a step, and of classes.
+    order : int
+        Highest derivative of the state that the gates see.
+    state : int
+        Number of internal states.
+    truncation : "dos", "none" or "hs97"
+        Paths on which no gradient flows, as for ``recurrence.unroll``.
+    linear_readout : bool
+        Give the recurrence as many outputs as states, and a linear layer to the classes; else it has an output a class.
+    decision : "last" or "mean"
+        Scores of the sequence: the last step's logits, or the mean of all.
+    init_bound : float
+        Weights and biases are initialised uniformly in ±init_bound.
+    forget_bias : float
+        Number added to the initial biases of the forget gates.
+
+    References
+    ----------
+    Veeriah, Zhuang and Qi, *Differential Recurrent Neural Networks for Action Recognition*, ICCV 2015, section 3.
+    """
 
     def __init__(
         self,
@@ -46,7 +70,7 @@ class DRNN(StepClassifier):
 
     @torch.no_grad()
     def trace(self, inputs: Tensor) -> StepTrace:
-        """Norms are those of d⁰s_t … dᴺs_t, and of velocity and acceleration whatever the order N is."""
+        """Trace one sequence, with the norms of the state and of its derivatives, two or as many as the order."""
         trail = forward(inputs[:, None], self.recurrence(), history=True)
         derivative, norms = trail.states[1:, 0], []
         for _ in range(max(self.order, 2) + 1):
@@ -55,7 +79,7 @@ class DRNN(StepClassifier):
         return StepTrace(self.classify(trail.outputs[1:, 0]), torch.stack(norms, dim=1))
 
     def recurrence(self) -> Recurrence:
-        """Its weights but those of ``classify``."""
+        """Return the weights of the recurrence: all but those of ``classify``."""
         return Recurrence(
             self.inputs.weight,
             self.inputs.bias,

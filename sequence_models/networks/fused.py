@@ -1,6 +1,6 @@
-"""The steps of ``pointwise`` in compiled loops over rows, for float32 on the CPU.
+"""Steps of the dRNN in compiled loops over rows, for float32 on the CPU: the same as those of ``pointwise``.
 
-One thread: a step's work is less than what threads cost.
+They use one thread: a step's work is less than what threads cost.
 """
 
 import numpy as np
@@ -10,15 +10,15 @@ from pipeline.numba_loops import compiled, inlined
 from sequence_models.networks.gemm import packed
 from sequence_models.networks.pointwise import Trail
 
-FEW = 16
-"""So many outputs are multiplied within the loops; more of them by a matrix product."""
+MAX_LOOPED = 16
+"""Largest number of outputs that are multiplied within the loops; more are multiplied by a matrix product."""
 
 
 class FusedForward:
-    """As ``PlainForward``."""
+    """The steps of a forward pass, in compiled loops: the same as ``PlainForward``."""
 
     def __init__(self, trail: Trail, seen: Tensor, bias: Tensor, feedback: Tensor) -> None:
-        few = feedback.shape[1] <= FEW
+        few = feedback.shape[1] <= MAX_LOOPED
         self.trail, self.arrays = trail, tuple(part.numpy() for part in trail)
         self.bias, self.seen = bias.numpy(), (seen, seen.clone())
         self.places = tuple(record.numpy() for record in self.seen)
@@ -39,11 +39,11 @@ class FusedForward:
 
 
 class FusedBackward:
-    """As ``PlainBackward``."""
+    """The steps of a backward pass, in compiled loops: the same as ``PlainBackward``."""
 
     def __init__(self, trail: Trail, feedback: Tensor, outward: Tensor) -> None:
         (time, batch, k), m = trail.readout.shape, trail.states.shape[2]
-        self.arrays, few = tuple(part.numpy() for part in trail), k <= FEW
+        self.arrays, few = tuple(part.numpy() for part in trail), k <= MAX_LOOPED
         self.now = feedback.new_zeros(batch, 3 * m + 2 * k)
         self.into = feedback.new_empty(3 * m + 2 * k, time, batch)
         self.carried = np.zeros((batch, m), np.float32)
@@ -66,7 +66,7 @@ class FusedBackward:
 
 @inlined
 def _tanh(x):  # type: ignore[no-untyped-def]
-    """The rational approximation of Eigen and XLA: 3e-7 of relative error, within ±1."""
+    """Approximate tanh by the rational function of Eigen and XLA: relative error 3e-7, values within ±1."""
     limit = np.float32(7.90531110763549805)
     x = min(max(x, -limit), limit)
     y = x * x
@@ -92,7 +92,7 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 
 @compiled
 def _finish(step, trail, recurrent, bias):  # type: ignore[no-untyped-def]
-    """As ``PlainForward.finish``."""
+    """Finish a step, as ``PlainForward.finish`` does."""
     gates, readout, _, outputs = trail
     k = outputs.shape[2]
     for row in range(gates.shape[1]):
@@ -106,7 +106,10 @@ def _finish(step, trail, recurrent, bias):  # type: ignore[no-untyped-def]
 
 @compiled
 def _advance(step, trail, entering, recurrent, bias, feedback, before, seen):  # type: ignore[no-untyped-def]
-    """As ``PlainForward.advance``; without feedback (0, ...) the step before is finished, and fed into entering."""
+    """Begin a step, as ``PlainForward.advance`` does.
+
+    Where ``feedback`` is empty, (0, …), the step before is finished already, and its output added to ``entering``.
+    """
     gates, _, states, outputs = trail
     m, few = states.shape[2], len(feedback)
     if step and few:
@@ -121,9 +124,9 @@ def _advance(step, trail, entering, recurrent, bias, feedback, before, seen):  #
             for c in range(now.size):
                 now[c] += z0 * w0[c] + z1 * w1[c] + z2 * w2[c]
         for k in range(few - few % 3, few):
-            weights, share = feedback[k], z[k]
+            weights, output = feedback[k], z[k]
             for c in range(now.size):
-                now[c] += share * weights[c]
+                now[c] += output * weights[c]
         both, g = now[: 2 * m], now[2 * m : 3 * m]
         for c in range(both.size):
             both[c] = _sigmoid(both[c] + more[c])
@@ -142,7 +145,7 @@ def _advance(step, trail, entering, recurrent, bias, feedback, before, seen):  #
 
 @compiled
 def _to_output_gate(step, trail, to_output, feedback, now):  # type: ignore[no-untyped-def]
-    """The first half of ``PlainBackward.step``, to what enters o and the readout."""
+    """Do the first half of ``PlainBackward.step``, to the inputs of o and of the readout."""
     gates, readout, _, outputs = trail
     k, one = outputs.shape[2], np.float32(1)
     to_z = np.empty(k, np.float32)
@@ -162,7 +165,7 @@ def _to_output_gate(step, trail, to_output, feedback, now):  # type: ignore[no-u
 
 @compiled
 def _to_gates(step, trail, to_seen, outward, now, carried, later):  # type: ignore[no-untyped-def]
-    """The second half of ``PlainBackward.step``, to what enters i, f and g."""
+    """Do the second half of ``PlainBackward.step``, to the inputs of i, f and g."""
     gates, _, states, _ = trail
     m, one = states.shape[2], np.float32(1)
     total = np.empty(to_seen.shape[1], np.float32)
@@ -171,9 +174,9 @@ def _to_gates(step, trail, to_seen, outward, now, carried, later):  # type: igno
         for c in range(total.size):
             total[c] = came[c]
         for j in range(len(outward)):
-            share, weights = now[row, 3 * m + j], outward[j]
+            gradient, weights = now[row, 3 * m + j], outward[j]
             for c in range(total.size):
-                total[c] += share * weights[c]
+                total[c] += gradient * weights[c]
         for lower in range(total.size - 2 * m, -1, -m):
             below, above, after = total[lower:], total[lower + m : lower + 2 * m], later[row, lower + m :]
             for c in range(above.size):
@@ -194,7 +197,7 @@ def _to_gates(step, trail, to_seen, outward, now, carried, later):  # type: igno
 
 @compiled
 def _transpose(now, into, step):  # type: ignore[no-untyped-def]
-    """into[:, step] = now.T, in blocks that stay in the nearest cache."""
+    """Set into[:, step] to now.T, in blocks that stay in the first-level cache."""
     for first in range(0, now.shape[1], 16):
         for c in range(first, min(first + 16, now.shape[1])):
             target = into[c, step]

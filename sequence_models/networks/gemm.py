@@ -1,4 +1,4 @@
-"""Matrix products by oneDNN where that is to be had: float32 on the CPU.
+"""Matrix products by oneDNN where it is available: float32 on the CPU.
 
 torch itself gives such products to MKL, which on processors that are not Intel's takes twice as long, and packs its
 weights anew in every step of a recurrence.
@@ -13,19 +13,22 @@ from torch.nn import functional as F
 
 
 def packed(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
-    """x -> x weightᵀ, for many x (rows, in) and one weight (out, in), laid out for speed once. No gradients."""
+    """Return a function from x (rows, in) to x weightᵀ (rows, out), whose weight (out, in) is packed once.
+
+    It computes no gradients.
+    """
     if not _by_onednn(weight):
         return partial(F.linear, weight=weight)
     return partial(_linear, weight=torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows), bias=None)
 
 
 def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(..., in), (out, in), (out,) -> (..., out). No gradients."""
+    """Return inputs (…, in) · weight (out, in)ᵀ + bias (out,), without gradients."""
     return _linear(inputs, weight, bias) if _by_onednn(weight) else F.linear(inputs, weight, bias)
 
 
 def product(one: Tensor, other: Tensor) -> Tensor:
-    """(rows, inner), (inner, columns) -> (rows, columns). No gradients."""
+    """Return the product of matrices (rows, inner) and (inner, columns), without gradients."""
     return _linear(one, other.T, None) if _by_onednn(one) else one @ other
 
 

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 
 class PooledLinear(SequenceClassifier):
-    """(batch, time, feature), (batch,) -> (batch, class) margins; features are scaled after pooling."""
+    """Linear classifier of a sequence's mean over time, from features (batch, time, feature) to margins.
+
+    The means are shifted and scaled before they are classified.
+
+    Parameters
+    ----------
+    features, classes : int
+        Numbers of features of a step, and of classes.
+    """
 
     shift: Tensor
     scale: Tensor
@@ -38,23 +46,40 @@ class PooledLinear(SequenceClassifier):
 
 
 def fit_svm(network: PooledLinear, examples: "Examples", penalty: float, seed: int, scaling: str) -> None:
-    """Put one of ``SCALINGS`` and scikit-learn's one-against-rest LinearSVC into the network.
+    """Fit scikit-learn's one-against-rest LinearSVC to the examples, and write it into the network.
 
-    A class without examples gets a margin of 1 below the lowest of the others. Raises InputError where fewer than two
-    classes have examples.
+    A class without examples gets a margin of 1 below the lowest of the others.
+
+    Parameters
+    ----------
+    network : PooledLinear
+        The network, changed in place.
+    examples : Examples
+        Sequences (time, feature), each with one class index.
+    penalty : float
+        C of the machine.
+    seed : int
+        Seed of the order in which the solver visits coordinates.
+    scaling : str
+        A name of ``SCALINGS``.
+
+    Raises
+    ------
+    InputError
+        Where fewer than two classes have examples, or videos have several labels.
     """
     targets = np.array([examples[index][1] for index in range(len(examples))])
     if targets.ndim > 1:
-        raise InputError("an SVM needs one label a video: of videos with several, train another model")
+        raise InputError("an SVM needs one label for each video: for videos with several labels, train another model")
     classes = np.unique(targets)
     if len(classes) < 2:
-        raise InputError(f"an SVM needs two at least: the training examples are of {len(classes)} classes")
+        raise InputError(f"an SVM needs at least two classes; the training examples have {len(classes)}")
     pooled = np.stack([examples[index][0].mean(axis=0, dtype=np.float64) for index in range(len(examples))])
     shift, scale = SCALINGS[scaling](pooled)
     pooled -= shift  # in place: Fisher vectors of UCF-101 are 8 GB
     pooled /= scale
     if pooled.shape[1] > len(pooled) and pooled.any():
-        inputs, basis = _in_own_space(pooled)
+        inputs, basis = _in_span(pooled)
         machine = LinearSVC(C=penalty, random_state=seed, max_iter=50_000, tol=1e-7).fit(inputs, targets)
         weights, biases = machine.coef_ @ basis @ pooled, machine.intercept_
     else:
@@ -75,23 +100,28 @@ def _standardised(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return scaler.mean_, scaler.scale_
 
 
-def _by_the_largest(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _divided_by_largest(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean, scale = _standardised(pooled)
     return mean, np.full_like(scale, scale.max())
 
 
-def _as_they_are(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _unscaled(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(pooled.shape[1]), np.ones(pooled.shape[1])
 
 
-SCALINGS = {"standardise": _standardised, "largest": _by_the_largest, "none": _as_they_are}
-"""From means (examples, feature) to what is subtracted from each feature, and what it is divided by."""
+SCALINGS = {"standardise": _standardised, "largest": _divided_by_largest, "none": _unscaled}
+"""Functions from means (examples, feature) to the number subtracted from each feature and the one that divides it."""
 
 
-def _in_own_space(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n, dim) in the rank ≤ n dimensions that they span, with the same inner products, and the way back.
+def _in_span(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Map rows (n, dim) to the rank ≤ n dimensions that they span; inner products stay the same.
 
-    A machine's weights lie in that span: w there is w @ basis @ rows among all features.
+    A machine's weights lie in that span: its weights w there are w @ basis @ rows among all features.
+
+    Returns
+    -------
+    tuple of np.ndarray
+        The rows in the span (n, rank), and the basis (rank, n).
     """
     values, vectors = np.linalg.eigh(rows @ rows.T)
     kept = values > len(rows) * np.finfo(values.dtype).eps * values[-1]

@@ -1,4 +1,4 @@
-"""LSTM stacks with a decision over the sequence: on torch's LSTM, or of the early form without forget gates."""
+"""Stacked LSTMs with a decision over the sequence: torch's LSTM, or the early form without forget gates."""
 
 import torch
 from torch import Tensor, nn
@@ -10,18 +10,27 @@ DECISIONS = {"mean": Decision(log_mean_softmax, trains_every_step=True), "last":
 
 
 class GatedLayer(nn.LSTM):
-    """Gers, Schmidhuber and Cummins (2000), as torch has it, batch first."""
+    """LSTM layer with forget gates: torch's, batch first.
+
+    References
+    ----------
+    Gers, Schmidhuber and Cummins, *Learning to Forget: Continual Prediction with LSTM*, Neural Computation 2000.
+    """
 
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__(features, hidden, batch_first=True)
 
 
 class UngatedLayer(nn.Module):
-    """Fully recurrent cells that never forget (Hochreiter and Schmidhuber 1997)::
+    """LSTM layer without forget gates, whose cells are fully recurrent::
 
         i, g, o = σ, tanh, σ(W x_t + U m_{t-1} + b)     c_t = c_{t-1} + i ⊙ g     m_t = o ⊙ tanh(c_t)
 
-    3·hidden·(features + hidden + 1) parameters, which start uniform in ±1/√hidden, as those of torch's LSTM do.
+    It has 3·hidden·(features + hidden + 1) parameters, initialised uniformly in ±1/√hidden, as torch's LSTM is.
+
+    References
+    ----------
+    Hochreiter and Schmidhuber, *Long Short-Term Memory*, Neural Computation 1997.
     """
 
     def __init__(self, features: int, hidden: int) -> None:
@@ -32,7 +41,10 @@ class UngatedLayer(nn.Module):
             nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """(batch, time, feature) -> m at every step (batch, time, hidden), and the last m and c (batch, hidden)."""
+        """Map inputs (batch, time, feature) to m at every step (batch, time, hidden), and the last m and c.
+
+        The last m and c are (batch, hidden).
+        """
         m = c = inputs.new_zeros(len(inputs), self.recurrent.shape[1])
         outputs = []
         for x in self.inputs(inputs).unbind(dim=1):
@@ -44,7 +56,21 @@ class UngatedLayer(nn.Module):
 
 
 class LSTM(StepClassifier):
-    """(batch, time, feature), (batch,) -> (batch, class) logits."""
+    """Stack of LSTM layers with a linear read-out at every step, from features (batch, time, feature) to logits.
+
+    Parameters
+    ----------
+    features, classes : int
+        Numbers of features of a step, and of classes.
+    hidden : int
+        Number of cells in each layer.
+    layers : int
+        Number of layers.
+    forget_gate : bool
+        Use ``GatedLayer``, else ``UngatedLayer``.
+    decision : "mean" or "last"
+        Scores of the sequence: the logarithm of the steps' mean probability, or the last step's logits.
+    """
 
     def __init__(
         self, features: int, classes: int, *, hidden: int, layers: int, forget_gate: bool, decision: str

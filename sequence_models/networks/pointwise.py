@@ -1,6 +1,6 @@
-"""What a step of the dRNN does besides large matrix products, forward and back, in torch's operators.
+"""Steps of the dRNN, forward and backward, without their large matrix products, in torch's operators.
 
-``fused`` does the same in compiled loops.
+``fused`` has the same in compiled loops.
 """
 
 from typing import NamedTuple, Protocol
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Trail(NamedTuple):
-    """What a forward leaves behind. Row 0 of states and outputs is what was before the first step: zeros."""
+    """Activations that a forward pass keeps. Row 0 of states and outputs precedes the first step: zeros."""
 
     gates: Tensor  # (time, batch, 3·state + output): i, f, g and o; or (1, ...) where only the last are kept
     readout: Tensor  # (time, batch, output): tanh(W_zs s + b); or (1, ...)
@@ -19,39 +19,65 @@ class Trail(NamedTuple):
 
 
 class Forward(Protocol):
-    """The steps of one forward, to be called in turn.
+    """The steps of one forward pass, to be called in turn.
 
-    recurrent (batch, 2·state + 2·output): what d⁰s … dᴺs of the last step that began add to i and f of the next, to
-    its own o, and to its readout, whose bias is not in it.
+    In both methods ``recurrent``, (batch, 2·state + 2·output), is the contribution of d⁰s … dᴺs of the last step that
+    began: to i and f of the next step, to its own o, and to its readout, without the readout's bias.
     """
 
     def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
-        """Finishes the step before, if there is one, and begins this: i, f, g and s. Returns d⁰s … dᴺs.
+        """Finish the step before, if there is one, and begin this one: i, f, g and s. Return d⁰s … dᴺs.
 
-        entering: (batch, 3·state + output), what enters i, f, g and o from the inputs; may be overwritten.
+        ``entering``, (batch, 3·state + output), is the contribution of the inputs to i, f, g and o; it may be
+        overwritten.
         """
 
     def finish(self, step: int, recurrent: Tensor) -> None:
-        """o, the readout and z; only the last 2·output columns of ``recurrent`` are needed."""
+        """Compute o, the readout and z; only the last 2·output columns of ``recurrent`` are needed."""
 
 
 class Backward(Protocol):
-    """The steps of one backward, last one first. In ``now`` a step leaves the gradients of what enters i, f, g, o and
-    the readout, (batch, 3·state + 2·output); ``into`` has those of all steps, (3·state + 2·output, time, batch)."""
+    """The steps of one backward pass, to be called from the last to the first.
+
+    Attributes
+    ----------
+    now : Tensor, shape (batch, 3·state + 2·output)
+        Gradients of the pre-activations of i, f, g, o and the readout, of the step just taken.
+    into : Tensor, shape (3·state + 2·output, time, batch)
+        The same, of all steps.
+    """
 
     now: Tensor
     into: Tensor
 
     def step(self, step: int, to_output: Tensor, to_seen: Tensor) -> None:
-        """to_output: gradient of z (batch, output), as it comes from outside.
+        """Take one step back.
 
-        to_seen: of d⁰s …, as far as it passes, as it comes from i and f of the step after, (batch, reached).
+        Parameters
+        ----------
+        step : int
+            Number of the step.
+        to_output : Tensor, shape (batch, output)
+            Gradient of z from outside the recurrence.
+        to_seen : Tensor, shape (batch, reached)
+            Gradient of d⁰s …, as far as the truncation lets it pass, from i and f of the step after.
         """
 
 
 class PlainForward:
-    """seen: (batch, (order + 1)·state) zeros; bias: the readout's, (output,); feedback: what z of the step before adds
-    to i, f, g and o, (3·state + output, output)."""
+    """The steps of a forward pass, in torch's operators.
+
+    Parameters
+    ----------
+    trail : Trail
+        Activations, filled in step by step.
+    seen : Tensor, shape (batch, (order + 1)·state)
+        Zeros, for d⁰s … dᴺs.
+    bias : Tensor, shape (output,)
+        Bias of the readout.
+    feedback : Tensor, shape (3·state + output, output)
+        Weights from z of the step before to i, f, g and o.
+    """
 
     def __init__(self, trail: Trail, seen: Tensor, bias: Tensor, feedback: Tensor) -> None:
         self.trail, self.bias, self.feedback = trail, bias, feedback.T
@@ -82,8 +108,17 @@ class PlainForward:
 
 
 class PlainBackward:
-    """feedback: as in the forward, rows at zero where no gradient passes; outward: from d⁰s …, as far as the gradient
-    reaches, to o and the readout, (2·output, reached)."""
+    """The steps of a backward pass, in torch's operators.
+
+    Parameters
+    ----------
+    trail : Trail
+        Activations of the forward pass.
+    feedback : Tensor, shape (3·state + output, output)
+        As in the forward pass, with rows of zeros where no gradient passes.
+    outward : Tensor, shape (2·output, reached)
+        Weights from d⁰s …, as far as the truncation lets the gradient pass, to o and the readout.
+    """
 
     def __init__(self, trail: Trail, feedback: Tensor, outward: Tensor) -> None:
         self.trail, self.feedback, self.outward = trail, feedback, outward
@@ -110,7 +145,7 @@ class PlainBackward:
         self.into[:, step] = self.now.T
 
     def _to_state(self, total: Tensor) -> Tensor:
-        """Of s in all, from those of d⁰s …, since dʲs_t = dʲ⁻¹s_t − dʲ⁻¹s_{t−1}."""
+        """Return the gradient of s from those of d⁰s …, since dʲs_t = dʲ⁻¹s_t − dʲ⁻¹s_{t−1}."""
         m = self.carried.shape[1]
         for lower in range(total.shape[1] - 2 * m, -1, -m):
             above = slice(lower + m, lower + 2 * m)

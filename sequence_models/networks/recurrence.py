@@ -1,7 +1,7 @@
-"""The dRNN's recurrence over time: its forward, and its backward by hand.
+"""The dRNN's recurrence over time, with a backward pass written by hand.
 
-What enters from the inputs, and the gradients of all weights, are one matrix product each over all steps. In a step
-one product takes d⁰s … dᴺs at once to o, to the readout, and to i and f of the step after.
+The contribution of the inputs and the gradients of all weights are one matrix product each over all steps. Within a
+step, one product maps d⁰s … dᴺs at once to o, to the readout, and to i and f of the step after.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -19,11 +19,11 @@ Truncation = Literal["dos", "none", "hs97"]
 
 
 BLOCK = 320
-"""Rows of inputs that are multiplied at a time: enough for a fast product, and little enough to stay in the cache."""
+"""Rows of inputs multiplied at a time: enough for a fast product, few enough to stay in the cache."""
 
 
 class Recurrence(NamedTuple):
-    """The weights of one step: i, f, g and o are gates and cell input, d⁰s … dᴺs the state and its derivatives."""
+    """The weights of a step. i, f and o are the gates, g is the cell input, d⁰s … dᴺs the state and its derivatives."""
 
     inputs: Tensor  # (3·state + output, feature): i, f, g and o, from x
     bias: Tensor  # (3·state + output,)
@@ -34,22 +34,32 @@ class Recurrence(NamedTuple):
     readout_bias: Tensor  # (output,)
 
     def feedback(self) -> Tensor:
-        """What z of the step before adds to i, f, g and o, (3·state + output, output)."""
+        """Return the weights from z of the step before to i, f, g and o, (3·state + output, output)."""
         seen = self.gates.shape[1] - len(self.readout)
         return torch.cat([self.gates[:, seen:], self.cell, self.output_gate[:, seen:]])
 
     def outward(self) -> Tensor:
-        """From d⁰s … dᴺs to o and the readout, (2·output, (order + 1)·state)."""
+        """Return the weights from d⁰s … dᴺs to o and the readout, (2·output, (order + 1)·state)."""
         output, state = self.readout.shape
         seen = self.output_gate[:, : self.gates.shape[1] - output]
         return torch.cat([seen, F.pad(self.readout, (0, seen.shape[1] - state))])
 
 
 def unroll(inputs: Tensor, weights: Recurrence, truncation: Truncation) -> Tensor:
-    """z (time, batch, output) over all steps of (time, batch, feature), from zero states; in the weights' precision.
+    """Run the recurrence from zero states, in the weights' precision.
 
-    truncation: what the gradient passes besides f ⊙ s and the readout. "none": everything; "dos": d⁰s and z, not the
-    derivatives above; "hs97": in o d⁰s, in g z.
+    Parameters
+    ----------
+    inputs : Tensor, shape (time, batch, feature)
+    weights : Recurrence
+    truncation : "dos", "none" or "hs97"
+        Paths that the gradient takes besides f ⊙ s and the readout: "none" all of them; "dos" d⁰s and z, not the
+        derivatives above; "hs97" d⁰s in o, and z in g, alone.
+
+    Returns
+    -------
+    Tensor, shape (time, batch, output)
+        z of every step.
     """
     with torch.autocast(inputs.device.type, enabled=False):
         inputs = inputs.to(weights.inputs.dtype).contiguous()  # of another layout, another sum
@@ -61,7 +71,7 @@ def unroll(inputs: Tensor, weights: Recurrence, truncation: Truncation) -> Tenso
 
 @torch.no_grad()
 def forward(inputs: Tensor, weights: Recurrence, *, history: bool) -> Trail:
-    """All steps of (time, batch, feature). Without history only the outputs are those of all steps."""
+    """Run all steps of inputs (time, batch, feature). Without ``history`` only the outputs of all steps are kept."""
     (time, batch, _), (k, m) = inputs.shape, weights.readout.shape
     kept = time if history else 1
     trail = Trail(
@@ -108,7 +118,10 @@ class _Unroll(torch.autograd.Function):
 
 
 def _through_time(gradient: Tensor, weights: Recurrence, trail: Trail, truncation: Truncation) -> Tensor:
-    """Gradients of what enters i, f, g, o and the readout, (3·state + 2·output, time·batch), from those of z."""
+    """Return the gradients of the pre-activations of i, f, g, o and the readout from those of z (time, batch, output).
+
+    They are (3·state + 2·output, time·batch).
+    """
     (time, batch, _), m = gradient.shape, weights.readout.shape[1]
     feedback, outward = weights.feedback(), weights.outward()
     reached = outward.shape[1] if truncation == "none" else m  # of d⁰s … dᴺs
@@ -125,7 +138,7 @@ def _through_time(gradient: Tensor, weights: Recurrence, trail: Trail, truncatio
 
 
 def _of_weights(inputs: Tensor, weights: Recurrence, trail: Trail, into: Tensor) -> Recurrence:
-    """The weights' gradients, over all steps at once, from what ``_through_time`` returns."""
+    """Return the gradients of the weights, over all steps at once, from those that ``_through_time`` returns."""
     k, m = weights.readout.shape
     to_gates, to_o, to_readout = into[: 2 * m], into[3 * m : 3 * m + k], into[3 * m + k :]
     from_inputs = into[: 3 * m + k]

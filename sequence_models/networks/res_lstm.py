@@ -1,4 +1,4 @@
-"""The residual stacked LSTM (Lakhal et al., ECCVW 2018), and the same stack without residuals."""
+"""The residual stacked LSTM, and the same stack without residuals."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,24 @@ from sequence_models.networks.steps import SequenceClassifier, StepTrace, blank_
 
 
 class ResLSTM(SequenceClassifier):
-    """Equations 1 and 2: m^l = LSTM_l(x^{l-1}), x^l = m^l + x^{l-1}; the classes are read off the last layer's m_T.
+    """Stack of LSTM layers with identity shortcuts: m^l = LSTM_l(x^{l-1}), x^l = m^l + x^{l-1}.
 
-    classify "x" reads them off x_T instead. Without ``residual``, x^l = m^l.
+    Parameters
+    ----------
+    features, classes : int
+        Numbers of features of a step, and of classes.
+    hidden : int
+        Number of cells in each layer.
+    layers : int
+        Number of layers.
+    residual : bool
+        Add each layer's input to its output; without, x^l = m^l.
+    classify : "m" or "x"
+        Read the classes off m or x of the last layer, at the last step.
+
+    References
+    ----------
+    Lakhal et al., *Residual Stacked RNNs for Action Recognition*, ECCV Workshops 2018, equations 1 and 2.
     """
 
     def __init__(self, features: int, classes: int, *, hidden: int, layers: int, residual: bool, classify: str) -> None:
@@ -20,7 +35,7 @@ class ResLSTM(SequenceClassifier):
         self.classify = nn.Linear(hidden, classes)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """(batch, time, feature), (batch,) -> (batch, class) logits."""
+        """Map inputs (batch, time, feature) and lengths (batch,) to logits (batch, class)."""
         logits: Tensor = self.classify(last_step(self.read(blank_padding(inputs, lengths)), lengths))
         return logits
 
@@ -29,7 +44,7 @@ class ResLSTM(SequenceClassifier):
         return StepTrace(self.classify(self.read(inputs[None])[0]))
 
     def read(self, inputs: Tensor) -> Tensor:
-        """(batch, time, feature) -> m or x of the last layer at every step (batch, time, hidden)."""
+        """Return m or x of the last layer at every step, (batch, time, hidden), for inputs (batch, time, feature)."""
         m = x = inputs
         for layer in self.layers:
             m, _ = layer(x)

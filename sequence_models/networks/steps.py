@@ -1,4 +1,4 @@
-"""From what a network says at every step to the scores of the sequence, and the loss of either."""
+"""Scores of a sequence from a network's outputs at every step, and the loss of either."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,39 +13,43 @@ from pipeline.training.losses import loss, multi_label_losses
 
 
 def valid_steps(lengths: Tensor, time: int) -> Tensor:
-    """(batch,) -> (batch, time): whether a step lies within its sequence."""
+    """Return a mask (batch, time) of the steps within sequences of the given lengths (batch,)."""
     return torch.arange(time, device=lengths.device) < lengths[:, None]
 
 
 def blank_padding(values: Tensor, lengths: Tensor) -> Tensor:
-    """(batch, time, ...) with zeros at and beyond each length, whatever stood there, NaN included."""
+    """Return values (batch, time, …) with zeros at and beyond each length, whatever stood there, NaN included."""
     padding = ~valid_steps(lengths, values.shape[1])
     return values.masked_fill(padding.reshape(*padding.shape, *[1] * (values.ndim - 2)), 0)
 
 
 def last_step(values: Tensor, lengths: Tensor) -> Tensor:
-    """(batch, time, class) -> (batch, class): the last valid step's."""
+    """Return the last valid step of each sequence, (batch, class), from values (batch, time, class)."""
     return values[torch.arange(len(lengths), device=lengths.device), lengths - 1]
 
 
 def mean_over_steps(values: Tensor, lengths: Tensor) -> Tensor:
-    """(batch, time, ...) -> (batch, ...): the mean of the valid steps."""
+    """Return the mean over the valid steps, (batch, …), of values (batch, time, …)."""
     total = blank_padding(values, lengths).sum(dim=1)
     return total / lengths.reshape(-1, *[1] * (total.ndim - 1))
 
 
 def log_mean_softmax(logits: Tensor, lengths: Tensor) -> Tensor:
-    """(batch, time, class) -> (batch, class): the logarithm of the mean probability, whose softmax is that mean."""
+    """Return the logarithm of the steps' mean probability, (batch, class), for logits (batch, time, class)."""
     padding = ~valid_steps(lengths, logits.shape[1])
     logs = logits.log_softmax(dim=2).masked_fill(padding[..., None], -torch.inf)
     return logs.logsumexp(dim=1) - lengths[:, None].log()
 
 
 class StepTrace(NamedTuple):
-    """What a network does with one sequence, step by step.
+    """A network's outputs for one sequence, step by step.
 
-    logits: (time, class), as if the sequence ended with each step, but for the decision.
-    norms: (time, 3 or more), ‖s_t‖₂, ‖v_t‖₂, ‖a_t‖₂ … of an internal state and its derivatives; None without one.
+    Attributes
+    ----------
+    logits : Tensor, shape (time, class)
+        Logits of each step, as if the sequence ended there, before any decision over the steps.
+    norms : Tensor, shape (time, 3 or more), or None
+        ‖s_t‖₂, ‖v_t‖₂, ‖a_t‖₂ … of an internal state and its derivatives; None where the network has none.
     """
 
     logits: Tensor
@@ -56,21 +60,33 @@ class SequenceClassifier(nn.Module):
     """A network whose loss is the cross-entropy of its scores."""
 
     def trace(self, inputs: Tensor) -> StepTrace | None:
-        """Of one sequence (time, feature); None of a network that says nothing before the end."""
+        """Trace one sequence (time, feature); None for a network that has no output before the end."""
         return None
 
     def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Scalar mean over the batch, and the scores (batch, class); targets as for ``pipeline.training.losses``."""
+        """Return the loss, a scalar mean over the batch, and the scores (batch, class).
+
+        Parameters
+        ----------
+        inputs : Tensor, shape (batch, time, feature)
+        lengths : Tensor of int64, shape (batch,)
+        targets : Tensor
+            As for ``pipeline.training.losses``.
+        """
         scores = self(inputs, lengths)
         return loss(scores, targets), scores
 
 
 @dataclass(frozen=True)
 class Decision:
-    """How a sequence is scored by its steps' logits.
+    """The rule by which the logits of its steps score a sequence.
 
-    scores: (batch, time, class), (batch,) -> (batch, class) logits.
-    trains_every_step: whether each step's output is trained towards the label, or the scores alone.
+    Attributes
+    ----------
+    scores : callable
+        Maps logits (batch, time, class) and lengths (batch,) to logits (batch, class).
+    trains_every_step : bool
+        True where each step's output is trained towards the label, False where the scores alone are.
     """
 
     scores: Callable[[Tensor, Tensor], Tensor]
@@ -78,14 +94,20 @@ class Decision:
 
 
 class StepClassifier(SequenceClassifier):
-    """A causal network that has logits at every step: ``outputs``, which a subclass gives, and a decision on them."""
+    """A causal network with logits at every step, which a subclass gives as ``outputs``, and a decision over them.
+
+    Parameters
+    ----------
+    decision : Decision
+        The rule by which the steps' logits score the sequence.
+    """
 
     def __init__(self, decision: Decision) -> None:
         super().__init__()
         self.decision = decision
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """(batch, time, feature) -> logits (batch, time, class); no step sees a later one."""
+        """Map inputs (batch, time, feature) to logits (batch, time, class); no step sees a later one."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -96,11 +118,16 @@ class StepClassifier(SequenceClassifier):
         return self.decision.scores(self.outputs(blank_padding(inputs, lengths)), lengths)
 
     def loss(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Scalar mean over the batch, and the scores (batch, class).
+        """Return the loss, a scalar mean over the batch, and the scores (batch, class).
 
-        targets: as for ``pipeline.training.losses``; or (batch, time) int64 where frames are labelled, ``IGNORED``
-        beyond the lengths: then the loss of a sequence is the sum of its frames'. A sequence's label is the target of
-        its scores; if every step is trained, the loss is the mean of the steps'.
+        Parameters
+        ----------
+        inputs : Tensor, shape (batch, time, feature)
+        lengths : Tensor of int64, shape (batch,)
+        targets : Tensor
+            As for ``pipeline.training.losses``, one a sequence: the target of its scores, or, where every step is
+            trained, of each step, whose losses are averaged. Or int64 (batch, time) where frames are labelled,
+            ``IGNORED`` beyond the lengths: the loss of a sequence is then the sum of its frames' losses.
         """
         outputs = self.outputs(blank_padding(inputs, lengths))
         scores = self.decision.scores(outputs, lengths)

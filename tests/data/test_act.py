@@ -15,7 +15,7 @@ class TestACT:
         assert listing.classes == ("kick bag", "kick people")
         (fold,) = config.folds(tmp_path, listing)
         assert fold.test == ("clips/kick bag_2", "clips/kick people_2")
-        assert config.notes(listing) == ("6 videos of 2 classes, where 11,234 of 43 are published.",)
+        assert config.notes(listing) == ("6 videos of 2 classes are present; 11,234 of 43 were published.",)
 
     @pytest.mark.parametrize(
         ("line", "match"),
@@ -23,7 +23,7 @@ class TestACT:
             ("clips/kick bag_0.avi,kick bag,later", "line 2: split 'later'; it must be train or test"),
             ("../kick.avi,kick bag,train", "line 2: .*kick.avi leaves the data root"),
             ("/kick.avi,kick bag,train", "line 2: /kick.avi leaves the data root"),
-            ("clips/kick.txt,kick bag,train", "line 2: kick.txt is no video"),
+            ("clips/kick.txt,kick bag,train", "line 2: kick.txt is not a video"),
             ("clips/kick bag_0.avi,,train", "the label is empty"),
             ("clips/kick.avi,kick bag,train", "1 of 1 files are missing"),
             ("clips/kick bag_0.avi,a,train\nclips/kick bag_0.avi,b,test", "line 3: .* is listed a second time"),
@@ -46,5 +46,5 @@ class TestACT:
     def test_the_split_is_needed(self, tmp_path: Path):
         config = act(tmp_path)
         write_lines(tmp_path / "act.csv", "path,label", "clips/kick bag_0.avi,a", "clips/kick bag_1.avi,b")
-        with pytest.raises(InputError, match="line 2: a column split is needed"):
+        with pytest.raises(InputError, match="line 2: no split; the column split is needed"):
             config.folds(tmp_path, config.listing(tmp_path))

@@ -18,7 +18,7 @@ class TestFCVID:
         assert marked == {id: [int(cell) for cell in cells.split()] for id, cells in FCVID_TOY.items()}
         (fold,) = config.folds(tmp_path, listing)
         assert fold.test == ("panda/d", "party/b")
-        assert config.notes(listing) == ("5 videos of 3 categories, where 91,223 of 239 are published.",)
+        assert config.notes(listing) == ("5 videos of 3 categories are present; 91,223 of 239 were published.",)
 
     def test_names_of_categories(self, tmp_path: Path):
         config = fcvid(tmp_path)
@@ -30,7 +30,7 @@ class TestFCVID:
         assert left.classes == ("panda", "beach")
         assert [video.labels for video in left.videos] == [(1,), (0,), (0, 1)]
         write_lines(tmp_path / "materials/categories.txt", "party", "panda")
-        with pytest.raises(InputError, match="2 different names; one is needed for each"):
+        with pytest.raises(InputError, match="2 different names; each of the"):
             config.model_copy(update={"present_only": True}).listing(tmp_path)
 
     def test_lists_and_videos_in_the_root_itself(self, tmp_path: Path):
@@ -52,11 +52,11 @@ class TestFCVID:
             (SPLIT_LIST, 1, "/b.flv train", "leaves the data root"),
             (SPLIT_LIST, 1, "party/-a_1.mp4 test", "party/-a_1 is listed a second time"),
             (SPLIT_LIST, 1, "", "has 4 videos and FCVID_Label.txt 5 lines"),
-            (LABELS, 1, "1 0", "line 2: 2 columns, and 3 before"),
-            (LABELS, 1, "0 0 0", "line 2: a line is a 0 or 1 for each category, and a 1 for one at least"),
-            (LABELS, 1, "0 2 0", "a line is a 0 or 1"),
-            (LABELS, 1, "0 x 0", "a line is a 0 or 1"),
-            (LABELS, 1, "nan 1 0", "a line is a 0 or 1"),
+            (LABELS, 1, "1 0", "line 2: 2 columns, where the lines before have 3"),
+            (LABELS, 1, "0 0 0", "line 2: a line needs a 0 or 1 for each category, and a 1 for at least one"),
+            (LABELS, 1, "0 2 0", "a line needs a 0 or 1"),
+            (LABELS, 1, "0 x 0", "a line needs a 0 or 1"),
+            (LABELS, 1, "nan 1 0", "a line needs a 0 or 1"),
         ],
     )
     def test_mistakes(self, tmp_path: Path, name: str, row: int, line: str, match: str):

@@ -52,10 +52,12 @@ class TestFolder:
             "skeleton": tmp_path.resolve() / "jump/1.txt",
         }
         (tmp_path / "run/2.txt").unlink()
-        with pytest.raises(InputError, match=r"run/2\.mp4: video of 'run/2', where the first example has video and"):
+        with pytest.raises(InputError, match=r"run/2\.mp4: 'run/2' has video, and the first example video and"):
             Folder(root=str(tmp_path)).listing(tmp_path)
         touch(tmp_path, "run/2.txt", "run/2.avi")
-        with pytest.raises(InputError, match=r"run/2\.mp4: 'run/2' is there twice, first at .*run/2\.avi"):
+        with pytest.raises(
+            InputError, match=r"run/2\.mp4: 'run/2' is listed a second time; it was first listed at .*run/2\.avi"
+        ):
             Folder(root=str(tmp_path)).listing(tmp_path)
 
     def test_manifest_in_all_its_columns(self, tmp_path: Path):
@@ -110,12 +112,12 @@ class TestFolder:
         config, listing = by_manifest(tmp_path, *rows)
         with pytest.raises(InputError, match="class 'y' has a single video, b"):
             config.folds(tmp_path, listing)
-        with pytest.raises(InputError, match="no split is given for a; a manifest with a column split"):
+        with pytest.raises(InputError, match="a has no split; a manifest with the column split"):
             Folder(root=str(tmp_path), protocol="split_column").folds(tmp_path, listing)
         with pytest.raises(InputError, match="a has no subject"):
             Folder(root=str(tmp_path), protocol="by_subject").folds(tmp_path, listing)
         config, listing = by_manifest(tmp_path, *(row + ",train" for row in rows), header="path,label,split")
-        with pytest.raises(InputError, match="no video is left to test with"):
+        with pytest.raises(InputError, match="no video is left to test on"):
             config.folds(tmp_path, listing)
         with pytest.raises(InputError, match="leave trials out"):
             Folder(root=str(tmp_path), trials=2).folds(tmp_path, listing)
@@ -127,15 +129,15 @@ class TestFolder:
         [
             ("path,label", "b.mp4,", "line 3: the label is empty"),
             ("path,label", ",x", "line 3: the path is empty"),
-            ("path,label", "b.mp4", "line 3: not 2 cells"),
-            ("path,label", "b.mp4,x,y", "line 3: not 2 cells"),
-            ("path,label", "a.mp4,y", "line 3: 'a' is there twice, first at .*line 2"),
-            ("path,label", "./x/../a.mp4,y", "line 3: 'a' is there twice"),
+            ("path,label", "b.mp4", "line 3: the line does not have 2 cells"),
+            ("path,label", "b.mp4,x,y", "line 3: the line does not have 2 cells"),
+            ("path,label", "a.mp4,y", "line 3: 'a' is listed a second time; it was first listed at .*line 2"),
+            ("path,label", "./x/../a.mp4,y", "line 3: 'a' is listed a second time"),
             ("path,label", "z.mp4,y", "1 of 2 files .*line 3: .*z.mp4"),
             ("path,label", f"{'z' * 300}.mp4,y", "1 of 2 files"),
             ("path,label", "manifest.csv,y", "line 3: manifest.csv is neither a video"),
-            ("path,label", '"b.mp4,y', "no CSV in UTF-8"),
-            ("path,label", "e.txt,y", "line 3: skeleton of 'e', where the first example has video"),
+            ("path,label", '"b.mp4,y', "not a CSV file in UTF-8"),
+            ("path,label", "e.txt,y", "line 3: 'e' has skeleton, and the first example video"),
             ("path,label,split", "b.mp4,y,val", "line 3: split 'val'; it must be train or test"),
             ("path,label,split", "b.mp4,y,", "line 3: split ''; it must be train or test"),
             ("path,label,subject", "b.mp4,y,", "line 3: the subject is empty"),
@@ -161,9 +163,9 @@ class TestFolder:
         ("content", "match"),
         [
             (b"", "line 1: no column path"),
-            (b"path,label\n", "there are no videos at all"),
-            (b"path,label\na.mp4,x\nb.mp4,x\n", "there are only 'x'"),
-            (b"\x89PNG\r\n\x1a\n\x00\xff", "no CSV in UTF-8"),
+            (b"path,label\n", "there are no videos"),
+            (b"path,label\na.mp4,x\nb.mp4,x\n", "there is only 'x'"),
+            (b"\x89PNG\r\n\x1a\n\x00\xff", "not a CSV file in UTF-8"),
         ],
     )
     def test_no_manifest_at_all(self, tmp_path: Path, content: bytes, match: str):
@@ -175,13 +177,13 @@ class TestFolder:
     def test_wrong_folders(self, tmp_path: Path):
         touch(tmp_path, "run/1.mp4")
         config = Folder(root=str(tmp_path))
-        with pytest.raises(InputError, match="there are only 'run'"):
+        with pytest.raises(InputError, match="there is only 'run'"):
             config.listing(tmp_path)
         (tmp_path / "jump").mkdir()
-        with pytest.raises(InputError, match=r"jump: no video or \.txt skeleton file"):
+        with pytest.raises(InputError, match=r"jump: no video and no skeleton file \(\.txt\)"):
             config.listing(tmp_path)
         touch(tmp_path, "jump/more/1.mp4")
-        with pytest.raises(InputError, match=r"jump/more: a folder in a class's folder"):
+        with pytest.raises(InputError, match=r"jump/more: a folder within a class's folder"):
             config.listing(tmp_path)
         with pytest.raises(InputError, match=r"other\.csv: No such file"):
             Folder(root=str(tmp_path), manifest="other.csv").listing(tmp_path)

@@ -100,12 +100,12 @@ class TestFiles:
     def test_missing_files_are_counted(self, root: Path):
         for stem in ("person02_jogging_d3", "person20_walking_d1"):
             (root / f"{stem}_uncomp.avi").unlink()
-        with pytest.raises(InputError, match=r"2 of 599 files are missing in .*, one is person02_jogging_d3; present"):
+        with pytest.raises(InputError, match=r"2 of 599 files are missing in .*, such as person02_jogging_d3; present"):
             KTH().listing(root)
         config = KTH(present_only=True)
         listing = config.listing(root)
         assert len(listing.videos) == 597
-        assert config.notes(listing) == ("Only 597 of KTH's 599 videos are there, of 6 of its six actions.",)
+        assert config.notes(listing) == ("Only 597 of KTH's 599 videos are present, covering 6 of its 6 actions.",)
 
     def test_links_out_of_the_root(self, root: Path, tmp_path: Path):
         (tmp_path / "aside.avi").touch()
@@ -152,7 +152,7 @@ class TestList:
     def test_videos_that_it_lacks_are_counted(self, root: Path):
         write_segments(root, FIRST)
         with pytest.raises(
-            InputError, match=rf"{SEGMENTS_LIST}: 598 of 599 videos have no line, one is person01_boxing_d2"
+            InputError, match=rf"{SEGMENTS_LIST}: 598 of 599 videos have no line, such as person01_boxing_d2"
         ):
             KTH(form="kth2").listing(root)
 
@@ -167,8 +167,8 @@ class TestList:
             ("person02_boxing_d1 frames 1-" + "9" * 5000, "a line is"),
             ("person02_boxing_d1 1-95", "a line is"),
             ("The sequences", "a line is"),
-            ("person02_boxing_d1 frames 0-95", "0-95; frames count from 1"),
-            ("person02_boxing_d1 frames 1-50, 95-60", "95-60; frames count from 1, and a range's first is not after"),
+            ("person02_boxing_d1 frames 0-95", "0-95; frames are counted from 1"),
+            ("person02_boxing_d1 frames 1-50, 95-60", "95-60; frames are counted from 1, and a range must not end"),
             ("person02_boxing_d1 frames", f"only {MISSING}, which is missing from KTH, has no frames"),
             ("person02_boxing_d1 *missing*", f"only {MISSING}"),
             (f"{MISSING} frames 1-95", f"only {MISSING}"),
@@ -184,7 +184,7 @@ class TestList:
 
     def test_a_list_that_is_no_text(self, tmp_path: Path):
         (tmp_path / SEGMENTS_LIST).write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(InputError, match="this is no text"):
+        with pytest.raises(InputError, match="not a text file"):
             read_segments(tmp_path / SEGMENTS_LIST)
 
     def test_mutated_lists_are_read_or_refused_with_a_sentence(self, tmp_path: Path):
@@ -272,7 +272,7 @@ class TestRealVideos:
         assert listing.classes == ("boxing", "running", "walking")
         assert len(listing.videos) == 40
         assert [len(halves) for fold in config.folds(root, listing) for halves in _halves(fold)] == [24, 16] * 5
-        assert config.notes(listing)[0] == "Only 10 of KTH's 599 videos are there, of 3 of its six actions."
+        assert config.notes(listing)[0] == "Only 10 of KTH's 599 videos are present, covering 3 of its 6 actions."
 
     def test_segments_decode_to_their_lengths_and_files_to_their_last(self, shared: Path):
         root = shared / "kth"

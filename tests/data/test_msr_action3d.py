@@ -70,7 +70,7 @@ class TestMsrAction3D:
     def test_a_half_without_videos(self, tmp_path: Path):
         touch(tmp_path, "a01_s01_e01_skeleton3D.txt", "a02_s03_e01_skeleton3D.txt")
         config = MsrAction3D(present_only=True)
-        with pytest.raises(InputError, match="no video is left to test with"):
+        with pytest.raises(InputError, match="no video is left to test on"):
             config.folds(tmp_path, config.listing(tmp_path))
 
     @pytest.mark.parametrize(

@@ -141,15 +141,15 @@ class TestBySubject:
         assert len(folds(configured(kind, protocol="leave_one_out"), some)) == 10
         for protocol, halves in (("trials", "6 train and 4 are"), ("official", "3 train and 2 are")):
             said = configured(kind, protocol=protocol).notes(some)[-1]
-            assert said.startswith(f"Only 10 of the 25 subjects are there: of these, {halves} tested in each fold")
+            assert said.startswith(f"Only 10 of the 25 subjects are present: of these, {halves} tested in each fold")
 
     def test_a_half_without_videos_is_refused(self, kind: type[BySubject]):
         for numbers, half in (((11, 12, 19), "test"), ((19, 2, 3), "train")):
-            with pytest.raises(InputError, match=f"official: no video is left to {half} with"):
+            with pytest.raises(InputError, match=f"official: no video is left to {half} on"):
                 folds(configured(kind, protocol="official"), people(*numbers))
-        with pytest.raises(InputError, match="at least two of them: there is one only, 'person04'"):
+        with pytest.raises(InputError, match="at least two of them: there is only one, 'person04'"):
             folds(configured(kind), people(4))
-        with pytest.raises(InputError, match="without-person04: no video is left to train with"):
+        with pytest.raises(InputError, match="without-person04: no video is left to train on"):
             folds(configured(kind, protocol="leave_one_out"), people(4))
 
     @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_nothing_is_said_of_whole_data_sets():
 
 
 def test_the_official_split_needs_all_of_its_subjects():
-    with pytest.raises(ValidationError, match="the official split divides 25 subjects, and there are 9"):
+    with pytest.raises(ValidationError, match="the official split divides 25 subjects, and this data set has 9"):
         StickFigures(protocol="official")
 
 

@@ -84,7 +84,7 @@ class TestUCF101:
             path.unlink()
         config = UCF101(present_only=True)
         listing = config.listing(tmp_path)
-        with pytest.raises(InputError, match="split-1: no video is left to test with"):
+        with pytest.raises(InputError, match="split-1: no video is left to test on"):
             config.folds(tmp_path, listing)
 
     @pytest.mark.parametrize("stem", ["/Archery/v_A_g01_c01", "../Archery/v_A_g01_c01", "Archery/../../v_A_g01_c01"])
@@ -119,7 +119,7 @@ class TestUCF101:
             ("trainlist01.txt", "Archery/v_Archery_g01.avi 1", "line 13: 'Archery/v_Archery_g01.avi 1'; a line is"),
             ("trainlist01.txt", "Archery/v_Archery_g09_c01.avi 2", "line 13: .* classInd.txt has 1"),
             ("trainlist01.txt", "Fishing/v_Fishing_g09_c01.avi 2", "line 13: .* classInd.txt has None"),
-            ("testlist01.txt", "Fishing/v_Fishing_g09_c01.avi", "line 7: 'Fishing' is none of the 3 classes"),
+            ("testlist01.txt", "Fishing/v_Fishing_g09_c01.avi", "line 7: 'Fishing' is not one of the 3 classes"),
             ("testlist01.txt", "Archery/v_Archery_g02_c01.avi", "line 7: .* second time"),
             ("classInd.txt", "5 Fishing", "line 4: '5 Fishing'; '4 <new class>' should be here"),
             ("classInd.txt", "4 YoYo", "line 4"),
@@ -137,7 +137,7 @@ class TestUCF101:
         config = ucf101(tmp_path)
         listing = config.listing(tmp_path)
         (tmp_path / "ucfTrainTestlist/testlist03.txt").write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(InputError, match=r"testlist03\.txt: this is no text"):
+        with pytest.raises(InputError, match=r"testlist03\.txt: not a text file"):
             config.folds(tmp_path, listing)
         (tmp_path / "ucfTrainTestlist/testlist03.txt").unlink()
         with pytest.raises(InputError, match=r"testlist03\.txt: No such file"):
@@ -149,7 +149,7 @@ class TestUCF101:
         write_lines(
             tmp_path / "ucfTrainTestlist/testlist02.txt", *(f"{s}.avi" for s in UCF_TOY["YoYo"] if "_g02_" in s)
         )
-        with pytest.raises(InputError, match="Archery/v_Archery_g02_c01 is not in the lists of all splits"):
+        with pytest.raises(InputError, match="Archery/v_Archery_g02_c01 is not in the lists of every split"):
             config.folds(tmp_path, listing)
 
     def test_two_files_of_one_video(self, tmp_path: Path):

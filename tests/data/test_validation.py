@@ -78,7 +78,7 @@ def test_another_seed_is_another_part_and_the_order_of_videos_is_nothing() -> No
 
 
 def test_a_single_group_leaves_no_part() -> None:
-    with pytest.raises(InputError, match="split 1 has one group only to train with, 'x/g0'"):
+    with pytest.raises(InputError, match="split 1 has only one group to train on, 'x/g0'"):
         part(given("x", groups=1))
     (fold,) = part(given("x", groups=2), share=0.01)
     assert len(fold.test) == 3

@@ -65,5 +65,7 @@ def test_votes_order_classes_before_probabilities_do(time: int, classes: int, se
 
 
 def test_scores_of_other_classes_are_refused() -> None:
-    with pytest.raises(InputError, match="scores are of 400 classes; they must be of the dataset's 6"):
+    with pytest.raises(
+        InputError, match="the scores have 400 classes; the data set has 6, and the scores need as many"
+    ):
         Consensus().build(400, 6)

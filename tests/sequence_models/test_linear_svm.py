@@ -111,7 +111,7 @@ def test_the_initial_weights_do_not_matter() -> None:
 
 @pytest.mark.parametrize("labels", [[], [2, 2, 2]])
 def test_one_class_is_too_few(labels: list[int]) -> None:
-    with pytest.raises(InputError, match="needs two at least"):
+    with pytest.raises(InputError, match="needs at least two classes"):
         trained(LinearSVM(), Clouds(labels), 4)
 
 

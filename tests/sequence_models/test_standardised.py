@@ -49,7 +49,7 @@ def sequences() -> Sequences:
 
 def measured() -> Standardised:
     network = Standardised(Last(), 3)
-    network.measure(sequences())
+    network.fit_scaling(sequences())
     return network
 
 
@@ -138,5 +138,5 @@ def test_groups_of_parameters_are_the_networks_own() -> None:
 def test_bad_features() -> None:
     with pytest.raises(InputError, match="no training examples"):
         Scaling.of([])
-    with pytest.raises(InputError, match="feature 1 of the training sequences is not always finite"):
+    with pytest.raises(InputError, match="feature 1 of the training sequences is not finite everywhere"):
         Scaling.of([np.zeros((2, 3)), np.array([[0, np.nan, 1]])])

@@ -64,7 +64,7 @@ def test_segments_from_files_to_a_report(recipe: Any):
     assert failed[0] == "person01_boxing_d1/2"
     assert "there are 24 frames, and the range 12-25 ends beyond them" in failed[1].reason
     page = (task.folder() / "report.html").read_text()
-    for note in ("mine", "Only 6 of KTH&#39;s 599 videos are there", "2 train and 1 is tested in each fold"):
+    for note in ("mine", "Only 6 of KTH&#39;s 599 videos are present", "2 train and 1 is tested in each fold"):
         assert note in page
 
     saved = json.loads((task.folder() / "folds.json").read_text())

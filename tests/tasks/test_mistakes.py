@@ -139,7 +139,7 @@ def test_settings_on_the_command_line(option: tuple[str, str], sentence: str, tm
     ("fields", "sentence"),
     [
         ({"root": "nowhere"}, "the data root of 'folder' is no folder: "),
-        ({"root": "empty"}, "two classes or more are needed, there are no videos at all"),
+        ({"root": "empty"}, "there are no videos, and two classes or more are needed"),
         ({"dataset": "ucf"}, "unknown data set 'ucf': did you mean 'ucf101'?"),
         ({}, "has no skeleton file, but video; choose another extractor"),
     ],
