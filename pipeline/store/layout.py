@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline.errors import UnusableVideo
 from pipeline.files.atomic import quarantine
-from pipeline.files.deferred_errors import LateErrors
+from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.rows import Failure, Row
 
 CHUNK_BYTES = 1 << 20
@@ -151,7 +151,7 @@ def items_of(file: h5py.File) -> list[tuple[str, "h5py.Group | h5py.Dataset"]]:
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
     """Create a HDF5 file to write to. Raises OSError at the block's end where the disk did not take all of it."""
-    with LateErrors(path) as taking, h5py.File(taking, "w", **_FORMAT) as file:
+    with DeferredErrors(path) as taking, h5py.File(taking, "w", **_FORMAT) as file:
         yield file
 
 
