@@ -37,6 +37,10 @@ class DamagedStore(InputError):
     """Sealed file that was truncated or altered; it has been quarantined, and the next run makes it again."""
 
 
+class NewerFormat(InputError):
+    """A file of a store has a format that only a newer kinescope reads; it is whole, and stays as it is."""
+
+
 def lacks_space(error: BaseException | None) -> bool:
     """Return whether a full disk, quota or limit on file sizes caused an error, or one that it came from.
 

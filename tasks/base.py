@@ -8,6 +8,7 @@ import platform
 import subprocess
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +24,12 @@ from tasks import settings
 T = TypeVar("T")
 
 UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
-VERSIONS_OF = ("torch", "torchvision", "opencv-contrib-python-headless", "h5py", "av", "scikit-learn", "numpy")
+OPENCV = ("opencv-contrib-python-headless", "opencv-python-headless", "opencv-contrib-python", "opencv-python")
+"""Distributions that each bring the same package; one of them is installed."""
+VERSIONS_OF = (
+    *("kinescope", "torch", "torchvision", *OPENCV, "h5py", "av", "scikit-learn"),
+    *("numpy", "scipy", "numba", "triton", "pydantic"),
+)
 
 
 class ConfigParameter(luigi.Parameter[T]):
@@ -201,13 +207,19 @@ def origin(stage: Stage, components: Any, upstream: Mapping[str, str], **more: A
         "upstream": upstream,
         "versions": _versions(),
         "commit": _commit(),
+        "threads": settings.current().workers,
         **more,
     }
 
 
 @lru_cache
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in VERSIONS_OF}
+    """Python's, and those of the distributions that are installed; Triton is no part of every platform's torch."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONS_OF:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 @lru_cache

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-class LateErrors(io.FileIO):
+class DeferredErrors(io.FileIO):
     """A new file that accepts every write, even where the disk does not.
 
     ``close`` raises the first OSError that a write met, in place of whatever followed from it. What is written after

@@ -5,21 +5,45 @@ import fcntl
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.errors import InputError
 
-_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+
+
+class _Bytes(NamedTuple):
+    """Bytes of a lock file, up to its end where ``length`` is 0."""
+
+    first: int
+    length: int
+
+
+_ALL = _Bytes(0, 0)
+
+
+class _Held(threading.local):
+    """Bytes that this thread holds, each with process and lock file: a forked child holds none."""
+
+    def __init__(self) -> None:
+        self.entries: set[tuple[int, str, _Bytes]] = set()
+
+
+_held = _Held()
 
 
 @contextmanager
 def exclusive(wanted: Path, lock: Path) -> Iterator[None]:
-    """Wait until no other process is making ``wanted``, and keep others waiting while the block runs.
+    """Wait until nobody else is making ``wanted``, in this process or another, and keep others waiting meanwhile.
 
     Each path locks one byte of ``lock``, so that a single lock file serves all, and stays. The system releases the byte
-    when a process dies. Where a file system has no locks nobody waits: work is then done twice.
+    when a process dies. A thread that is inside, or has ``exclusive_of_all``, enters again at once. Where a file system
+    has no locks nobody waits: work is then done twice.
 
     Parameters
     ----------
@@ -28,41 +52,77 @@ def exclusive(wanted: Path, lock: Path) -> Iterator[None]:
     lock
         The lock file that all processes share.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.blake2b(os.path.relpath(wanted, lock.parent).encode(), digest_size=7).digest()
-    with open(lock, "ab") as file:
+    byte = _Bytes(int.from_bytes(digest), 1)
+    if not _held.entries.isdisjoint((_entry(lock, byte), _entry(lock, _ALL))):
+        yield
+        return
+
+    def take(descriptor: int) -> None:
         try:
-            _take(file.fileno(), int.from_bytes(digest), wanted)
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED:
-                raise
+            _set(descriptor, fcntl.F_WRLCK, byte)
+        except (BlockingIOError, PermissionError):  # POSIX allows either
+            logging.getLogger("luigi-interface").warning(f"another run is making {wanted}: waiting for it")
+            _set(descriptor, fcntl.F_WRLCK, byte, wait=True)
+
+    with _holding(lock, byte, take):
         yield
 
 
 @contextmanager
 def exclusive_of_all(lock: Path) -> Iterator[None]:
-    """Keep every other process from making anything while the block runs.
+    """Keep every other thread and process from making anything while the block runs.
 
     Raises
     ------
     InputError
-        Where another process is making something already.
+        Where somebody is making something already, be it this thread.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "ab") as file:
+
+    def take(descriptor: int) -> None:
         try:
-            fcntl.lockf(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _set(descriptor, fcntl.F_WRLCK, _ALL)
         except (BlockingIOError, PermissionError):
             raise InputError(f"a run is at work in {lock.parent}: wait until it has ended, then try again") from None
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED:
-                raise
+
+    with _holding(lock, _ALL, take):
         yield
 
 
-def _take(descriptor: int, byte: int, wanted: Path) -> None:
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte, os.SEEK_SET)
-    except (BlockingIOError, PermissionError):  # POSIX allows either
-        logging.getLogger("luigi-interface").warning(f"another run is making {wanted}: waiting for it")
-        fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, byte, os.SEEK_SET)
+@contextmanager
+def _holding(lock: Path, part: _Bytes, take: Callable[[int], None]) -> Iterator[None]:
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "ab") as file:
+        try:
+            take(file.fileno())
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        entry = _entry(lock, part)
+        _held.entries.add(entry)
+        try:
+            yield
+        finally:
+            _held.entries.discard(entry)
+            with suppress(OSError):  # closing would not do: a process that was forked inside has the file open, too
+                _set(file.fileno(), fcntl.F_UNLCK, part)
+
+
+def _entry(lock: Path, part: _Bytes) -> tuple[int, str, _Bytes]:
+    return os.getpid(), os.path.realpath(lock), part
+
+
+def _set(descriptor: int, kind: int, part: _Bytes, *, wait: bool = False) -> None:
+    """Take or release a lock that belongs to this opening of the file (an open file description lock).
+
+    A POSIX lock belongs to the process, and falls when any descriptor of the file is closed in it. Where the system
+    has no other (macOS), threads of one process do not wait for each other, and leaving a block gives away what an
+    outer one holds.
+    """
+    command = getattr(fcntl, "F_OFD_SETLKW" if wait else "F_OFD_SETLK", None)
+    if command is not None:
+        # struct flock: type, whence, start, length, process, and padding to a multiple of 8 bytes
+        fcntl.fcntl(descriptor, command, struct.pack("hhqqi0q", kind, os.SEEK_SET, part.first, part.length, 0))
+        return
+    operation = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
+    fcntl.lockf(descriptor, operation, part.length, part.first, os.SEEK_SET)

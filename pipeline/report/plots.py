@@ -1,12 +1,12 @@
 """Draws the plots of reports: inline SVG in the page's own colours."""
 
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from pipeline.report.inline_svg import TIP, inline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,6 @@ _TIMELINE_INCHES = (5.6, 2.1)
 TIMELINE = (0.12, 0.96)
 """From where to where, as shares of its width, the time axis of a clip's drawing reaches."""
 MOTION = ("velocity ‖v‖₂", "acceleration ‖a‖₂")
-_TIP = "tip:"
 _LOGARITHMIC = 8
 """An axis whose values grow so many times is drawn in equal ratios."""
 
@@ -202,7 +201,7 @@ def _curves(name: str, quantity: str, runs: dict[str, tuple[float, ...]], falls:
             _line(axes, _epochs(mean), mean, f"{tip}: {mean[-1]:.3g} at the end", color=_LINE, linewidth=2.4)
         for epoch in falls:
             rule = axes.axvline(epoch + 0.5, linestyle=":", color=_INK, alpha=0.5)
-            rule.set_gid(f"{_TIP}the learning rate changes after epoch {epoch}")
+            rule.set_gid(f"{TIP}the learning rate changes after epoch {epoch}")
 
     return _svg(name, f"{quantity} by epoch", draw)
 
@@ -222,7 +221,7 @@ def _line(
     axes: "Axes", places: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray, tip: str, **style: Any
 ) -> None:
     (line,) = axes.plot(places, values, **{"marker": "o" if len(values) == 1 else None, **style})
-    line.set_gid(_TIP + tip)
+    line.set_gid(TIP + tip)
 
 
 def _svg(
@@ -230,7 +229,7 @@ def _svg(
 ) -> str:
     """An inline SVG, drawn so that it is read at half its size; the same drawing gives the same bytes.
 
-    Colours become the page's; what has a group id that begins with ``tip:`` gets that as its title.
+    What has a group id that begins with ``TIP`` gets the rest of it as its title.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -248,11 +247,4 @@ def _svg(
         draw(figure)
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(text, format="svg", transparent=True, metadata=metadata)
-    drawing = text.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    for placeholder, colour in _COLOURS.items():
-        drawing = drawing.replace(placeholder, colour)
-    drawing = re.sub(rf'<g id="{_TIP}([^"]*)"([^>]*)>', r"<g\2><title>\1</title>", drawing)
-    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)  # nothing refers to groups, and pages hold several drawings
-    drawing = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", drawing)
-    return drawing.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
+    return inline(text.getvalue(), description, _COLOURS)

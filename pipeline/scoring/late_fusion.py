@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.special import log_softmax
 
 from pipeline.errors import InputError
 from pipeline.scoring.fusion_config import Fusion
-from pipeline.scoring.scores import Kind, Scores, _log_softmax
+from pipeline.scoring.scores import Kind, Scores
 
 
 def align(streams: Sequence[Scores]) -> list[Scores]:
@@ -132,10 +133,10 @@ def _weighted_mean(streams: Sequence[Scores], weights: np.ndarray) -> np.ndarray
 def _product(streams: Sequence[Scores], weights: np.ndarray) -> np.ndarray:
     smallest = np.finfo(np.float64).tiny
     logs = [
-        _log_softmax(stream.values) if stream.kind == "logits" else np.log(np.maximum(stream.values, smallest))
+        log_softmax(stream.values, axis=1) if stream.kind == "logits" else np.log(np.maximum(stream.values, smallest))
         for stream in streams
     ]
-    product: np.ndarray = np.exp(_log_softmax(np.sum(logs, axis=0)))
+    product: np.ndarray = np.exp(log_softmax(np.sum(logs, axis=0), axis=1))
     return product
 
 

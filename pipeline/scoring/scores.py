@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from scipy.special import log_softmax
 
 from pipeline.errors import InputError
 from pipeline.files.atomic import atomic_path, quarantine
@@ -76,7 +77,7 @@ class Scores:
 
     def probabilities(self) -> np.ndarray:
         """Return probabilities (id, class): the values themselves, or the softmax of logits."""
-        return self.values if self.kind == "probabilities" else np.exp(_log_softmax(self.values))
+        return self.values if self.kind == "probabilities" else np.exp(log_softmax(self.values, axis=1))
 
     def select(self, ids: Sequence[str], failed: Sequence[str] = ()) -> Self:
         """Return the scores of ``ids``, in their order. Raises KeyError where one has no scores."""
@@ -115,12 +116,6 @@ def provenance(path: Path) -> dict[str, Any]:
     """Return where a file of scores comes from. Raises what ``np.load`` does where the file is damaged."""
     with np.load(path, allow_pickle=False) as archive:
         return dict(json.loads(archive["provenance"].item()))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    normalised: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return normalised
 
 
 def _duplicate(names: Iterable[str]) -> str | None:

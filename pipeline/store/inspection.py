@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from pipeline.errors import InputError
 from pipeline.rows import Failure, Row
 from pipeline.scoring import scores
-from pipeline.store.layout import attributes_of, failure_of, items_of
+from pipeline.store import layout
+from pipeline.store.layout import attributes_of, failure_of, items_of, open_file
 
 Shape = tuple[int, ...]
 
@@ -107,6 +108,12 @@ def is_sealed(path: Path) -> bool:
     """Return whether a HDF5 file carries provenance, as a store's shards and indices do."""
     with _reading(path) as file:
         return "provenance" in file.attrs
+
+
+def format_of(path: Path) -> str:
+    """The version of the layout that a file of rows has."""
+    with _reading(path) as file:
+        return layout.format_of(file)
 
 
 def datasets(path: Path) -> list[str]:
@@ -208,7 +215,7 @@ def _row(group: h5py.Group) -> Row:
 @contextmanager
 def _reading(path: Path) -> Iterator[h5py.File]:
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_file(path) as file:
             yield file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

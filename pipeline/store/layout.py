@@ -5,8 +5,9 @@ A journal file, a shard and an index alike hold::
     /videos/<video id>/variant-<n>/<array>      attributes of the group: key, source_digest, fps, frames, …
     /failures/<video id>/reason                 one string; attributes: key, frames_decoded
 
-An index holds external links to the shards' variants and reasons. Plain HDF5 1.10 format, whose structures are
-checksummed; every array is chunked and carries Fletcher-32 checksums, nothing is compressed.
+An index holds external links to the shards' variants and reasons. Each says in the root's attribute ``format`` which
+version of this layout it has. Plain HDF5 1.10 format, whose structures are checksummed; every array is chunked and
+carries Fletcher-32 checksums, nothing is compressed. ``docs/store-format.md`` says it in full.
 """
 
 import json
@@ -19,16 +20,18 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.errors import UnusableVideo
+from pipeline.errors import NewerFormat, UnusableVideo
 from pipeline.files.atomic import quarantine
-from pipeline.files.deferred_errors import LateErrors
+from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.rows import Failure, Row
 
+FORMAT = "kinescope-store/1"
+"""Version of this layout, which files without the attribute ``format`` have as well: the first ones stated none."""
 CHUNK_BYTES = 1 << 20
 """Largest size of a chunk, but for a single step of an array that is larger."""
 RESERVED_NAME = re.compile(r"variant-\d+|reason")
 """Pattern that no part of a video's id may match."""
-_FORMAT = {"libver": ("v110", "v110")}
+_HDF5 = {"libver": ("v110", "v110")}
 DAMAGE = (OSError, KeyError, RuntimeError)
 """Exceptions that h5py raises where a file is truncated or altered."""
 
@@ -151,13 +154,37 @@ def items_of(file: h5py.File) -> list[tuple[str, "h5py.Group | h5py.Dataset"]]:
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
     """Create a HDF5 file to write to. Raises OSError at the block's end where the disk did not take all of it."""
-    with LateErrors(path) as taking, h5py.File(taking, "w", **_FORMAT) as file:
+    with DeferredErrors(path) as taking, h5py.File(taking, "w", **_HDF5) as file:
+        file.attrs["format"] = fixed_text(FORMAT)
         yield file
 
 
-def open_sealed(path: Path) -> h5py.File:
-    """Open a sealed file for reading. Raises DamagedStore where it is damaged, and quarantines it."""
+def open_file(path: Path) -> h5py.File:
+    """Open a file for reading. Raises OSError where it is damaged, NewerFormat where a newer kinescope reads it."""
+    file = h5py.File(path, "r", locking=False)
     try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
+        found = format_of(file)
+        if found != FORMAT:
+            raise NewerFormat(f"{path} has the format {found}, and {FORMAT} is read here: a newer kinescope reads it")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def format_of(file: h5py.File) -> str:
+    """Return the format that a file states; ``FORMAT`` for one that states none, or is of other making."""
+    stated = file.attrs.get("format", b"")
+    text = stated.decode(errors="replace") if isinstance(stated, bytes) else str(stated)
+    return text if text.startswith(f"{FORMAT.partition('/')[0]}/") else FORMAT
+
+
+def open_sealed(path: Path) -> h5py.File:
+    """Open a sealed file for reading.
+
+    Raises DamagedStore where it is damaged, and quarantines it; NewerFormat where a newer kinescope reads it.
+    """
+    try:
+        return open_file(path)
+    except DAMAGE as error:
         quarantine(path, error)

@@ -16,6 +16,7 @@ from pipeline.store.layout import (
     failure_path,
     keys_of,
     new_file,
+    open_file,
     open_sealed,
     places_of,
     row_path,
@@ -93,7 +94,10 @@ def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, An
 
 
 def verify(path: Path) -> None:
-    """Read every array of a sealed file. Raises DamagedStore where one is damaged, and quarantines the file."""
+    """Read every array of a sealed file.
+
+    Raises DamagedStore where one is damaged, and quarantines the file; NewerFormat where a newer kinescope reads it.
+    """
     try:
         _read_everything(path)
     except DAMAGE as error:
@@ -117,5 +121,5 @@ def _read_everything(path: Path) -> None:
         if isinstance(item, h5py.Dataset):
             item[()]
 
-    with h5py.File(path, "r", locking=False) as file:
+    with open_file(path) as file:
         file.visititems(read)

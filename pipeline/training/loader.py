@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipeline.errors import InputError
 from pipeline.training.batches import AugmentedExamples, Batch, Examples, Item, collate, transfer
@@ -18,6 +18,26 @@ from pipeline.training.child_process import end_with_parent
 from pipeline.training.prefetch import prefetch
 
 _PREFETCHED = 2  # batches that each process has ready
+Key = tuple[int, np.ndarray]
+"""Number of an epoch, and the indices of one of its batches' examples."""
+
+
+class EpochBatches(Sampler[Key]):
+    """Sampler of whole batches: those of the epoch that ``set_epoch`` names, in order."""
+
+    def __init__(self) -> None:
+        self._epoch = 0
+        self._batches: Sequence[np.ndarray] = ()
+
+    def set_epoch(self, number: int, batches: Sequence[np.ndarray]) -> None:
+        """Sample these batches, as those of epoch ``number``, from the next iteration on."""
+        self._epoch, self._batches = number, tuple(batches)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter([(self._epoch, indices) for indices in self._batches])
+
+    def __len__(self) -> int:
+        return len(self._batches)
 
 
 class BatchLoader:
@@ -38,7 +58,7 @@ class BatchLoader:
 
     def __init__(self, examples: Examples | AugmentedExamples, *, seed: int, device: str, loaders: int) -> None:
         self.device = device
-        self._queue: list[tuple[int, np.ndarray]] = []
+        self._sampler = EpochBatches()
         self._batches = _Batches(examples, seed)
         self._loader = self._processes(loaders) if loaders else None
 
@@ -52,22 +72,22 @@ class BatchLoader:
         batches
             Indices of each batch's examples.
         """
-        self._queue[:] = [(number, indices) for indices in batches]
+        self._sampler.set_epoch(number, batches)
         for batch in self._read_here() if self._loader is None else self._loader:
             if isinstance(batch, Exception):
                 raise batch
             yield transfer(batch, self.device)
 
     def _read_here(self) -> Iterable[Batch]:
-        batches = map(self._batches.read, self._queue)
+        batches = map(self._batches.read, self._sampler)
         # what is drawn is decoded first, which takes longer than handing it from one thread to another
         return prefetch(batches) if self._batches.vary else batches
 
     def _processes(self, loaders: int) -> "DataLoader[Batch | Exception]":
         return DataLoader(
             self._batches,
-            batch_size=None,
-            sampler=self._queue,  # type: ignore[arg-type]  # what it holds when an epoch begins
+            batch_size=None,  # the sampler's batches are the data set's entries
+            sampler=self._sampler,
             num_workers=loaders,
             collate_fn=_unchanged,  # type: ignore[arg-type]
             pin_memory=torch.device(self.device).type == "cuda",
@@ -85,13 +105,13 @@ class _Batches(Dataset["Batch | Exception"]):
     def __init__(self, examples: Examples | AugmentedExamples, seed: int) -> None:
         self.examples, self.seed, self.vary = examples, seed, isinstance(examples, AugmentedExamples)
 
-    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch | Exception:
+    def __getitem__(self, key: Key) -> Batch | Exception:
         try:
             return self.read(key)
         except (InputError, OSError) as error:
             return error
 
-    def read(self, key: tuple[int, np.ndarray]) -> Batch:
+    def read(self, key: Key) -> Batch:
         epoch, indices = key
         return collate(partial(self._item, epoch), indices)
 

@@ -11,7 +11,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 from pipeline.errors import InputError
 from pipeline.files.atomic import atomic_path
-from pipeline.files.deferred_errors import LateErrors
+from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.video.decode import Image
 
 _SMPTE170M = 6
@@ -53,7 +53,7 @@ def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: fl
     options = {"fflags": "+bitexact"}
     with (
         atomic_path(path) as temporary,
-        LateErrors(temporary) as taking,
+        DeferredErrors(temporary) as taking,
         av.open(taking, "w", format="mp4", options=options) as container,
     ):
         stream = container.add_stream("libx264", rate, options={"crf": str(crf), **_DETERMINISTIC})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, NewerFormat
 from pipeline.rows import Failure, Row
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
@@ -92,7 +92,8 @@ def _shelf(shelf: StageFolder) -> tuple[str, str, str, str]:
         stage = str(inspection.provenance(shelf.output)["stage"])
         found = shelf.contents()
     except InputError as error:
-        return shelf.folder.name, "damaged", str(error), held
+        state = "of a newer format" if isinstance(error, NewerFormat) else "damaged"
+        return shelf.folder.name, state, str(error), held
     what = f"{len(found.keys)} videos" + (f", {len(found.failures)} failed" if found.failures else "")
     return shelf.folder.name, stage, what if shelf.output.suffix == ".h5" else "", held
 
@@ -111,6 +112,7 @@ def _file(file: Path, path: Path) -> Iterator[str]:
 def _rows(file: Path) -> Iterator[str]:
     shards = inspection.linked(file)
     found = inspection.contents(shards)
+    yield f"format: {inspection.format_of(file)}"
     yield from _tree(found)
     yield f"shards: {len(shards)}"
     yield from table([_shard(shard) for shard in shards] or [("none",)])

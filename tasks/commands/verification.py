@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.errors import DamagedStore, InputError
+from pipeline.errors import DamagedStore, InputError, NewerFormat
 from pipeline.files import tensors
 from pipeline.files.atomic import quarantine
 from pipeline.scoring.scores import Scores
@@ -30,7 +30,11 @@ def sealed(path: Path) -> list[Path]:
 
 
 def verify(files: list[Path]) -> Iterator[str]:
-    """Read every byte of some files; a sentence for each that is damaged, and was set aside."""
+    """Read every byte of some files; a sentence for each that is damaged, and was set aside.
+
+    Raises NewerFormat at the end where a file is nothing for this version: whether it is whole remains open.
+    """
+    newer: NewerFormat | None = None
     total = sum(file.stat().st_size for file in files)
     with tqdm(total=total, desc="verify", unit="B", unit_scale=True, disable=None) as progress:
         for file in files:
@@ -39,7 +43,11 @@ def verify(files: list[Path]) -> Iterator[str]:
                 _CHECKS[file.suffix](file)
             except DamagedStore as error:
                 yield str(error)
+            except NewerFormat as error:
+                newer = error
             progress.update(amount)
+    if newer is not None:
+        raise newer
 
 
 def _is_sealed(file: Path) -> bool:
@@ -51,6 +59,8 @@ def _rows(file: Path) -> None:
     verify_rows(file)
     try:
         inspection.check(file)
+    except NewerFormat:  # of a shard; the index may be right
+        raise
     except InputError as error:
         quarantine(file, error)
 

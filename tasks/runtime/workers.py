@@ -15,6 +15,7 @@ from types import FrameType
 
 import luigi
 
+from pipeline.files.deferred_errors import DeferredErrors
 from tasks.base import Terminated
 from tasks.features import ExtractShard
 
@@ -64,7 +65,7 @@ def _died(task: luigi.Task, message: str) -> None:
 
 
 def _terminate(_: int, frame: FrameType | None) -> None:
-    if frame is not None and frame.f_globals.get("__name__") == "pipeline.files.deferred_errors":
+    if frame is not None and frame.f_globals.get("__name__") == DeferredErrors.__module__:
         # HDF5 and libav, which call it, cannot bear an exception: a moment later.
         later = threading.Timer(0.01, _thread.interrupt_main, (signal.SIGTERM,))
         later.daemon = True

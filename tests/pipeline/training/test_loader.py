@@ -19,6 +19,7 @@ from pipeline.training.batches import batches
 from pipeline.training.config import Fit
 from pipeline.training.curves import Curves
 from pipeline.training.distributed import ProcessShare
+from pipeline.training.loader import EpochBatches
 from pipeline.training.loop import fit
 from pipeline.training.random_state import seeded
 from tests.support.equality import same_tensors
@@ -41,6 +42,18 @@ def test_reading_ahead_changes_no_bit(tmp_path: Path) -> None:
     assert again == curves
     assert same_tensors(other, state)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_epochs_batches_are_sampled_and_a_later_epoch_changes_none_under_way() -> None:
+    sampler, parts = EpochBatches(), [np.array([3, 1]), np.array([2])]
+    assert len(sampler) == len(list(sampler)) == 0
+    sampler.set_epoch(4, parts)
+    under_way = iter(sampler)
+    assert (len(sampler), next(under_way)[0]) == (2, 4)
+    parts.append(np.array([9]))
+    sampler.set_epoch(5, [np.array([7])])
+    assert [(number, part.tolist()) for number, part in under_way] == [(4, [2])]
+    assert [(number, part.tolist()) for number, part in sampler] == [(5, [7])]
 
 
 @pytest.mark.parametrize("died", range(1, 30, 4))

@@ -129,6 +129,24 @@ def test_drawings_of_one_page_share_no_identifier_and_repeat() -> None:
     assert not re.search(r"#0102\d\d", "".join(whole))  # every colour became one of the page's
 
 
+def test_a_drawing_is_a_plain_element_in_the_pages_font_and_names_stay_what_they_are() -> None:
+    name = '#010203 & "tip:" <svg'  # a colour's placeholder among what else may be mistaken for markup
+    drawing = plots.losses("name", {name: [Curves((2.0, 1.0))]}, [name])
+    assert drawing.startswith('<svg role="img" aria-label="training loss by epoch" xmlns="http://www.w3.org/2000/svg"')
+    assert lines(drawing).keys() == {name}
+    root = ElementTree.fromstring(drawing)
+    assert {element.tag.rpartition("}")[0] for element in root.iter()} == {SVG.rstrip("}")}
+    attributes = [attribute for element in root.iter() for attribute in element.attrib.items()]
+    assert not [attribute for attribute, _ in attributes if "{" in attribute]
+    styles = [value for attribute, value in attributes if attribute == "style"]
+    assert any("font-size: 11px" in style for style in styles)
+    assert not [style for style in styles if "font-family" in style or "font:" in style]
+    targets = {value for attribute, value in attributes if attribute == "href"}
+    assert targets == {f"#{element.attrib['id']}" for element in root.iter() if element.tag == f"{SVG}path"
+                       and "id" in element.attrib}  # fmt: skip
+    assert targets
+
+
 @pytest.mark.parametrize(
     ("classes", "shown"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (6, [1, 3, 5]), (20, [3, 10, 16])]
 )

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.files.deferred_errors import LateErrors
+from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.store import Store
 from pipeline.store.seal import verify
 from pipeline.video.encode import write
@@ -126,7 +126,7 @@ def test_hdf5_on_a_full_disk_ends_in_the_systems_error(count: int) -> None:
     """Few bytes are written at the end, more before it."""
 
     def write_it() -> None:
-        with LateErrors(Path("/dev/full")) as taking, h5py.File(taking, "w") as file:
+        with DeferredErrors(Path("/dev/full")) as taking, h5py.File(taking, "w") as file:
             for number in range(count):
                 file.create_dataset(f"{number}/array", data=np.arange(50), chunks=(50,), fletcher32=True)
 
@@ -136,7 +136,7 @@ def test_hdf5_on_a_full_disk_ends_in_the_systems_error(count: int) -> None:
 
 
 def test_a_file_without_trouble_is_as_usual(tmp_path: Path) -> None:
-    with LateErrors(tmp_path / "file") as file:
+    with DeferredErrors(tmp_path / "file") as file:
         assert file.write(b"abcdef") == 6
         file.seek(2)
         file.write(memoryview(b"CD"))

@@ -1,5 +1,7 @@
 """Runs that are killed: what is left goes on, ends, and comes to the same to the last bit."""
 
+import fcntl
+import io
 import json
 import multiprocessing
 import os
@@ -8,14 +10,20 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
+from functools import partial
 from pathlib import Path
+from typing import IO
 
+import h5py
 import luigi
+import numpy as np
 import pytest
 
 from data.stick_figures.dataset import ACTIONS
 from pipeline.files.atomic import atomic_path, sweep
+from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.store import Store, provenance
 from tasks.runtime import workers as processes
 from tests.support.equality import same_runs
@@ -161,6 +169,50 @@ def helped() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     subprocess.run([sys.executable, "-c", ""], check=True)
     time.sleep(2 * processes.GRACE_S)
+
+
+def _write_into_a_pipe(pipe: Path, path: Path) -> None:
+    """A task's process that writes an array, as stores are written, until it is told to end."""
+    processes.GRACE_S = 60.0  # so that it ends by itself
+    with io.FileIO(str(pipe), "w") as slow:
+
+        class Blocking(io.FileIO):
+            write = slow.write  # one of the system's own, in which a signal finds the process
+
+        class Slow(DeferredErrors, Blocking):
+            """What is written goes into the pipe, and waits there until somebody reads."""
+
+        processes._end_with_the_main_process(luigi.Task())
+        with Slow(path) as taking, h5py.File(taking, "w") as file:
+            file.create_dataset("array", data=ARRAY)
+            file.flush()
+    while True:
+        time.sleep(0.01)
+
+
+ARRAY = np.random.default_rng(0).integers(0, 256, 2**18, np.uint8)
+"""Larger than a pipe, which takes 64 KiB."""
+
+
+def test_a_signal_does_not_interrupt_hdf5_where_it_writes_and_ends_the_process_a_moment_later(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = multiprocessing.get_context("spawn").Process(target=_write_into_a_pipe, args=(pipe, tmp_path / "file.h5"))
+    process.start()
+    with pipe.open("rb", buffering=0) as reading:
+        until(lambda: _waiting(reading) >= 2**16)
+        process.terminate()
+        time.sleep(0.2)
+        assert process.is_alive()
+        written = b"".join(iter(partial(reading.read, 2**16), b""))
+    process.join(30)
+    assert ARRAY.tobytes() in written
+    assert process.exitcode == processes.TERMINATED
+
+
+def _waiting(pipe: IO[bytes]) -> int:
+    """Bytes that a pipe holds."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_the_end_of_a_helper_does_not_end_its_task() -> None:

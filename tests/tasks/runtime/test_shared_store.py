@@ -3,14 +3,21 @@
 import errno
 import fcntl
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
-from pipeline.files.lock import exclusive
+from pipeline.errors import InputError
+from pipeline.files.lock import exclusive, exclusive_of_all
 from tests.support.equality import same_runs
+from tests.support.paths import ROOT
 from tests.support.recipes import SMALL
 from tests.support.runs import Runs
 
@@ -78,5 +85,102 @@ def test_without_locks_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
     with exclusive(tmp_path / "a", tmp_path / ".lock"), exclusive(tmp_path / "a", tmp_path / ".lock"):
         pass
+
+
+ANOTHER = """
+import sys
+from pathlib import Path
+from pipeline.errors import InputError
+from pipeline.files.lock import exclusive_of_all
+try:
+    with exclusive_of_all(Path(sys.argv[1])):
+        print("free")
+except InputError:
+    print("taken")
+"""
+
+
+def seen_by_another(lock: Path) -> str:
+    """What another process finds when it asks for all of a lock file."""
+    command = [sys.executable, "-c", ANOTHER, str(lock)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_leaving_an_inner_block_keeps_the_outer_one(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with exclusive(tmp_path / "a", lock):
+        with exclusive(tmp_path / "b", lock):
+            assert seen_by_another(lock) == "taken"
+        assert seen_by_another(lock) == "taken"
+        lock.read_bytes()  # closes a descriptor, too
+        assert seen_by_another(lock) == "taken"
+    assert seen_by_another(lock) == "free"
+
+
+def test_a_thread_that_is_inside_enters_again_and_stays_inside(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    for outer in (exclusive(tmp_path / "a", lock), exclusive_of_all(lock)):
+        with outer:
+            with exclusive(tmp_path / "a", lock):
+                assert seen_by_another(lock) == "taken"
+            assert seen_by_another(lock) == "taken"
+        assert seen_by_another(lock) == "free"
+
+
+def test_everything_is_refused_to_the_process_that_makes_something_and_takes_nothing_from_it(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with exclusive(tmp_path / "a", lock):
+        with pytest.raises(InputError, match="a run is at work"), exclusive_of_all(lock):
+            pass
+        assert seen_by_another(lock) == "taken"
+    with exclusive_of_all(lock):
+        assert seen_by_another(lock) == "taken"
+    assert seen_by_another(lock) == "free"
+
+
+def test_threads_of_one_process_take_turns(tmp_path: Path) -> None:
+    inside, most = 0, 0
+
+    def make() -> None:
+        nonlocal inside, most
+        for _ in range(5):
+            with exclusive(tmp_path / "a", tmp_path / ".lock"):
+                inside += 1
+                most = max(most, inside)
+                time.sleep(0.01)
+                inside -= 1
+
+    threads = [threading.Thread(target=make, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert most == 1
+    assert seen_by_another(tmp_path / ".lock") == "free"
+
+
+def test_a_process_forked_inside_holds_nothing_afterwards(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with exclusive(tmp_path / "a", lock):
+        child = os.fork()
+        if not child:
+            signal.pause()
+    try:
+        assert seen_by_another(lock) == "free"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_system_without_locks_of_an_open_file_keeps_processes_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("F_OFD_SETLK", "F_OFD_SETLKW"):
+        monkeypatch.delattr(fcntl, name, raising=False)
+    with exclusive(tmp_path / "a", tmp_path / ".lock"):
+        assert seen_by_another(tmp_path / ".lock") == "taken"
+    assert seen_by_another(tmp_path / ".lock") == "free"
