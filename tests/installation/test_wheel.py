@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contracts import squeezenet
-from recipes import SKELETONS
 
 from pipeline.video.encode import write
+from tests.support.contracts import squeezenet
+from tests.support.paths import ROOT
+from tests.support.recipes import SKELETONS
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = ("data", "extractors", "pipeline", "sequence_models", "tasks")
 TASK_FAILED = 30
 VIDEOS = """

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from recipes import SKELETONS
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+from tests.support.recipes import SKELETONS
+
 PACKAGES = ("data", "extractors", "pipeline", "sequence_models")
 RAISING = 'raise RuntimeError(f"{__file__} was imported")\n'  # of an ImportError the fork server would say nothing
 RUNS = {
