@@ -129,7 +129,7 @@ class TrainedModel(Model):
         """
 
     def build(self, features: int, classes: int) -> "Network":
-        from sequence_models.networks.standardised import Standardised
+        from sequence_models.networks.standardisation import Standardised
 
         network = self.network(features, classes)
         plain = not self.standardise and not self.input_dropout
@@ -139,7 +139,7 @@ class TrainedModel(Model):
         self, network: "Network", examples: "Examples", *, seed: int, device: str, checkpoint: "Path"
     ) -> "Curves":
         from pipeline.training.loop import fit
-        from sequence_models.networks.standardised import Standardised
+        from sequence_models.networks.standardisation import Standardised
 
         if isinstance(network, Standardised) and self.standardise:
             network.fit_scaling(examples)

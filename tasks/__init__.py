@@ -7,8 +7,8 @@ from tasks.features import Extract, ExtractShard, FitExtractor
 from tasks.frames import Decode
 from tasks.fusion import Fuse
 from tasks.index import Generate, Index
-from tasks.inputs import FitReducer
 from tasks.runtime.start import start
+from tasks.stream_inputs import FitReducer
 from tasks.training import Predict, Train
 
 __all__ = [

@@ -17,8 +17,8 @@ from pipeline.rows import Keys
 from tasks import settings
 from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
 from tasks.index import AnyDataset, fold, folds, library
+from tasks.pretrained_weights import locate_weights, weights_digest
 from tasks.rows import Keyed, keyed, labels, rows_digest, shard_digest, videos_by_shard
-from tasks.weights import locate_weights, weights_digest
 
 if TYPE_CHECKING:
     AnyExtractor = Extractor

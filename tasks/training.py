@@ -13,9 +13,9 @@ from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
 from tasks.experiment import AnyStream
 from tasks.features import Extract
 from tasks.index import AnyDataset, fold, library
-from tasks.inputs import FitReducer, Reading
+from tasks.pretrained_weights import weights_digest
 from tasks.rows import labels
-from tasks.weights import weights_digest
+from tasks.stream_inputs import FitReducer, Reading
 
 if TYPE_CHECKING:
     import numpy as np

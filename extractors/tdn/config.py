@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from extractors.base import Clip, Extract, Row
 from extractors.snippets.config import Backbone, SnippetExtractor
 from extractors.snippets.finetuning import Finetuning
-from extractors.tdn.layers import LAYERS
+from extractors.tdn.difference_places import LAYERS
 from extractors.tdn.training import FittedTDN, JointFinetuning
 from extractors.tsn.config import TSN
 from pipeline.config import unknown

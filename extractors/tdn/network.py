@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from extractors.backbones.stages import Part, StagedBackbone
 from extractors.snippets.modality import Modality
-from extractors.tdn.layers import LAYERS
+from extractors.tdn.difference_places import LAYERS
 from extractors.tsn.network import TSNNetwork
 from pipeline.training.losses import loss
 

@@ -61,7 +61,9 @@ class FittedTDN(FittedTSN):
     Ng and Davis, *Temporal Difference Networks for Video Action Recognition* (WACV 2018), section 4.1.
     """
 
-    layers: str = Field(description="the last place where differences are added, one of extractors.tdn.layers")
+    layers: str = Field(
+        description="the last place where differences are added, one of extractors.tdn.difference_places"
+    )
     conv1_at: Literal["56", "112"] = Field(
         description="add the differences of conv1 after its pooling (56) or before it (112): pixels in ResNet-50"
     )

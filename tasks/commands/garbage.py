@@ -16,9 +16,9 @@ from pipeline.files.atomic import is_in_use
 from pipeline.files.lock import exclusive_of_all
 from tasks import settings
 from tasks.base import Stage
+from tasks.commands.dependency_order import upstream_first
 from tasks.commands.store_layout import INDEX, SHARD, StageFolder, bytes_of, datasets, shelves
 from tasks.commands.text_tables import size
-from tasks.commands.upstream import upstream_first
 from tasks.evaluation import Evaluate
 from tasks.features import ExtractShard
 from tasks.index import as_if_indexed, manifest

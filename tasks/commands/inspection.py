@@ -10,6 +10,7 @@ from pipeline.errors import InputError, NewerFormat
 from pipeline.rows import Failure, Row
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
+from tasks.commands.dependency_order import upstream_first
 from tasks.commands.store_layout import (
     SHOWN,
     StageFolder,
@@ -23,7 +24,6 @@ from tasks.commands.store_layout import (
     unknown_video,
 )
 from tasks.commands.text_tables import size, table
-from tasks.commands.upstream import upstream_first
 from tasks.features import Extract
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.store import inspection
 from tasks.base import Stage, checkpoints
+from tasks.commands.dependency_order import upstream_first
 from tasks.commands.store_layout import StageFolder, flattened, shelves
-from tasks.commands.upstream import upstream_first
 from tasks.evaluation import Evaluate
 from tasks.features import Extract, ExtractShard
 from tasks.fusion import Fuse

@@ -43,7 +43,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     folds = Fold("one", VIDEOS[::2], VIDEOS[1::2]), Fold("two", VIDEOS[1::2], VIDEOS[::2])
     for kind in DATASETS.values():
         monkeypatch.setattr(kind, "folds", lambda self, root, listing: folds)
-    monkeypatch.setattr("tasks.weights.locate_weights", weights)
+    monkeypatch.setattr("tasks.pretrained_weights.locate_weights", weights)
     config = get_config()
     config.set("kinescope", "store", str(tmp_path / "store"))
     config.set("kinescope", "data_roots", json.dumps(dict.fromkeys(DATASETS, str(tmp_path))))

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from extractors.tdn.layers import LAYERS
+from extractors.tdn.difference_places import LAYERS
 from tasks.experiment import Experiment, load_experiment
 from tasks.recipes import bundled
 from tests.support.recipes import differences

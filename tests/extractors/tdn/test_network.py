@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import extractors.tdn.network
-from extractors.tdn.layers import LAYERS
+from extractors.tdn.difference_places import LAYERS
 from extractors.tdn.network import TDNNetwork, differences
 from pipeline.training.random_state import seeded
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipeline.errors import InputError
 from pipeline.training.config import Fit
 from sequence_models.lstm import LSTM
-from sequence_models.networks.standardised import Scaling, Standardised
+from sequence_models.networks.standardisation import Scaling, Standardised
 from sequence_models.networks.steps import SequenceClassifier
 
 

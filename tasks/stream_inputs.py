@@ -16,8 +16,8 @@ from tasks.base import ConfigParameter, Stage, origin
 from tasks.experiment import Input
 from tasks.features import Extract, extract
 from tasks.index import AnyDataset, fold, library
+from tasks.pretrained_weights import weights_digest
 from tasks.rows import rows_digest
-from tasks.weights import weights_digest
 
 if TYPE_CHECKING:
     from pipeline.store import Store
