@@ -28,7 +28,7 @@ def start() -> None:
     directory pass for a module in the processes that begin here, registers what happens when workers begin and end, and
     has mistakes that a user can mend logged as one sentence.
     """
-    from tasks.runtime import workers  # noqa: F401 (luigi's events are the doors of both)
+    from tasks.runtime import cleanup, workers  # noqa: F401 (luigi's events are the doors of both)
 
     settings.complete()
     os.environ["PYTHONSAFEPATH"] = "1"  # a folder named data, or a file tasks.py, is common
