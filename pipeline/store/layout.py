@@ -10,7 +10,6 @@ checksummed; every array is chunked and carries Fletcher-32 checksums, nothing i
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +21,10 @@ import numpy as np
 from pipeline.errors import UnusableVideo
 from pipeline.files.atomic import quarantine
 from pipeline.files.deferred_errors import LateErrors
-from pipeline.rows import Failure, Row
+from pipeline.rows import REASON, Failure, Row, variant_name
 
 CHUNK_BYTES = 1 << 20
 """Largest size of a chunk, but for a single step of an array that is larger."""
-RESERVED_NAME = re.compile(r"variant-\d+|reason")
-"""Pattern that no part of a video's id may match."""
 _FORMAT = {"libver": ("v110", "v110")}
 DAMAGE = (OSError, KeyError, RuntimeError)
 """Exceptions that h5py raises where a file is truncated or altered."""
@@ -41,7 +38,7 @@ def row_path(video: str, variant: int) -> str:
     >>> row_path("boxing/person01", 0)
     'videos/boxing/person01/variant-0'
     """
-    return f"videos/{video}/variant-{variant}"
+    return f"videos/{video}/{variant_name(variant)}"
 
 
 def failure_path(video: str) -> str:
@@ -52,7 +49,7 @@ def failure_path(video: str) -> str:
     >>> failure_path("boxing/person01")
     'failures/boxing/person01/reason'
     """
-    return f"failures/{video}/reason"
+    return f"failures/{video}/{REASON}"
 
 
 def canonical_json(value: Mapping[str, Any]) -> str:
