@@ -1,6 +1,5 @@
 """Base class of the data sets, which list videos with labels and subjects, and divide them into folds."""
 
-import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,8 +11,7 @@ from pydantic import Field
 
 from pipeline.config import Config
 from pipeline.errors import InputError
-
-UNFIT_PART = re.compile(r"|\.|\.\.|reason|variant-\d+")
+from pipeline.rows import is_reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +164,7 @@ def by_id(videos: Iterable[Video]) -> tuple[Video, ...]:
     """
     ordered = sorted(videos, key=lambda video: video.id)
     for video in ordered:
-        if any(UNFIT_PART.fullmatch(part) for part in video.id.split("/")):
+        if any(part in ("", ".", "..") or is_reserved(part) for part in video.id.split("/")):
             raise InputError(f"video id {video.id!r}: no part may be empty, '.', '..', 'reason' or 'variant-<n>'")
     for first, second in pairwise(ordered):
         if first.id == second.id:

@@ -1,10 +1,36 @@
-"""Rows of a store, their keys, and failures."""
+"""Rows of a store, their keys and names, and failures."""
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+
+REASON = "reason"
+"""Name under which a store keeps why a video has no rows."""
+
+
+def variant_name(number: int) -> str:
+    """Return the name under which a store keeps a variant of a video."""
+    return f"variant-{number}"
+
+
+def variant_number(name: str) -> int | None:
+    """Return the number of the variant that a store keeps under a name; None where it is not a variant's.
+
+    Examples
+    --------
+    >>> variant_number("variant-12"), variant_number("variant-")
+    (12, None)
+    """
+    match = re.fullmatch(r"variant-(\d+)", name)
+    return int(match[1]) if match else None
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether a store uses a name for itself, so that no part of a video's id may have it."""
+    return name == REASON or variant_number(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,29 @@ TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", 
 
 def text_table(result: Result) -> str:
     """Format the table for the terminal: stream, measured, reported, difference."""
-    lines = _cells(result)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = [
-        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
-        for line in lines
-    ]
+    header, *lines = _cells(result)
+    rule = ["─" * max(map(len, column)) for column in zip(header, *lines, strict=True)]
+    table = aligned([header, rule, *lines], numbers=len(header) - 1)
     failed = [f"videos that could not be used, and count as wrong: {len(result.failures)}"] if result.failures else []
-    return "\n".join([result.title, padded[0], "  ".join("─" * width for width in widths), *padded[1:], *failed])
+    return "\n".join([result.title, *table, *failed])
+
+
+def aligned(rows: Sequence[Sequence[str]], *, numbers: int = 0, indent: str = "") -> Iterator[str]:
+    """Yield rows of cells as lines with aligned columns; the last ``numbers`` columns are aligned right.
+
+    Examples
+    --------
+    >>> print(*aligned([("stream", "%"), ("rgb", "78.79")], numbers=1), sep="\\n")
+    stream      %
+    rgb     78.79
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    first_number = len(widths) - numbers
+    for row in rows:
+        cells = enumerate(zip(row, widths, strict=True))
+        padded = [cell.ljust(width) if place < first_number else cell.rjust(width) for place, (cell, width) in cells]
+        line = indent + "  ".join(padded)
+        yield line if numbers else line.rstrip()
 
 
 def markdown_table(cells: Iterable[Sequence[str]], numbers: int) -> str:

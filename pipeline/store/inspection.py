@@ -1,7 +1,6 @@
 """Inspect the files of a store: nothing is changed, and nothing is quarantined."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from pipeline.errors import InputError
-from pipeline.rows import Failure, Row
+from pipeline.rows import Failure, Row, variant_name, variant_number
 from pipeline.scoring import scores
 from pipeline.store import layout
 from pipeline.store.layout import attributes_of, failure_of, items_of, open_file
@@ -101,7 +100,8 @@ def read(shard: Path, video: str) -> list[Row]:
     """Read all variants of a video, in order; none where the shard has no such video."""
     with _reading(shard) as file:
         group = file.get(f"videos/{video}", {})
-        return [_row(group[name]) for name in sorted(filter(_is_variant, group), key=_number)]
+        numbers = sorted(number for name in group if (number := variant_number(name)) is not None)
+        return [_row(group[variant_name(number)]) for number in numbers]
 
 
 def is_sealed(path: Path) -> bool:
@@ -198,14 +198,9 @@ def _note(found: Contents, place: str, item: "h5py.Group | h5py.Dataset") -> Non
         found.arrays.setdefault(array, ArrayExtent()).add(item[array])
 
 
-def _is_variant(name: str) -> bool:
-    return re.fullmatch(r"variant-\d+", name) is not None
-
-
 def _number(place: str) -> int:
     """Return the number of a row's variant, as names would sort wrongly, or 0 for a failure."""
-    name = place.rpartition("/")[2]
-    return int(name.rpartition("-")[2]) if _is_variant(name) else 0
+    return variant_number(place.rpartition("/")[2]) or 0
 
 
 def _row(group: h5py.Group) -> Row:

@@ -11,7 +11,6 @@ carries Fletcher-32 checksums, nothing is compressed. ``docs/store-format.md`` s
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,14 +22,12 @@ import numpy as np
 from pipeline.errors import NewerFormat, UnusableVideo
 from pipeline.files.atomic import quarantine
 from pipeline.files.deferred_errors import DeferredErrors
-from pipeline.rows import Failure, Row
+from pipeline.rows import REASON, Failure, Row, variant_name
 
 FORMAT = "kinescope-store/1"
 """Version of this layout, which files without the attribute ``format`` have as well: the first ones stated none."""
 CHUNK_BYTES = 1 << 20
 """Largest size of a chunk, but for a single step of an array that is larger."""
-RESERVED_NAME = re.compile(r"variant-\d+|reason")
-"""Pattern that no part of a video's id may match."""
 _HDF5 = {"libver": ("v110", "v110")}
 DAMAGE = (OSError, KeyError, RuntimeError)
 """Exceptions that h5py raises where a file is truncated or altered."""
@@ -44,7 +41,7 @@ def row_path(video: str, variant: int) -> str:
     >>> row_path("boxing/person01", 0)
     'videos/boxing/person01/variant-0'
     """
-    return f"videos/{video}/variant-{variant}"
+    return f"videos/{video}/{variant_name(variant)}"
 
 
 def failure_path(video: str) -> str:
@@ -55,7 +52,7 @@ def failure_path(video: str) -> str:
     >>> failure_path("boxing/person01")
     'failures/boxing/person01/reason'
     """
-    return f"failures/{video}/reason"
+    return f"failures/{video}/{REASON}"
 
 
 def canonical_json(value: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 
 from pipeline.errors import DamagedStore, InputError
 from pipeline.files.atomic import quarantine
-from pipeline.rows import Failure, Partial, Row
-from pipeline.store.layout import DAMAGE, RESERVED_NAME, attributes_of, failure_of, failure_path, open_sealed, row_path
+from pipeline.rows import Failure, Partial, Row, is_reserved, variant_number
+from pipeline.store.layout import DAMAGE, attributes_of, failure_of, failure_path, open_sealed, row_path
 
 
 def provenance(path: Path) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Store:
         """Count the rows of a video; 0 where it has none."""
         with self._reading(self.index) as file:
             group = file.get(f"videos/{video}", {})
-            return sum(RESERVED_NAME.fullmatch(name) is not None for name in group)
+            return sum(variant_number(name) is not None for name in group)
 
     def failures(self) -> dict[str, Failure]:
         """Return, by id, why videos have no rows."""
@@ -125,7 +125,7 @@ class Store:
 
         def note(place: str, _: object) -> None:
             video, _, name = place.rpartition("/")
-            if RESERVED_NAME.fullmatch(name):
+            if is_reserved(name):
                 found.add(video)
 
         with self._reading(self.index) as file:

@@ -9,9 +9,10 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline.errors import InputError
+from pipeline.results.tables import aligned
 from tasks import settings
-from tasks.commands.store_layout import located
-from tasks.commands.text_tables import table
+from tasks.commands.quantities import format_count
+from tasks.commands.store_layout import resolve_path
 from tasks.experiment import load_experiment
 from tasks.recipes import bundled, matching
 from tasks.runtime.start import start
@@ -25,7 +26,7 @@ DIFFERENT = 1
 
 
 class Sentences(TyperGroup):
-    """Commands whose users' mistakes end in one sentence."""
+    """Group of commands that report a user's mistake as one sentence, without a traceback."""
 
     def invoke(self, context: Any) -> Any:
         try:
@@ -36,8 +37,12 @@ class Sentences(TyperGroup):
 
 
 app = typer.Typer(cls=Sentences, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="a bundled name, or the path of a TOML file")]
-Place = Annotated[str, typer.Argument(metavar="STORE", help="the store, or in it a data set, a stage or a file")]
+Name = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="Name of a bundled experiment, or path of a TOML file.")
+]
+Place = Annotated[
+    str, typer.Argument(metavar="STORE", help="Path of the store, or of a data set, stage or file in it.")
+]
 
 
 def _version(asked: bool) -> None:
@@ -52,14 +57,14 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Offline action recognition: features into stores once, sequence models on the stores."""
+    """Recognise actions offline: extract features into stores once, then train sequence models on the stores."""
     start()
     settings.current()
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(context: typer.Context, experiment: Name) -> None:
-    """Evaluate an experiment; options that follow are luigi's own, such as --workers 4."""
+    """Evaluate an experiment. Further options are passed on to luigi, such as --workers 4."""
     load_experiment(experiment)
     from luigi.retcodes import run_with_retcodes
 
@@ -67,25 +72,27 @@ def run(context: typer.Context, experiment: Name) -> None:
 
 
 @app.command(name="list")
-def list_experiments(pattern: Annotated[str, typer.Argument(help="such as 'kth1-*'")] = "*") -> None:
-    """The bundled experiments, or those that a pattern names, with title, table and reported figure."""
+def list_experiments(
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Pattern of names, such as 'kth1-*'.")] = "*",
+) -> None:
+    """List the bundled experiments, or those that match a pattern, with reported figure, table and title."""
     rows = [("experiment", "reported", "table", "title")]
     for name in matching(pattern):
         experiment = load_experiment(name)
         reported = "" if experiment.reported is None else f"{experiment.reported:.2f}"
         rows.append((name, reported, experiment.table, experiment.title))
-    _say(table(rows, indent=""))
+    _say(aligned(rows))
 
 
 @app.command()
 def show(experiment: Name) -> None:
-    """An experiment as it is understood, as JSON: with what it takes from others, and every default."""
+    """Print an experiment in full, as JSON, with every default and all that it takes from other experiments."""
     typer.echo(load_experiment(experiment).model_dump_json(indent=1))
 
 
 @app.command()
 def schema() -> None:
-    """The JSON schema of experiment files, by which editors complete, explain and check them."""
+    """Print the JSON schema of experiment files, by which editors complete, explain and check them."""
     from tasks.commands.schema import text
 
     typer.echo(text())
@@ -93,102 +100,110 @@ def schema() -> None:
 
 @app.command()
 def why(experiment: Name) -> None:
-    """What a run would do, and because of what."""
-    from tasks.commands.why import why as lines
+    """Explain what a run would compute, and which change is the reason."""
+    from tasks.commands.why import explain
 
-    _say(lines(_evaluation(experiment)))
+    _say(explain(_evaluation(experiment)))
 
 
 @app.command()
 def inspect(
     store: Place = "",
-    video: Annotated[str | None, typer.Argument(help="a video id: its arrays, with statistics")] = None,
+    video: Annotated[
+        str | None, typer.Argument(metavar="VIDEO", help="Id of a video whose arrays are shown, with statistics.")
+    ] = None,
 ) -> None:
-    """What a store holds: arrays with shapes and sizes, where they come from, failures."""
+    """Show what a store holds: arrays with shapes and sizes, provenance and failures."""
     from tasks.commands.inspection import describe
 
-    _say(describe(located(store), video))
+    _say(describe(resolve_path(store), video))
 
 
 @app.command()
 def failures(
-    where: Annotated[str, typer.Argument(metavar="[EXPERIMENT or STORE]", help="by default the whole store")] = "",
+    where: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT|STORE", help="Experiment, or path in the store; by default the whole store."
+        ),
+    ] = "",
 ) -> None:
-    """The videos that could not be used, with reasons and the frames that did decode."""
-    from tasks.commands.inspection import failed_in, read_by
-    from tasks.commands.store_layout import under
+    """List the videos that could not be used, with the reasons and the number of frames that were decoded."""
+    from tasks.commands.inspection import format_failures, stages_read_by
+    from tasks.commands.store_layout import stages_under
 
     named = where in bundled() or where.endswith(".toml")
-    _say(failed_in(read_by(_evaluation(where)) if named else under(located(where, bundled()))))
+    _say(format_failures(stages_read_by(_evaluation(where)) if named else stages_under(resolve_path(where, bundled()))))
 
 
 @app.command()
 def verify(store: Place = "") -> None:
-    """Read everything that was sealed; what is damaged is set aside, and the next run makes it again."""
+    """Read every sealed file in full; damaged ones are set aside, and the next run that needs them makes them again."""
     from tasks.commands.verification import sealed
     from tasks.commands.verification import verify as damaged
 
-    files = sealed(located(store))
+    files = sealed(resolve_path(store))
     found = _say(damaged(files))
-    typer.echo(f"{len(files)} files read, {found} damaged" + (": the next run makes them again" if found else ""))
+    again = f": the next run makes {'it' if found == 1 else 'them'} again" if found else ""
+    typer.echo(f"{format_count(len(files), 'file')} read, {found} damaged{again}")
     raise typer.Exit(DAMAGED if found else 0)
 
 
 @app.command()
 def gc(
-    experiments: Annotated[list[str] | None, typer.Argument(metavar="[EXPERIMENT ...]", help="what to keep")] = None,
-    all_bundled: Annotated[
-        bool, typer.Option("--all-bundled", help="keep what any bundled experiment reaches")
-    ] = False,
-    delete: Annotated[bool, typer.Option("--delete", help="free it; else it is only listed")] = False,
+    experiments: Annotated[list[str] | None, typer.Argument(metavar="EXPERIMENT", help="Experiments to keep.")] = None,
+    all_bundled: Annotated[bool, typer.Option("--all-bundled", help="Keep what any bundled experiment needs.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the files, instead of only listing them.")] = False,
 ) -> None:
-    """List, or free, what the named experiments do not reach: other stages, superseded shards, damaged files.
+    """List, or delete, what the named experiments do not need: other stages, superseded shards, damaged files.
 
-    Stages written to within the last hour stay, and while a run computes nothing is freed. Older stages that a run
-    still reads are safe only where its experiment is named.
+    Stages that changed within the last hour stay, and nothing is deleted while a run computes.
+    Older stages that a run still reads are safe only if its experiment is named.
     """
     from tasks.commands.garbage import collect, present
 
     named = [_evaluation(name) for name in experiments or []]
     kept = [*named, *(present(map(_evaluation, bundled())) if all_bundled else [])]
     if not kept:
-        none = "the store has nothing of the bundled experiments: " if all_bundled else ""
-        raise InputError(f"{none}name experiments to keep, such as kinescope gc stick-figures, or give --all-bundled")
+        none = "the store holds nothing of the bundled experiments; " if all_bundled else ""
+        raise InputError(f"{none}name experiments to keep, such as kinescope gc stick-figures, or use --all-bundled")
     _say(collect(kept, delete=delete))
 
 
 @app.command()
 def export(
     store: Place,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder, or one of an export that was interrupted")],
-    npy: Annotated[bool, typer.Option("--npy", help="one .npy file an array")] = False,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder, or that of an earlier export.")],
+    npy: Annotated[bool, typer.Option("--npy", help="Write one .npy file for each array.")] = False,
 ) -> None:
-    """Write OUT/<video id>/<variant>/<array>.npy, and labels, failures and provenance as JSON."""
+    """Export rows to OUT/<video id>/<variant>/<array>.npy, and labels, failures and provenance to JSON files."""
     from tasks.commands.export import export as write
 
     if not npy:
-        raise InputError("in which form? --npy writes one .npy file an array")
-    new, gone = write(located(store), out)
-    removed = f", {gone} removed that the store no longer has" if gone else ""
-    typer.echo(f"{new} rows written{removed}, and all are there: {out}")
+        raise InputError("no export format was chosen: add --npy, which writes one .npy file for each array")
+    new, gone = write(resolve_path(store), out)
+    removed = f", {gone} removed that the store no longer holds" if gone else ""
+    typer.echo(f"{format_count(new, 'row')} written{removed}; {out} is complete")
 
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="a stage or file with rows, plain HDF5, or a folder of .npy")],
-    b: Annotated[str, typer.Argument(metavar="B", help="another of the same videos")],
-    array: Annotated[str | None, typer.Option(help="compare this one alone, such as features-trial-1")] = None,
-    tolerance: Annotated[float, typer.Option(min=0, help="numbers that differ by no more are equal")] = 0.0,
-    top: Annotated[int, typer.Option(min=0, help="so many of the worst are listed")] = 20,
+    a: Annotated[str, typer.Argument(metavar="A", help="Stage or file with rows, HDF5 file, or folder of .npy files.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one, of the same videos.")],
+    array: Annotated[str | None, typer.Option(help="Compare only this array, such as features-trial-1.")] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference between numbers that count as equal.")
+    ] = 0.0,
+    top: Annotated[int, typer.Option(min=0, help="Number of differing arrays to list, the worst first.")] = 20,
 ) -> None:
-    """How far the features of two stores are apart: cosines, largest difference, what is missing; flow in px.
+    """Compare two sets of features: cosines, largest differences, missing rows; for flow, the end-point error in px.
 
-    Ends with 0 where they are equal, with 1 where they are not.
+    The exit code is 0 if they are equal, 1 if they differ, and 2 if one of them cannot be read.
     """
-    from tasks.commands.comparison import differences, told
+    from tasks.commands.comparison import differences, format_differences
 
-    found = differences(located(a), located(b), array)
-    _say(told(found, tolerance, top))
+    found = differences(resolve_path(a), resolve_path(b), array)
+    _say(format_differences(found, tolerance, top))
     raise typer.Exit(0 if all(one.within(tolerance) for one in found) else DIFFERENT)
 
 
@@ -200,7 +215,7 @@ def _evaluation(name: str) -> "Evaluate":
 
 
 def _say(lines: Iterable[str]) -> int:
-    """Print lines as they come; returns how many there were."""
+    """Print lines as they come, and return their number."""
     count = 0
     for count, line in enumerate(lines, start=1):  # noqa: B007 (the last count is the result)
         typer.echo(line)

@@ -1,4 +1,4 @@
-"""Two sets of features side by side, told to people: ``kinescope compare``."""
+"""Compares two sets of features: ``kinescope compare``."""
 
 import math
 from collections.abc import Collection, Iterator, Sequence
@@ -10,43 +10,54 @@ from tqdm import tqdm
 from pipeline.compare.differences import Arrays, Difference, FeatureSet, compare
 from pipeline.compare.sources import NpyFolder, PlainFile, Stored
 from pipeline.errors import InputError
+from pipeline.results.tables import aligned
 from pipeline.store import inspection
-from tasks.commands.store_layout import as_shelf, rows_file
-from tasks.commands.text_tables import table
+from tasks.commands.quantities import format_count
+from tasks.commands.store_layout import as_stage_folder, rows_file
 
-HEADER = ("video", "variant", "array", "cosine", "least", "max difference", "EPE px", "95 %", "not finite", "")
-SUMMARY = ("array", "rows", "cosine", "least", "max difference", "EPE px", "95 %")
+HEADER = ("video", "variant", "array", "cosine", "min cosine", "max difference", "EPE px", "95 %", "not finite", "")
+SUMMARY = ("array", "rows", "cosine", "min cosine", "max difference", "EPE px", "95 %")
 
 
 def differences(a: Path, b: Path, array: str | None = None) -> list[Difference]:
-    """Of each video, variant and array, or of one array.
+    """Measure the differences of every video, variant and array, or of one array.
 
-    Raises InputError where a side has no features, or the two no video in common. Each is a stage's
-    folder, its index or a shard; a HDF5 file with a data set or group a video; or a folder of .npy.
+    Parameters
+    ----------
+    a, b : Path
+        A stage's folder, its index or a shard; an HDF5 file with a data set or group for each video; or a folder of
+        .npy files.
+    array : str, optional
+        Name of the only array to be compared.
+
+    Raises
+    ------
+    InputError
+        Where a side has no features, or the two have no video in common.
     """
-    first = rows_at(a, frozenset())
-    second = rows_at(b, first.videos)
+    first = open_features(a, frozenset())
+    second = open_features(b, first.videos)
     if isinstance(first, PlainFile):
-        first = rows_at(a, second.videos)
+        first = open_features(a, second.videos)
     for path, side in ((a, first), (b, second)):
         if not side.videos:
-            raise InputError(f"{path} holds no video's features: {FORMS}")
+            raise InputError(f"{path} holds no features: {FORMS}")
     if not first.videos & second.videos:
-        examples = f"such as {min(first.videos)!r}, and {min(second.videos)!r}"
-        raise InputError(f"no video is both in {a} and in {b}: their ids are {examples}; the same names are needed")
+        examples = f"such as {min(first.videos)!r} and {min(second.videos)!r}"
+        raise InputError(f"no video is in both {a} and {b}: their ids are {examples}; the same ids are needed")
     videos = sorted({*first.videos, *second.videos, *first.failed, *second.failed})
     shown = tqdm(videos, desc="compare", unit="video", disable=None)
     return [one for video in shown for one in compare(first, second, video, array)]
 
 
 FORMS = (
-    "a stage of an extractor, its index.h5 or a shard, a HDF5 file with a data set or a group a video, "
+    "a stage of an extractor, its index.h5 or a shard, an HDF5 file with a data set or group for each video, "
     "or a folder of <video id>.npy is needed"
 )
 
 
 class StoredFlow(Stored):
-    """The rows of some shards, in which pictures of flow are not left as they are encoded."""
+    """Rows of some shards, whose encoded pictures of flow are decoded."""
 
     def read(self, video: str) -> list[Arrays]:
         return [_decoded(arrays) for arrays in super().read(video)]
@@ -63,42 +74,65 @@ def _decoded(arrays: Arrays) -> Arrays:
     return {**rest, **decoded}
 
 
-def rows_at(path: Path, known: Collection[str]) -> FeatureSet:
-    """What lies at a path; ``known`` are ids of videos, by which a plain file's groups are told from its videos."""
-    if (shelf := as_shelf(path)) is not None:
-        index = shelf.folder / "index.h5"
-        return StoredFlow(inspection.linked(index) if index.exists() else shelf.shards or [rows_file(path)])
+def open_features(path: Path, known: Collection[str]) -> FeatureSet:
+    """Open the features at a path.
+
+    Parameters
+    ----------
+    path : Path
+        One of ``FORMS``.
+    known : Collection of str
+        Ids of videos, which distinguish the groups of a plain HDF5 file from its videos.
+
+    Raises
+    ------
+    InputError
+        Where the path holds no features.
+    """
+    if (stage_folder := as_stage_folder(path)) is not None:
+        index = stage_folder.folder / "index.h5"
+        return StoredFlow(inspection.linked(index) if index.exists() else stage_folder.shards or [rows_file(path)])
     if path.is_dir():
         return NpyFolder(path)
     if path.suffix not in (".h5", ".hdf5"):
-        raise InputError(f"{path} holds no video's features: {FORMS}")
+        raise InputError(f"{path} holds no features: {FORMS}")
     return StoredFlow(inspection.linked(path)) if inspection.is_sealed(path) else PlainFile(path, known)
 
 
-def told(found: Sequence[Difference], tolerance: float, top: int) -> Iterator[str]:
-    """Lines: what differs, the worst first and no more than ``top``; a summary of each array; how many differ."""
+def format_differences(found: Sequence[Difference], tolerance: float, top: int) -> Iterator[str]:
+    """Format differences as lines: the ``top`` worst, a summary of each array, and a verdict.
+
+    Parameters
+    ----------
+    found : Sequence of Difference
+        All differences.
+    tolerance : float
+        Largest difference between numbers that count as equal.
+    top : int
+        Number of differences that are listed.
+    """
     apart = sorted((one for one in found if not one.within(tolerance)), key=_badness)
     if apart[:top]:
-        yield from _filled([HEADER, *map(_cells, apart[:top])])
+        yield from _aligned([HEADER, *map(_cells, apart[:top])])
         if len(apart) > top:
-            yield f"… and {len(apart) - top} more: --top {len(apart)} lists them all"
+            yield f"… and {len(apart) - top} more; --top {len(apart)} lists all"
         yield ""
     compared = [one for one in found if not one.remark]
     names = sorted({one.array for one in compared})
     if names:
-        yield from _filled([SUMMARY, *(_summary([one for one in compared if one.array == name]) for name in names)])
+        yield from _aligned([SUMMARY, *(_summary([one for one in compared if one.array == name]) for name in names)])
     yield _verdict(found, apart, tolerance)
 
 
-def _filled(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Aligned lines of the columns that say anything below their heads."""
-    told = [place for place in range(len(rows[0])) if any(row[place] for row in rows[1:])]
-    return table([[row[place] for place in told] for row in rows], indent="")
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Align the columns that are not empty below their headers."""
+    filled = [place for place in range(len(rows[0])) if any(row[place] for row in rows[1:])]
+    return aligned([[row[place] for place in filled] for row in rows])
 
 
 def _badness(one: Difference) -> tuple[bool, float, float, str]:
-    least = 1.0 if one.least_cosine is None else one.least_cosine
-    return not one.remark, -(one.max_difference or 0.0), least, one.video
+    cosine = 1.0 if one.least_cosine is None else one.least_cosine
+    return not one.remark, -(one.max_difference or 0.0), cosine, one.video
 
 
 def _cells(one: Difference) -> tuple[str, ...]:
@@ -114,7 +148,7 @@ def _figures(one: Difference) -> tuple[str, ...]:
 
 
 def _summary(rows: Sequence[Difference]) -> tuple[str, ...]:
-    """Means of means, and the worst of the rest."""
+    """Summarise an array: means of means, and the worst of the other figures."""
 
     def known(field: str) -> list[float]:
         return [value for one in rows if (value := getattr(one, field)) is not None]
@@ -137,10 +171,10 @@ def _verdict(found: Sequence[Difference], apart: Sequence[Difference], tolerance
     compared, differing = (sum(not one.remark for one in some) for some in (found, apart))
     by = f" by more than {tolerance:g}" if tolerance else ""
     parts = [
-        f"{len({one.video for one in found if one.variant is not None})} videos in both",
+        f"{format_count(len({one.video for one in found if one.variant is not None}), 'video')} in both",
         *(f"{count} only in {side}" for side, count in zip("AB", only, strict=True) if count),
-        f"{compared} arrays compared",
-        f"{differing or 'none'} differ{by}",
+        f"{format_count(compared, 'array')} compared",
+        f"{differing or 'none'} differ{'s' if differing == 1 else ''}{by}",
     ]
     unmatched = len(apart) - differing - len(whole)
-    return ", ".join([*parts, *([f"{unmatched} on one side alone or of other shapes"] if unmatched else [])])
+    return ", ".join([*parts, *([f"{unmatched} on one side only or of different shape"] if unmatched else [])])

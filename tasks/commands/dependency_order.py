@@ -1,4 +1,4 @@
-"""Stages and what they need, walked as luigi does."""
+"""Walks stages and what they require, as luigi does."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,7 +8,7 @@ from tasks.base import Stage
 
 
 def upstream_first(wanted: Iterable[Stage], counts: Callable[[Stage], bool]) -> list[Stage]:
-    """The stages that count, each after those it needs; behind one that does not count nothing is looked at."""
+    """Return the stages that count, each after those it requires; one that does not count is not looked behind."""
     found: list[Stage] = []
     seen: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""A store's rows as plain files for other tools: ``kinescope export``."""
+"""Exports a store's rows to plain files for other tools: ``kinescope export``."""
 
 import json
 from collections.abc import Mapping
@@ -21,11 +21,26 @@ ATTRIBUTES = "attributes.json"
 def export(store: Path, out: Path) -> tuple[int, int]:
     """Write ``out/<video id>/<variant>/<array>.npy`` for every row of a stage, or of a shard.
 
-    Each row's attributes lie beside its arrays, written last: a row that has its attributes is whole, and is not
-    written again while its key is the same. Rows of an earlier export that the store no longer has are removed.
-    ``provenance.json``, ``failures.json`` and ``labels.json`` lie in ``out``. Returns how many rows are new, and how
-    many were removed.
-    Raises InputError where the store has no rows, or ``out`` holds another stage's.
+    Each row's attributes lie beside its arrays, written last: a row that has its attributes is complete, and is not
+    written again while its key is the same. Rows of an earlier export that the store no longer holds are removed.
+    ``provenance.json``, ``failures.json`` and ``labels.json`` lie in ``out``.
+
+    Parameters
+    ----------
+    store : Path
+        A stage of an extractor, its index.h5 or a shard.
+    out : Path
+        A new folder, or that of an earlier export of the same stage.
+
+    Returns
+    -------
+    tuple of int
+        Number of rows written, and of rows removed.
+
+    Raises
+    ------
+    InputError
+        Where the store has no rows, or ``out`` holds something else.
     """
     file = rows_file(store)
     origin = inspection.provenance(file)
@@ -57,14 +72,14 @@ def _shard(shard: Path, out: Path, progress: "tqdm[None]") -> int:
 def _claim(out: Path, origin: Mapping[str, Any]) -> None:
     known = out / "provenance.json"
     if known.exists() and (other := json.loads(known.read_text())["fingerprint"]) != origin["fingerprint"]:
-        raise InputError(f"{out} holds rows of another stage, {other}: an empty or new folder is needed")
+        raise InputError(f"{out} holds rows of another stage, {other}; an empty or new folder is needed")
     if not known.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is there and holds something else: an empty or new folder is needed")
+        raise InputError(f"{out} exists and holds other files; an empty or new folder is needed")
     _write(known, origin)
 
 
 def _labels(manifest: Path, ids: set[str]) -> dict[str, Any]:
-    """The names of the classes, and by video id the indices of its own; none where no manifest is at hand."""
+    """Return the names of the classes, and each video's class indices by id; none without a manifest."""
     if not manifest.exists():
         return {"classes": [], "labels": {}}
     listing = Library.load(manifest).listing
@@ -88,14 +103,14 @@ def _key(folder: Path) -> str | None:
 
 
 def _strange(out: Path, variants: Mapping[str, int]) -> list[Path]:
-    """The folders of exported rows that are none of so many variants by video id."""
+    """Return the folders of exported rows other than those of the given numbers of variants, by video id."""
     wanted = {out / video / str(variant) for video, count in variants.items() for variant in range(count)}
     folders = [attributes.parent for attributes in out.rglob(ATTRIBUTES)]
     return [folder for folder in folders if folder not in wanted and _key(folder) is not None]
 
 
 def _remove(folder: Path, out: Path) -> None:
-    """Remove what an export wrote of a row, and the folders that nothing else is in."""
+    """Remove what an export wrote for a row, and the folders that are then empty."""
     for file in (folder / ATTRIBUTES, *folder.glob("*.npy")):
         file.unlink()
     for parent in (folder, *folder.parents):
@@ -107,7 +122,7 @@ def _remove(folder: Path, out: Path) -> None:
 def _below(out: Path, relative: str) -> Path:
     path = out / relative
     if not path.resolve().is_relative_to(out.resolve()):
-        raise InputError(f"video id {relative!r} leads out of {out}: this is no store that kinescope made")
+        raise InputError(f"video id {relative!r} leads out of {out}; a store that kinescope made has no such ids")
     return path
 
 

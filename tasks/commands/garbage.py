@@ -1,7 +1,7 @@
-"""What no experiment needs any more: ``kinescope gc``.
+"""Collects garbage, which no experiment needs any more: ``kinescope gc``.
 
-Only what bears the names that kinescope gives is ever looked at: folders of stages in folders of data sets. Whatever
-else lies in a store stays, and links are removed, never followed.
+Only files and folders with names that kinescope gives are considered: folders of stages in folders of data sets.
+Everything else in a store stays. Links are removed, never followed.
 """
 
 import shutil
@@ -17,47 +17,63 @@ from pipeline.files.lock import exclusive_of_all
 from tasks import settings
 from tasks.base import Stage
 from tasks.commands.dependency_order import upstream_first
-from tasks.commands.store_layout import INDEX, SHARD, StageFolder, bytes_of, datasets, shelves
-from tasks.commands.text_tables import size
+from tasks.commands.quantities import format_size
+from tasks.commands.store_layout import INDEX, SHARD, StageFolder, bytes_in, datasets, stage_folders
 from tasks.evaluation import Evaluate
 from tasks.features import ExtractShard
 from tasks.index import as_if_indexed, manifest
 
 REST_S = 3600
-"""A stage that something was written to within this time may belong to a run that is alive: it stays, whole.
+"""Seconds after its last change for which a stage is kept in full, as a run may be using it.
 
-A run that makes something holds the store's lock, which ``collect`` respects. Between two stages it holds none: then
-this time alone protects it, and what it reads that is older, and that no experiment to keep reaches, may be taken.
+A run that computes holds the store's lock, which ``collect`` respects. Between two stages it holds none: this time
+alone protects it then, and older stages that it reads, and that no experiment to keep needs, may be deleted.
 """
 
 
 def collect(evaluations: Iterable[Evaluate], *, delete: bool) -> Iterator[str]:
-    """Lines about what the experiments do not reach; with ``delete`` it is freed.
+    """List, line by line, what the experiments do not need; with ``delete`` it is deleted.
 
-    Raises InputError where a run is at work that something might be taken from.
+    Raises
+    ------
+    InputError
+        Where a run is at work, and ``delete`` might take something from it.
     """
     with exclusive_of_all(settings.store() / ".lock") if delete else nullcontext():
         yield from _collected(reached(evaluations), delete)
 
 
 def _collected(kept: "Kept", delete: bool) -> Iterator[str]:
-    total = 0
-    for path in list(garbage(settings.store(), kept)):
-        amount = bytes_of(path)
+    total, found = 0, list(garbage(settings.store(), kept))
+    for path in found:
+        amount = bytes_in(path)
         total += amount
         if delete:
             free(path)
-        yield f"{'freed' if delete else 'would free'}  {size(amount):>8}  {path}"
+        yield f"{'freed' if delete else 'would free'}  {format_size(amount):>8}  {path}"
     for folder in sorted(filter(Path.exists, kept.whole)):
-        yield f"kept, as its data set is not indexed, or its files are not there: {folder}"
+        yield f"kept, as its data set is not indexed or its files are missing: {folder}"
     for folder in at_work(settings.store(), kept):
-        yield f"kept, as it was written to within the hour, and a run may be at work in it: {folder}"
-    yield f"{size(total)} {'freed' if delete else 'would be freed: --delete does it'}"
+        yield f"kept, as it was written to within the hour and a run may be at work in it: {folder}"
+    ending = "freed" if delete else "would be freed; --delete frees it"
+    yield f"{format_size(total)} {ending}" if found else "nothing to free"
 
 
 @dataclass
 class Kept:
-    """What experiments reach: whole data sets, folders of stages, and files in these."""
+    """Paths that experiments need.
+
+    Attributes
+    ----------
+    whole : set of Path
+        Folders of data sets that are kept in full.
+    datasets : set of Path
+        Folders of data sets.
+    folders : set of Path
+        Folders of stages.
+    files : set of Path
+        Files in folders of stages.
+    """
 
     whole: set[Path] = field(default_factory=set)
     datasets: set[Path] = field(default_factory=set)
@@ -66,9 +82,9 @@ class Kept:
 
 
 def reached(evaluations: Iterable[Evaluate]) -> Kept:
-    """What a run of some experiments would read or make, for the files as they are now.
+    """Return what a run of the experiments would read or make, for the files as they are now.
 
-    Of a data set that is not indexed, or whose files are not there, everything is kept: nobody knows what is reached.
+    A data set that is not indexed, or whose files are missing, is kept in full, since it is unknown what is needed.
     """
     kept = Kept()
     for evaluation in evaluations:
@@ -82,31 +98,36 @@ def reached(evaluations: Iterable[Evaluate]) -> Kept:
 
 
 def present(evaluations: Iterable[Evaluate]) -> Iterator[Evaluate]:
-    """Those experiments of which the store has anything, be it the data set's folder alone."""
+    """Yield the experiments of which the store holds anything, if only the data set's folder."""
     return (task for task in evaluations if manifest(task.index.dataset).parent.exists())
 
 
 def garbage(store: Path, kept: Kept) -> Iterator[Path]:
-    """Folders and files that may go, those within a folder that goes left out."""
+    """Yield folders and files that may be deleted; of a folder, not what is in it."""
     for dataset in datasets(store):
         if dataset in kept.whole:
             continue
-        alive = [shelf for shelf in shelves(dataset) if is_alive(shelf)]
-        for shelf in shelves(dataset):
-            if shelf not in alive:
-                yield from _spent(shelf, kept)
+        alive = [stage_folder for stage_folder in stage_folders(dataset) if is_alive(stage_folder)]
+        for stage_folder in stage_folders(dataset):
+            if stage_folder not in alive:
+                yield from _spent(stage_folder, kept)
         if dataset not in kept.datasets and not alive:
             yield from (path for path in (dataset / "index.json", dataset / "files") if path.exists())
 
 
 def at_work(store: Path, kept: Kept) -> list[Path]:
-    """The folders of stages of which something might go, were it not that a run may be at work in them."""
-    found = [shelf for dataset in datasets(store) if dataset not in kept.whole for shelf in shelves(dataset)]
-    return [shelf.folder for shelf in found if any(_spent(shelf, kept)) and is_alive(shelf)]
+    """Return the folders of stages that are kept only because a run may be at work in them."""
+    found = [
+        stage_folder
+        for dataset in datasets(store)
+        if dataset not in kept.whole
+        for stage_folder in stage_folders(dataset)
+    ]
+    return [stage_folder.folder for stage_folder in found if any(_spent(stage_folder, kept)) and is_alive(stage_folder)]
 
 
 def free(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; and its own folder where nothing else was in that."""
+    """Delete a file, or a folder with all that is in it, and the folder around it if that is then empty."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -118,7 +139,7 @@ def free(path: Path) -> None:
 def _reach(kept: Kept, evaluation: Evaluate) -> None:
     index = evaluation.index
     if not manifest(index.dataset).exists() or not all(task.complete() for task in index.requires()):
-        raise InputError(f"{index.dataset.store_name} is not indexed")
+        raise InputError(f"{index.dataset.store_name} is not indexed; a run indexes it")
     with as_if_indexed(index.dataset, index.survey()):
         kept.folders.add(evaluation.folder())
         for stage in upstream_first(evaluation.runs.stages(), lambda _: True):
@@ -132,19 +153,19 @@ def _keep(kept: Kept, stage: Stage) -> None:
         kept.files.update((*stage.earlier(), stage.journal))  # whose rows are taken over
 
 
-def _spent(shelf: StageFolder, kept: Kept) -> Iterator[Path]:
-    """All of a stage that is not reached; of one that is, superseded shards, their journals, and what was damaged."""
-    if shelf.folder not in kept.folders:
-        yield shelf.folder
+def _spent(stage_folder: StageFolder, kept: Kept) -> Iterator[Path]:
+    """Yield a stage that is not needed; in one that is, superseded shards, their journals, and damaged files."""
+    if stage_folder.folder not in kept.folders:
+        yield stage_folder.folder
         return
-    for path in sorted(shelf.folder.iterdir()):
+    for path in sorted(stage_folder.folder.iterdir()):
         superseded = SHARD.fullmatch(path.name) or INDEX.fullmatch(path.name)
         if path not in kept.files and (superseded or ".damaged-" in path.name or path.name.startswith("journal-")):
             yield path
 
 
-def is_alive(shelf: StageFolder) -> bool:
-    """Whether a run may be at work in it."""
-    written = [path for path in shelf.folder.rglob("*") if not path.is_dir()]
+def is_alive(stage_folder: StageFolder) -> bool:
+    """Return whether a run may be at work in a stage."""
+    written = [path for path in stage_folder.folder.rglob("*") if not path.is_dir()]
     recent = time.time() - REST_S
     return any(is_in_use(path) or path.lstat().st_mtime > recent for path in written)

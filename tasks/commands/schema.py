@@ -1,4 +1,4 @@
-"""The JSON schema of experiment files, by which an editor completes, explains and checks what is written in one."""
+"""Writes the JSON schema of experiment files, by which editors complete, explain and check them."""
 
 import json
 from typing import Any
@@ -12,21 +12,22 @@ from tasks.recipes import OWN
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "An experiment of kinescope"
 LIKE = {
-    "description": "a bundled experiment or a file's path, and after a # the place of a table in it: "
-    "this table is as that one, but for what it says itself",
+    "description": "name of a bundled experiment or path of a file, and after a # the place of a table in it, "
+    "whose fields this table takes over, except those that it states itself",
     "type": "string",
 }
 NEEDED = ".needed"
-"""Ends the names of definitions that say which fields a table needs, and no more."""
+"""Suffix of the names of definitions that only say which fields a table needs."""
 
 Schema = dict[str, Any]
 
 
 class FileSchema(GenerateJsonSchema):
-    """What the tables of a file may say, before what they take from others is filled in.
+    """Schema of what the tables of a file may state, before fields from other experiments are filled in.
 
-    Every table may say ``like``, and need not say what is taken over: no field is required here, nor has what is taken
-    over to say its name, so that several tables of a union may fit. TOML has no null: such fields are left out.
+    Every table may say ``like``, and need not state what it takes over: no field is required here, nor has a table that
+    takes over another to state its name, so that several tables of a union may fit. TOML has no null: such fields are
+    left out.
     """
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Schema:
@@ -57,7 +58,7 @@ class FileSchema(GenerateJsonSchema):
 
 
 def experiment_schema() -> Schema:
-    """The schema of an experiment's file."""
+    """Return the schema of an experiment's file."""
     root = Experiment.model_json_schema(schema_generator=FileSchema)
     tables = root.pop("$defs")
     always = [field for field in root["required"] if field in OWN]
@@ -70,12 +71,12 @@ def experiment_schema() -> Schema:
 
 
 def text() -> str:
-    """The schema as it lies beside the bundled experiments."""
+    """Format the schema as it lies beside the bundled experiments."""
     return json.dumps(experiment_schema(), indent=1, ensure_ascii=False)
 
 
 def _needed(part: Schema) -> Schema:
-    """Of a part of the schema only which fields it requires, itself and further in, unless it says ``like``."""
+    """Reduce a part of the schema to the fields that it and its parts require, unless it says ``like``."""
     if "$ref" in part:
         return {"$ref": part["$ref"] + NEEDED}
     if "discriminator" in part:

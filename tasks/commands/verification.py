@@ -1,4 +1,4 @@
-"""Reading everything that was sealed: ``kinescope verify``."""
+"""Verifies sealed files by reading them in full: ``kinescope verify``."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,26 +13,33 @@ from pipeline.files.atomic import quarantine
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
 from pipeline.store.seal import verify as verify_rows
-from tasks.commands.store_layout import INDEX, OUTPUTS, SHARD, under
+from tasks.commands.store_layout import INDEX, OUTPUTS, SHARD, stages_under
 
 
 def sealed(path: Path) -> list[Path]:
-    """Every file at or below a path that can be verified, shards before what links them.
+    """Return every file at or below a path that can be verified, shards before the indices that link them.
 
-    Raises InputError where there is none.
+    Raises InputError where there are none.
     """
     if path.is_file():
         if not _is_sealed(path):
-            raise InputError(f"{path} is no shard, index, network or file of scores of a store")
+            raise InputError(
+                f"{path} cannot be verified; a shard, index, network or file of scores of a store is needed"
+            )
         return [path]
-    files = [file for shelf in under(path) for file in sorted(shelf.folder.iterdir()) if _is_sealed(file)]
+    files = [
+        file
+        for stage_folder in stages_under(path)
+        for file in sorted(stage_folder.folder.iterdir())
+        if _is_sealed(file)
+    ]
     return sorted(files, key=lambda file: INDEX.fullmatch(file.name) is not None)
 
 
 def verify(files: list[Path]) -> Iterator[str]:
-    """Read every byte of some files; a sentence for each that is damaged, and was set aside.
+    """Read files in full, and yield a sentence for each that is damaged, which is then set aside.
 
-    Raises NewerFormat at the end where a file is nothing for this version: whether it is whole remains open.
+    Raises NewerFormat at the end where this version cannot read a file: whether it is whole remains open.
     """
     newer: NewerFormat | None = None
     total = sum(file.stat().st_size for file in files)

@@ -1,7 +1,6 @@
-"""What a run would do, and because of what: ``kinescope why``.
+"""Explains what a run would compute, and why: ``kinescope why``.
 
-Each stage that is not complete is compared with the nearest one of its kind in the data set's folder, as the
-provenance of what that one made tells.
+Each stage that is not complete is compared, by provenance, with the nearest one of its kind in the data set's folder.
 """
 
 import json
@@ -13,37 +12,39 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.results.sweeps import flat
 from pipeline.store import inspection
 from tasks.base import Stage, checkpoints
 from tasks.commands.dependency_order import upstream_first
-from tasks.commands.store_layout import StageFolder, flattened, shelves
+from tasks.commands.quantities import format_count
+from tasks.commands.store_layout import StageFolder, stage_folders
 from tasks.evaluation import Evaluate
 from tasks.features import Extract, ExtractShard
 from tasks.fusion import Fuse
 from tasks.index import Index, Library, as_if_indexed, library, manifest
 from tasks.training import StreamStage
 
-NAMED = 3
-"""Of many videos, or fields, so many are named."""
+MAX_NAMED = 3
+"""Number of videos, or reasons, that are named."""
 ABSENT = "none"
 DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
-def why(evaluation: Evaluate) -> Iterator[str]:
-    """A line a stage that would run, or one that says that nothing would. Raises InputError as a run would."""
+def explain(evaluation: Evaluate) -> Iterator[str]:
+    """Yield a line for each stage that would run, or one if nothing would. Raises InputError as a run would."""
     index, name = evaluation.index, evaluation.recipe.dataset.store_name
     generating = [task for task in index.requires() if not task.complete()]
     if generating or not manifest(index.dataset).exists():
         yield (
-            f"would run: Generate {name}: not all of its files are there"
+            f"would run: Generate {name}: some of its files are missing"
             if generating
             else (f"would run: Index {name}: it was never indexed")
         )
-        yield "would run: every stage after it that the store does not have for these files"
+        yield "would run: every later stage that the store does not hold for these files"
         return
     survey = None if index.complete() else index.survey()
     if survey is not None:
-        yield f"would run: Index {name}: {_listed(_resurveyed(index, survey))}"
+        yield f"would run: Index {name}: {_joined(_resurveyed(index, survey))}"
     with nullcontext() if survey is None else as_if_indexed(index.dataset, survey):
         lines = list(_lines(evaluation))
     yield from lines
@@ -52,8 +53,8 @@ def why(evaluation: Evaluate) -> Iterator[str]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """What the provenance of two stages tells: fields and versions, old -> new, and what they are computed from."""
-    before, now = flattened(old["components"]), flattened(new["components"])
+    """Yield what differs in the provenance of two stages: fields and versions, old -> new, and upstream stages."""
+    before, now = flat(old["components"]), flat(new["components"])
     for name in sorted(before.keys() | now.keys()):
         if name not in before or name not in now or before[name] != now[name]:
             place, _, leaf = name.rpartition(".")
@@ -72,13 +73,13 @@ def _lines(evaluation: Evaluate) -> Iterator[str]:
         return
     missing = upstream_first(evaluation.runs.stages(), lambda stage: not stage.complete())
     stages = [stage for stage in missing if not isinstance(stage, ExtractShard)]
-    told = [(_title(stage), _listed(_reasons(stage)), stage) for stage in stages]
-    places = list(dict.fromkeys((title, reasons) for title, reasons, _ in told))
-    told.sort(key=lambda line: places.index(line[:2]))
-    for (title, reasons), group in groupby(told, key=lambda line: line[:2]):
+    running = [(_title(stage), _joined(_reasons(stage)), stage) for stage in stages]
+    places = list(dict.fromkeys((title, reasons) for title, reasons, _ in running))
+    running.sort(key=lambda line: places.index(line[:2]))
+    for (title, reasons), group in groupby(running, key=lambda line: line[:2]):
         yield f"would run: {title}{_count([stage for *_, stage in group])}: {reasons}"
-    reasons = _report_reasons(evaluation, shortcoming, [title for title, *_ in told])
-    yield f"would run: Evaluate: {_listed(reasons)}"
+    reasons = _report_reasons(evaluation, shortcoming, [title for title, *_ in running])
+    yield f"would run: Evaluate: {_joined(reasons)}"
 
 
 def _count(stages: list[Stage]) -> str:
@@ -97,13 +98,15 @@ def _title(stage: Stage) -> str:
 
 
 def _family(stage: Stage) -> str:
-    """What the folders of such stages are called."""
+    """Return the part of the stage's folder name before the fingerprint."""
     return stage.path().parent.name.rpartition("-")[0]
 
 
-def _listed(reasons: Iterable[str]) -> str:
-    told = list(dict.fromkeys(reasons))
-    return "; ".join(told[:NAMED]) + (f"; and {len(told) - NAMED} more" if len(told) > NAMED else "")
+def _joined(reasons: Iterable[str]) -> str:
+    distinct = list(dict.fromkeys(reasons))
+    return "; ".join(distinct[:MAX_NAMED]) + (
+        f"; and {len(distinct) - MAX_NAMED} more" if len(distinct) > MAX_NAMED else ""
+    )
 
 
 def _shown(leaves: Mapping[str, Any], name: str) -> str:
@@ -119,15 +122,17 @@ def _reasons(stage: Stage) -> Iterator[str]:
         yield from _rows_reasons(stage) if isinstance(stage, Extract) else _output_reasons(stage.path())
         return
     origin = json.loads(json.dumps(stage.origin()))
-    nearest = _nearest(origin, [shelf for shelf in shelves(folder.parent) if shelf.name == _family(stage)])
+    nearest = _nearest(
+        origin, [stage_folder for stage_folder in stage_folders(folder.parent) if stage_folder.name == _family(stage)]
+    )
     yield from ["never computed"] if nearest is None else differences(nearest, origin)
 
 
 def _nearest(origin: Mapping[str, Any], found: Iterable[StageFolder]) -> dict[str, Any] | None:
-    """The provenance with the most in common, of several the latest; None where there is none of its kind."""
+    """Return the provenance with the most in common, of several the latest; None without one of the same kind."""
     ranked = []
-    for shelf in found:
-        output = shelf.output
+    for stage_folder in found:
+        output = stage_folder.output
         try:
             other = inspection.provenance(output) if output else {}
         except InputError:  # damaged: it tells nothing
@@ -140,22 +145,22 @@ def _nearest(origin: Mapping[str, Any], found: Iterable[StageFolder]) -> dict[st
 
 
 def _facts(origin: Mapping[str, Any]) -> set[tuple[str, str]]:
-    leaves = flattened({part: origin[part] for part in ("components", "upstream")})
+    leaves = flat({part: origin[part] for part in ("components", "upstream")})
     return {(name, str(value)) for name, value in leaves.items()}
 
 
 def _kind(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """The names of what is configured: another model is no change of this one."""
-    leaves = flattened(origin["components"])
+    """Return the names of what is configured: another model is not a change of this one."""
+    leaves = flat(origin["components"])
     return {place: value for place, value in leaves.items() if place in ("name", "model.name", "dataset.name")}
 
 
 def _output_reasons(path: Path) -> Iterator[str]:
     aside = sorted(path.parent.glob(f"{path.name}.damaged-*"))
     if aside:
-        yield f"{path.name} was damaged, and set aside as {aside[-1].name}"
+        yield f"{path.name} was damaged and set aside as {aside[-1].name}"
     elif any(checkpoints(path)):
-        yield "it was interrupted, and goes on from its checkpoint"
+        yield "it was interrupted, and resumes from its checkpoint"
     else:
         yield f"{path.name} is missing"
 
@@ -163,7 +168,7 @@ def _output_reasons(path: Path) -> Iterator[str]:
 def _rows_reasons(stage: Extract) -> Iterator[str]:
     shards = [shard for shard in stage.requires() if not shard.complete()]
     if not shards:
-        yield "index.h5 is missing, or links other shards"
+        yield "index.h5 is missing or links other shards"
     old: dict[str, str] = {}
     new: dict[str, str] = {}
     for shard in shards:
@@ -174,16 +179,16 @@ def _rows_reasons(stage: Extract) -> Iterator[str]:
             old |= {video: keys[0] for video, keys in found.keys.items()} | found.failed
             new |= {keys.id: keys.name for keys in shard.videos()}
         elif shard.earlier():
-            yield "the videos are dealt anew to shards"
+            yield "the videos are distributed over the shards anew"
         elif shard.journal.is_dir():
-            yield "it was interrupted, and goes on from its journal"
+            yield "it was interrupted, and resumes from its journal"
         else:
             yield from _output_reasons(shard.path())
     yield from _videos(old, new)
 
 
 def _videos(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """What became of videos between two states of them by id."""
+    """Yield which videos were added, removed and changed between two states by id."""
     kinds = {
         "added": sorted(new.keys() - old.keys()),
         "removed": sorted(old.keys() - new.keys()),
@@ -191,12 +196,12 @@ def _videos(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     }
     for what, videos in kinds.items():
         if videos:
-            many = f"{len(videos)} videos" if len(videos) > 1 else "video"
-            yield f"{many} {what}: {', '.join(videos[:NAMED])}{', …' if len(videos) > NAMED else ''}"
+            many = format_count(len(videos), "video") if len(videos) > 1 else "video"
+            yield f"{many} {what}: {', '.join(videos[:MAX_NAMED])}{', …' if len(videos) > MAX_NAMED else ''}"
 
 
 def _resurveyed(index: Index, survey: Library) -> Iterator[str]:
-    """What became of a data set since it was indexed."""
+    """Yield what changed in a data set since it was indexed."""
     known = library(index.dataset)
     contents = [
         {video.id: ([lib.digests[path] for path in video.files.values()], video.frames) for video in lib.listing.videos}
@@ -204,8 +209,8 @@ def _resurveyed(index: Index, survey: Library) -> Iterator[str]:
     ]
     labels = [{video.id: video.labels for video in lib.listing.videos} for lib in (known, survey)]
     moved = [video for video in labels[0].keys() & labels[1].keys() if labels[0][video] != labels[1][video]]
-    told = [*_videos(*contents), *([f"labels changed of {len(moved)} videos"] if moved else [])]
-    yield from told or ["files were touched, moved or described anew; their content is as it was"]
+    changes = [*_videos(*contents), *([f"labels of {format_count(len(moved), 'video')} changed"] if moved else [])]
+    yield from changes or ["files were touched, moved or listed anew; their content is as it was"]
 
 
 def _report_reasons(evaluation: Evaluate, shortcoming: str, running: list[str]) -> Iterator[str]:
@@ -214,7 +219,9 @@ def _report_reasons(evaluation: Evaluate, shortcoming: str, running: list[str]) 
         yield shortcoming
         return
     origin = {"stage": "Evaluate", "components": json.loads(evaluation.recipe.canonical()), "upstream": {}}
-    nearest = _nearest(origin, [shelf for shelf in shelves(folder.parent) if shelf.name == "evaluate"])
+    nearest = _nearest(
+        origin, [stage_folder for stage_folder in stage_folders(folder.parent) if stage_folder.name == "evaluate"]
+    )
     yield from differences(nearest, origin) if nearest else ()
     if running:
         yield f"upstream {', '.join(dict.fromkeys(running))} would run"

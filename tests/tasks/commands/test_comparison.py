@@ -84,7 +84,7 @@ def test_equal_stores(both: Callable[..., tuple[Path, Path]]) -> None:
     a, b = both()
     summary = lines(compared(a, b), 0)
     assert summary[-1] == "4 videos in both, 8 arrays compared, none differ"
-    assert summary[0].split() == ["array", "rows", "cosine", "least", "max", "difference"]
+    assert summary[0].split() == ["array", "rows", "cosine", "min", "cosine", "max", "difference"]
     assert summary[1].split() == ["features", "4", "1.000000", "1.000000", "0"]
     assert lines(compared(a.name, b / "index.h5"), 0)[-1] == summary[-1]
     shard = next(b.glob("0-of-1-*.h5"))
@@ -98,7 +98,7 @@ def test_one_number_changed(both: Callable[..., tuple[Path, Path]]) -> None:
     _, worst, _, *_, verdict = lines(compared(a, b), 1)
     assert worst.split()[:3] == ["b/v2", "0", "features"]
     assert worst.split()[-1] == "0.25"
-    assert verdict == "4 videos in both, 8 arrays compared, 1 differ"
+    assert verdict == "4 videos in both, 8 arrays compared, 1 differs"
     assert lines(compared(a, b, "--tolerance", "0.3"), 0)[-1].endswith("none differ by more than 0.3")
 
 
@@ -131,7 +131,7 @@ def test_what_is_missing_is_said_on_either_side(both: Callable[..., tuple[Path, 
 def test_failures_of_both_are_no_difference(tmp_path: Path, both: Callable[..., tuple[Path, Path]]) -> None:
     videos: dict[str, list[Arrays] | str] = {"v0": [features(0)], "v1": "too dark"}
     a, b = stage(tmp_path / "x-0123456789ab", videos), stage(tmp_path / "y-0123456789ab", videos)
-    assert lines(compared(a, b), 0)[-1].startswith("1 videos in both, 2 arrays")
+    assert lines(compared(a, b), 0)[-1].startswith("1 video in both, 2 arrays")
 
 
 def test_the_worst_come_first_and_the_rest_is_counted(both: Callable[..., tuple[Path, Path]]) -> None:
@@ -142,7 +142,7 @@ def test_the_worst_come_first_and_the_rest_is_counted(both: Callable[..., tuple[
     a, b = both(a_v0=moved(0, 1), a_v1=moved(1, 4), b_v2=moved(2, 2))
     answer = lines(compared(a, b, "--top", "2"), 1)
     assert [line.split()[0] for line in answer[1:3]] == ["a/v1", "b/v2"]
-    assert answer[3] == "… and 1 more: --top 3 lists them all"
+    assert answer[3] == "… and 1 more; --top 3 lists all"
 
 
 def test_an_exported_store_equals_itself(tmp_path: Path, both: Callable[..., tuple[Path, Path]]) -> None:
@@ -171,7 +171,9 @@ def test_features_as_others_publish_them(
         side = "B" if first else "A"
         answer = lines(compared(*sides), 1)
         assert answer[1].split() == ["a/v0", "0", "start_frames", "only", "in", side]
-        assert answer[-1] == "4 videos in both, 4 arrays compared, none differ, 4 on one side alone or of other shapes"
+        assert (
+            answer[-1] == "4 videos in both, 4 arrays compared, none differ, 4 on one side only or of different shape"
+        )
     else:
         assert lines(compared(*sides), 0)[-1] == "4 videos in both, 4 arrays compared, none differ"
 
@@ -227,14 +229,14 @@ def test_mistakes_are_sentences(tmp_path: Path, both: Callable[..., tuple[Path, 
     a, b = both()
     assert "no such store: nowhere" in refused(a, "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "holds no video's features: a stage of an extractor" in refused(a, tmp_path / "empty")
+    assert "holds no features: a stage of an extractor" in refused(a, tmp_path / "empty")
     (tmp_path / "text.txt").write_text("1 2 3")
-    assert "text.txt holds no video's features" in refused(tmp_path / "text.txt", a)
+    assert "text.txt holds no features" in refused(tmp_path / "text.txt", a)
     (tmp_path / "text.h5").write_text("1 2 3")
     assert "text.h5 is damaged, or no HDF5 file" in refused(a, tmp_path / "text.h5")
     (tmp_path / "other").mkdir()
     np.save(tmp_path / "other" / "v9.npy", np.zeros((2, 5)))
-    assert "no video is both in" in refused(a, tmp_path / "other")
+    assert "no video is in both" in refused(a, tmp_path / "other")
     (tmp_path / "other" / "a").mkdir()
     (tmp_path / "other" / "a" / "v0.npy").write_bytes(b"nonsense")
     assert "v0.npy is damaged, or no .npy file" in refused(a, tmp_path / "other")

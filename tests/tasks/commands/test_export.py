@@ -24,7 +24,7 @@ def test_export_writes_every_array_once(small: Small, tmp_path: Path) -> None:
     assert listed["labels"]["video03"] == [1]
     assert json.loads((out / "provenance.json").read_text())["components"]["name"] == "skeleton"
     (out / "video02" / "0" / "attributes.json").unlink()  # as if it had been interrupted there
-    assert small.says("export", small.rows(), out, "--npy")[0].startswith("1 rows written, and all")
+    assert small.says("export", small.rows(), out, "--npy")[0].startswith("1 row written; ")
     small.fields["variant"] = "583"
     small.run()
     assert "another stage" in small.refused("export", small.rows(), out, "--npy")

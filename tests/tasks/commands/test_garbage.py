@@ -27,7 +27,7 @@ def test_gc_frees_what_is_not_reached_and_nothing_else(small: Small) -> None:
     small.rest()
     lines = small.says("gc", small.recipe)
     assert all(line.startswith("would free ") for line in lines[:-1])
-    assert lines[-1].endswith("would be freed: --delete does it")
+    assert lines[-1].endswith("would be freed; --delete frees it")
     assert small.files() == both
     small.says("gc", small.recipe, "--delete")
     freed = {path.parent.name.partition("-")[0] for path in both - small.files()}

@@ -19,7 +19,7 @@ def test_verify_sets_damaged_files_aside_and_the_next_run_makes_them_again(small
     assert answer.exit_code == 1
     damaged, summary = answer.stdout.splitlines()
     assert str(path) in damaged
-    assert summary.endswith("1 damaged: the next run makes them again")
+    assert summary.endswith("1 damaged: the next run makes it again")
     assert not path.exists()
     small.experiment().output().remove()
     small.run()

@@ -72,7 +72,7 @@ def test_why_names_what_is_missing_or_was_damaged(small: Small) -> None:
     shard = next(small.rows().glob("0*.h5"))
     shard.rename(shard.with_name(f"{shard.name}.damaged-1"))
     lines = small.says("why", small.recipe)
-    assert f"{shard.name} was damaged, and set aside as {shard.name}.damaged-1" in lines[0]
+    assert f"{shard.name} was damaged and set aside as {shard.name}.damaged-1" in lines[0]
     small.run()
     assert small.says("why", small.recipe) == ["nothing would run"]
 
