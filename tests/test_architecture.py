@@ -21,18 +21,20 @@ def _dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path, known: set[str]) -> set[str]:
-    """Modules that a file imports anywhere in it."""
-    found = set()
+def named(path: Path) -> Iterator[str]:
+    """Full names that a file imports anywhere in it, of modules and of what is in them."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports are not followed here"
-            # a name that is no module stands for what its package says of it
-            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if name in known else str(node.module) for name in submodules}
-    return found & known
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported(path: Path, known: set[str]) -> set[str]:
+    """Modules that a file imports anywhere in it; a name that is no module stands for its package."""
+    names = set(named(path))
+    return {name if name in known else name.rpartition(".")[0] for name in names} & known
 
 
 def components(graph: dict[str, set[str]]) -> Iterator[set[str]]:
@@ -89,3 +91,14 @@ def test_all_kinds_of_imports_are_followed(tmp_path: Path) -> None:
 
 def test_the_machinery_has_few_entries() -> None:
     assert len([path for path in (ROOT / "pipeline").iterdir() if path.name != "__pycache__"]) <= 16
+
+
+def test_no_file_imports_a_test() -> None:
+    """What several tests need lies in ``tests/support``."""
+    files = sorted((ROOT / "tests").rglob("*.py"))
+    assert len(files) > 80
+    for path in files:
+        for name in named(path):
+            first, *rest = name.split(".")
+            assert first != "tests" or rest[:1] in ([], ["support"]), f"{path} imports {name}"
+            assert not first.startswith("test_"), f"{path} imports {name}"

@@ -94,14 +94,41 @@ class StreamFigures:
 
 @dataclass(frozen=True)
 class Result:
-    """All that a report tells.
+    """Scores and circumstances of all runs of an experiment, from which every figure of its report follows.
 
-    table: where the paper reports; metric: the figure it reports; reported: that figure in percent;
-    labels: class indices by video id, of every test video at the least; failures: of test and training videos by id;
-    groups: coarse groups of classes by name; notes: what a reader must know; provenance: nested mappings and
-    sequences of JSON values; folds: JSON values, by what protocol the videos were divided and into which halves;
-    explained: by each PCA of each fold.
-    Raises InputError where runs do not fit the streams, or a scored video has no label.
+    Parameters
+    ----------
+    title
+        Title of the experiment.
+    streams
+        Streams, in the order of each run's scores.
+    runs
+        Runs, one a fold and seed.
+    labels
+        Class indices by video id, of every test video at the least.
+    metric
+        The figure that the paper reports.
+    table
+        Where the paper reports it.
+    reported
+        That figure, in percent.
+    failures
+        Why a video could not be used, by id, of test and training videos.
+    groups
+        Coarse groups of classes by name.
+    notes
+        What a reader must know.
+    provenance
+        Nested mappings and sequences of JSON values.
+    folds
+        JSON values: the protocol, and the videos of both halves of each fold.
+    explained
+        Variance that each PCA of each fold explains.
+
+    Raises
+    ------
+    InputError
+        Where runs do not fit the streams, or a scored video has no label.
     """
 
     title: str
