@@ -16,6 +16,7 @@ import extractors.c3d.config
 from extractors.base import Clip, Row
 from extractors.c3d.config import C3D
 from extractors.c3d.network import CUBE, C3DNetwork, ClipFeatureExtractor, cropped, cropped_mean
+from extractors.clip_reader import ClipReader
 from extractors.weights import adapt
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
@@ -218,13 +219,14 @@ def test_the_clips_of_a_video(tmp_path: Path, frames: int, stride_frames: int, e
     """⌊(frames − 16) / stride⌋ + 1 of them, each its own frames."""
     ramp = np.broadcast_to(np.arange(frames, dtype=np.uint8)[:, None, None] * 4, (frames, 16, 16))
     path = footage.write(tmp_path / "ramp.avi", np.ascontiguousarray(ramp))
-    clips = extractors.c3d.config._Clips(Clip(path), stride_frames)
+    reader = ClipReader(Clip(path))
+    clips = extractors.c3d.config._clips(reader.frames(), stride_frames)
     seen = [clip[:, 50, 50, 1].round(-1) // 4 for clip in clips]
     levels = read(path).frames[:, 8, 8, 1].round(-1) // 4
     assert len(seen) == expected == (frames - 16) // stride_frames + 1
     for number, clip in enumerate(seen):
         assert clip.tolist() == levels[number * stride_frames :][:16].tolist()
-    assert (clips.frames, clips.fps) == (frames, 25)
+    assert (reader.length, reader.fps) == (frames, 25)
 
 
 def test_no_more_frames_are_held_than_a_clip_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +234,7 @@ def test_no_more_frames_are_held_than_a_clip_has(tmp_path: Path, monkeypatch: py
         "extractors.c3d.network.cropped", lambda frame: calls.append(1) or np.zeros((2, 2, 3), np.uint8)
     )
     calls: list[int] = []
-    clips = iter(extractors.c3d.config._Clips(film(tmp_path, 120), 100))
+    clips = extractors.c3d.config._clips(ClipReader(film(tmp_path, 120)).frames(), 100)
     assert next(clips).shape == (16, 2, 2, 3)
     assert len(calls) == 16
     next(clips)

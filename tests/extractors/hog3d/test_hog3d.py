@@ -45,7 +45,7 @@ def test_raw_rows() -> None:
     assert row.attributes["frames"] == 30
     later = raw(Clip(VIDEO, (9, 36)))
     np.testing.assert_allclose(later.arrays["features"], row.arrays["features"][3:], rtol=0, atol=1e-3)
-    with pytest.raises(TypeError, match="from a video file, not from rows"):
+    with pytest.raises(TypeError, match="hog3d_raw reads a video file, not rows"):
         next(HOG3DRows().build("cpu")([row]))
     with pytest.raises(UnusableVideo, match="16 frames; HOG3D needs 17"):
         raw(Clip(VIDEO, (3, 19)))
@@ -146,7 +146,7 @@ def test_what_does_not_fit_together_is_said(tmp_path: Path) -> None:
         UnusableVideo, match="features, but PCA was fitted to 480: all videos must have the same frame size"
     ):
         next(wider.build("cpu", states)(CLIPS[0]))
-    with pytest.raises(ValueError, match="needs the file of what was fitted in every fold"):
+    with pytest.raises(ValueError, match="needs the files of what was fitted in all folds"):
         config.build("cpu")
     with pytest.raises(ValueError, match="needs the file of what was fitted in one fold, not in 2"):
         HOG3D(**COARSE, keep_raw=True).build("cpu", states | {"b": states["a"]})

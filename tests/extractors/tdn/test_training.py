@@ -166,7 +166,7 @@ def test_weights_of_another_network_are_refused(weights: Path, tmp_path: Path) -
 
 
 def test_material_without_a_snippet_is_refused(weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="5 pictures are needed"):
+    with pytest.raises(InputError, match="5 are needed"):
         train(config(weights, "flow"), tmp_path, labelled([stripes(0, 4, flow=True)], [0]))
 
 

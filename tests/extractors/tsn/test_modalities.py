@@ -295,7 +295,7 @@ def test_a_configuration_is_its_canonical_json(weights: dict[str, Path], modalit
         ({"modality": "rgb", "frames": {}}, "frames are for fine-tuning"),
         ({"modality": "flow", "fit": {"epochs": 1}, "frames": {}}, "frames are for fine-tuning"),
         ({"modality": "flow", "fit": {"epochs": 1, "colour_jitter": 0.5}}, "colour_jitter must be 0"),
-        ({"modality": "rgb", "crop": 80}, "short_side of as many pixels"),
+        ({"modality": "rgb", "crop": 80}, "80 pixels needs a short_side of at least as many"),
         ({"modality": "rgb", "every_s": 3, "stride_frames": 8}, "stride_frames counts all frames"),
         ({"modality": "rgb", "size_px": (90, 90)}, "give either short_side or size_px"),
         ({"modality": "rgb", "short_side": None}, "give either short_side or size_px"),
