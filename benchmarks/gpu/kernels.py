@@ -116,7 +116,7 @@ def networks(on: Measuring) -> None:
 
     def clips(count: int, memory: torch.memory_format) -> Callable[[], object]:
         inputs = torch.randn(count, 3, 16, 112, 112, device=on.device).to(memory_format=memory)
-        return lambda: c3d.described(inputs, "fc6")
+        return lambda: c3d.features(inputs, "fc6")
 
     _rates(on, "c3d", c3d, clips, (torch.contiguous_format, torch.channels_last_3d), {"deterministic": (8, 32)}, (32,))
 
