@@ -1,7 +1,9 @@
-"""Decoding whole videos to arrays, against OpenCV: ``python benchmarks/decode.py [--json]``.
+"""Measures decoding of whole videos to arrays, against OpenCV.
 
-Both deliver the same arrays, RGB or grey. VideoCapture chooses its own number of threads unless it is told one; for
-small frames one is faster, which few of its users know: both are measured.
+    python benchmarks/decode.py [--json]
+
+Both deliver the same arrays, RGB or grey. VideoCapture chooses its own number of threads unless it is given one; for
+small frames one thread is faster, which few of its users know: both are measured.
 """
 
 from collections.abc import Callable
@@ -16,16 +18,16 @@ CONVERSIONS: dict[Colour, int] = {"rgb": cv2.COLOR_BGR2RGB, "grey": cv2.COLOR_BG
 
 
 def ours(paths: list[Path], colour: Colour) -> int:
-    """Frames, decoded by ``pipeline.video.decode``, which uses one thread."""
+    """Decode by ``pipeline.video.decode``, on one thread, and return the number of frames."""
     return sum(len(block.frames) for path in paths for block in decode(path, colour=colour))
 
 
 def peer(paths: list[Path], colour: Colour, threads: int | None) -> int:
-    """Frames, decoded by OpenCV."""
+    """Decode by OpenCV, and return the number of frames."""
     frames = 0
     for path in paths:
-        told = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, told)
+        parameters = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, parameters)
         while (read := capture.read())[0]:
             cv2.cvtColor(read[1], CONVERSIONS[colour])
             frames += 1
@@ -33,7 +35,7 @@ def peer(paths: list[Path], colour: Colour, threads: int | None) -> int:
 
 
 def counting(counts: list[int], side: Callable[[], int]) -> Callable[[], None]:
-    """The side, its frames noted."""
+    """Return a function that runs a side, and appends its number of frames to ``counts``."""
     return lambda: counts.append(side())
 
 
@@ -50,10 +52,10 @@ def main() -> None:
                 counting(counts, lambda: peer(paths, colour, threads)),  # noqa: B023
             )
             if len(set(counts)) > 1:
-                raise RuntimeError(f"the two sides do not count the same frames: {sorted(set(counts))}")
+                raise RuntimeError(f"the two sides decoded different numbers of frames: {sorted(set(counts))}")
             rates = [counts[0] / second for second in seconds]
-            told = "its own choice of threads" if threads is None else "one thread"
-            name = f"decode to {colour}; cv2.VideoCapture, {told}"
+            choice = "its own choice of threads" if threads is None else "one thread"
+            name = f"decode to {colour}; cv2.VideoCapture, {choice}"
             sizes = f"{len(paths)} clips, {counts[0]} frames, 320x240"
             table.add(Comparison(name, *rates, "frames/s", sizes, f"1, peer {threads or 'its choice'}"))
 

@@ -1,4 +1,6 @@
-"""From videos to a sealed store, against its slower half alone: ``python benchmarks/extraction.py [--json]``.
+"""Measures extraction from videos to a sealed store, against its slower half alone.
+
+    python benchmarks/extraction.py [--json]
 
 TSN on SqueezeNet 1.0, and C3D with random weights. Ours decodes, samples, scales, crops, computes, journals and seals.
 One peer decodes the same frames and does no more; the other computes the same clips, which lie in memory ready for it.
@@ -37,7 +39,7 @@ def computed(
     device: str,
     videos: list[Clip],
 ) -> tuple[Callable[[], object], int]:
-    """What the network alone computes for these videos, as a function; and the number of clips."""
+    """Return a function that computes what the network alone does for these videos, and the number of clips."""
     calls: list[Callable[[], object]] = []
     compute, starts = feature_extractor.__call__, 0
 
@@ -54,7 +56,7 @@ def computed(
 
 
 def extract(config: Extractor, device: str, videos: list[Clip]) -> None:
-    """As a task does it."""
+    """Extract the videos into a sealed shard, as a task does."""
     keys = [Keys(video.path.stem, "digest", (f"{number:032x}",)) for number, video in enumerate(videos)]
     by_id = {video.path.stem: video for video in videos}
     with tempfile.TemporaryDirectory() as name:
@@ -81,7 +83,7 @@ def compare(
     device: str,
     threads: int,
 ) -> None:
-    """Two lines, of which the one against the slower peer counts."""
+    """Add two lines to the table, of which the one against the slower peer counts."""
     compute, count = computed(config, feature_extractor, device, videos)
     ours, *peers = fastest(
         rounds,
@@ -97,7 +99,7 @@ def compare(
 
 
 def random_weights(folder: Path) -> Path:
-    """C3D's, as large as its own."""
+    """Save random weights of C3D, and return their file."""
     file = folder / "c3d.safetensors"
     network = C3DNetwork()
     save_file(network.state_dict(), file)

@@ -1,4 +1,6 @@
-"""Fingerprints and row keys of 13,320 videos, with a warm index: ``python benchmarks/fingerprints.py [--json]``.
+"""Measures fingerprints and row keys of 13,320 videos, with a warm index.
+
+    python benchmarks/fingerprints.py [--json]
 
 The peer hashes the same files anew, which is what a tool without an index of digests does.
 """

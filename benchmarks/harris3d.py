@@ -1,4 +1,6 @@
-"""Space-time interest points with HOF, against a plain version: ``python benchmarks/harris3d.py [--json]``.
+"""Measures space-time interest points with HOF, against a plain version.
+
+    python benchmarks/harris3d.py [--json]
 
 Both read the same video of discs that swing before a textured wall, find the same points and describe them by the same
 flow. The peer is written down from the papers: float64, SciPy's Gaussian filters over the whole clip, scale by scale,
@@ -25,7 +27,7 @@ WIDTH, HEIGHT, DISCS = 160, 120, 12
 
 
 def video(path: Path, frames: int) -> None:
-    """Made anew, the same each time."""
+    """Write a video of swinging discs, the same each time."""
     rng = np.random.default_rng(0)
     wall = cv2.GaussianBlur(rng.integers(60, 180, (HEIGHT, WIDTH), np.uint8), (5, 5), 1)
     centres = rng.uniform((30, 20), (WIDTH - 30, HEIGHT - 20), (DISCS, 2))
@@ -41,12 +43,12 @@ def video(path: Path, frames: int) -> None:
 
 
 def ours(path: Path) -> int:
-    """Points, described, by the extractor."""
+    """Detect and describe points by the extractor, and return their number."""
     return sum(len(row.arrays["features"]) for row in CONFIG.build("cpu")(Clip(path)))
 
 
 def peer(path: Path) -> int:
-    """Points, described, by the plain version."""
+    """Detect and describe points by the plain version, and return their number."""
     frames = read(path, colour="grey").frames
     given = np.array([votes(*frames[pair : pair + 2]) for pair in range(len(frames) - 1)], np.float64)
     points = [
@@ -59,7 +61,7 @@ def peer(path: Path) -> int:
 
 
 def maxima(frames: np.ndarray, sigma: float, tau: float) -> np.ndarray:
-    """Where H of one scale is above the threshold and highest of its neighbourhood, bool (time, height, width)."""
+    """Return a mask (time, height, width) of the local maxima of H above the threshold, at one scale."""
     scale = (tau, sigma, sigma)
     margins = [int(3 * deviation + 0.5) for deviation in scale]
     level = gaussian_filter(frames / 255, scale, truncate=3)[tuple(slice(m, -m) for m in margins)]
@@ -78,7 +80,7 @@ def maxima(frames: np.ndarray, sigma: float, tau: float) -> np.ndarray:
 
 
 def described(given: np.ndarray, x: int, y: int, t: int, sigma: float, tau: float) -> np.ndarray:
-    """(90,): the votes of the flow in each cell around the point, normalised."""
+    """Return the normalised votes of the flow in each cell around a point, (90,)."""
     inner, outer, deep = round(3 * sigma), round(9 * sigma), round(4 * tau)
     edges = (-outer, -inner, inner + 1, outer + 1)
     rows, columns, pairs = ([max(0, place + edge) for edge in sides] for place, sides in
@@ -100,7 +102,7 @@ def main() -> None:
         video(path, given.frames)
         points, plain = ours(path), peer(path)
         if points != plain:
-            raise RuntimeError(f"the two sides do not find the same points: {points} and {plain}")
+            raise RuntimeError(f"the two sides found different numbers of points: {points} and {plain}")
         seconds = fastest(given.rounds, lambda: ours(path), lambda: peer(path))
     sizes = f"{given.frames} frames, {WIDTH}x{HEIGHT}, 12 scales, {points} points"
     rates = [given.frames / second for second in seconds]

@@ -1,4 +1,6 @@
-"""Dense HOG3D of KTH's size, 56 boxes × 1000 a frame, against plain NumPy: ``python benchmarks/hog3d.py [--json]``.
+"""Measures dense HOG3D of KTH's size, 56 boxes × 1000 a frame, against NumPy.
+
+    python benchmarks/hog3d.py [--json]
 
 The peer is the float64 transcription that the tests compare with, one sub-block after another on one thread. It
 describes a few of a frame's boxes, and its rate is for as many as a frame has. Ours takes frames that lie in memory, as
@@ -20,13 +22,13 @@ HEIGHT, WIDTH, BLOCK_FRAMES = 120, 160, 32
 
 
 def moving_texture(frames: int) -> np.ndarray:
-    """Grey frames uint8 (frames, 120, 160): no sub-block is without a gradient."""
+    """Return grey frames uint8 (frames, 120, 160) in which every sub-block has a gradient."""
     texture = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
     return np.stack([np.roll(texture, 2 * number, axis=1) for number in range(frames)])
 
 
 def ours(frames: np.ndarray, device: str) -> Callable[[], None]:
-    """All descriptors of the clip."""
+    """Return a function that computes all descriptors of the clip."""
     dense, blocks = (
         Dense(Descriptor(), Grid(), device),
         np.split(frames, range(BLOCK_FRAMES, len(frames), BLOCK_FRAMES)),
@@ -42,7 +44,7 @@ def ours(frames: np.ndarray, device: str) -> Callable[[], None]:
 
 
 def plain(frames: np.ndarray, boxes: int) -> Callable[[], None]:
-    """The descriptors of the first boxes of one frame position."""
+    """Return a function that computes the descriptors of the first boxes of one frame position."""
     config, grid = Descriptor(), Grid()
     points = [
         np.array([left + side / 2, top + side / 2, 8, side / config.sigma_support, grid.tau_frames])

@@ -1,4 +1,6 @@
-"""Improved dense trajectories, frames a second, beside OpenCV's flow alone: ``python benchmarks/idt.py [--json]``.
+"""Measures improved dense trajectories, beside OpenCV's flow alone.
+
+    python benchmarks/idt.py [--json]
 
 Ours are all of it, from decoding to descriptors, and with ``--camera-motion 0`` what is left without the removal of the
 camera's motion. The peer computes no more than two of OpenCV's Farnebäck flows a frame, with the same parameters over
@@ -31,7 +33,7 @@ PARTS = {
 
 
 def video(path: Path, frames: int) -> None:
-    """A camera that pans over a texture with others moving before it; made anew, the same each time."""
+    """Write a video of a camera that pans over a texture with others moving before it, the same each time."""
     rng = np.random.default_rng(0)
     noise = sum(sigma * cv2.GaussianBlur(rng.standard_normal((400, 600)), (0, 0), sigma) for sigma in (1.5, 3, 6))
     wall = cv2.normalize(np.asarray(noise), np.empty(0), 20, 235, cv2.NORM_MINMAX).astype(np.uint8)
@@ -47,18 +49,18 @@ def video(path: Path, frames: int) -> None:
 
 
 def seen(wall: np.ndarray, x: float, y: float) -> np.ndarray:
-    """A frame's window from (x, y) on."""
+    """Cut a frame out of the wall, with its corner at (x, y)."""
     shift = np.array([[1, 0, x], [0, 1, y]], np.float64)
     return np.asarray(cv2.warpAffine(wall, shift, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
 
 
 def ours(path: Path, config: Trajectories) -> int:
-    """The number of trajectories."""
+    """Compute all trajectories, and return their number."""
     return sum(len(row.arrays["features"]) for row in config.build("cpu")(Clip(path)))
 
 
 def peer(path: Path) -> None:
-    """Two flows a frame."""
+    """Compute two flows for each frame."""
     frames, unknown = read(path, colour="grey").frames, np.empty(0)
     levels = len(Trajectories().layout.sizes(HEIGHT, WIDTH)) - 1
     for before, after in pairwise(frames):
@@ -69,7 +71,7 @@ def peer(path: Path) -> None:
 
 
 def shares(path: Path, frames: int, table: Table) -> None:
-    """Milliseconds a frame of each part, beside all of them."""
+    """Add lines with the milliseconds that each part takes for a frame, beside the whole."""
     profile = cProfile.Profile()
     profile.runcall(ours, path, Trajectories())
     measured: Any = pstats.Stats(profile)

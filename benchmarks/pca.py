@@ -1,9 +1,11 @@
-"""PCA in one pass against scikit-learn's IncrementalPCA: ``python benchmarks/pca.py [--json]``.
+"""Measures PCA in one pass, against scikit-learn's IncrementalPCA.
+
+    python benchmarks/pca.py [--json]
 
 Samples are float16 whose variances fall as a power law, as HOG3D's do, so that there is always more left out than the
 next component holds. Ours takes them in batches as a store's rows come; the peer, which wants as many as it has
-components, in float32 and gathered in blocks of twice that. The energy is the share of all samples' variance that
-the components do hold, computed afterwards. HOG3D on KTH: ``--rows 15000 --dim 56000 --dims 450``.
+components, in float32 and gathered in blocks of twice that. The explained variance is the fraction of all samples'
+variance along the components, computed afterwards. HOG3D on KTH: ``--rows 15000 --dim 56000 --dims 450``.
 """
 
 import numpy as np
@@ -15,20 +17,20 @@ from pipeline.pca.config import PCA
 
 
 def samples(rows: int, dim: int, batch: int) -> list[np.ndarray]:
-    """Batches (batch, dim) float16, of 1500 directions or as many as there are rows, and noise."""
+    """Draw batches (batch, dim) float16, of 1500 directions or as many as there are rows, and noise."""
     rng = np.random.default_rng(0)
-    deviations = np.arange(1, min(rows, 1500) + 1, dtype=np.float32) ** -0.5
-    directions = deviations[:, None] * rng.standard_normal((len(deviations), dim), np.float32)
+    stds = np.arange(1, min(rows, 1500) + 1, dtype=np.float32) ** -0.5
+    directions = stds[:, None] * rng.standard_normal((len(stds), dim), np.float32)
     made = []
     for start in range(0, rows, batch):
-        latent = rng.standard_normal((min(batch, rows - start), len(deviations)), np.float32)
+        latent = rng.standard_normal((min(batch, rows - start), len(stds)), np.float32)
         noise = rng.standard_normal((len(latent), dim), np.float32)
         made.append((latent @ directions + 0.1 * noise).astype(np.float16))
     return made
 
 
-def held(batches: list[np.ndarray], mean: np.ndarray, components: np.ndarray) -> float:
-    """The share of the variance along the components."""
+def explained_variance_ratio(batches: list[np.ndarray], mean: np.ndarray, components: np.ndarray) -> float:
+    """Return the fraction of the variance along the components."""
     along = total = 0.0
     for batch in batches:
         centred = batch.astype(np.float32) - mean.astype(np.float32)
@@ -57,8 +59,8 @@ def main() -> None:
         seconds = fastest(given.rounds, ours, theirs)
     sizes = f"{given.rows} x {given.dim} float16 to {given.dims}"
     table.add(Comparison("PCA fitted; IncrementalPCA", *seconds, "s", sizes, given.threads))
-    energies = (held(batches, *fitted[side]) for side in ("ours", "theirs"))
-    table.add(Comparison("energy held; IncrementalPCA", *energies, "of all", sizes, given.threads))
+    explained = (explained_variance_ratio(batches, *fitted[side]) for side in ("ours", "theirs"))
+    table.add(Comparison("explained variance; IncrementalPCA", *explained, "of all", sizes, given.threads))
 
 
 if __name__ == "__main__":

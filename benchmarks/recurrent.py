@@ -1,4 +1,6 @@
-"""The dRNN's recurrence against torch's LSTM of the same sizes: ``python benchmarks/recurrent.py [--json]``.
+"""Measures the dRNN's recurrence, against torch's LSTM of the same sizes.
+
+    python benchmarks/recurrent.py [--json]
 
 Both take their turns in one process on the same inputs, time first. The LSTM's outputs are its hidden states, the
 dRNN's its z: as many as there are classes, or as states where the read-out is linear. Training is forward and backward
@@ -23,7 +25,7 @@ Run = Callable[[], object]
 
 
 def runs(outputs: Callable[[], Tensor], weights: list[Tensor]) -> tuple[Run, Run]:
-    """A training step and an inference."""
+    """Return functions that do a training step and an inference."""
 
     def train() -> object:
         return torch.autograd.grad(outputs()[-1].square().mean(), weights)
@@ -32,7 +34,7 @@ def runs(outputs: Callable[[], Tensor], weights: list[Tensor]) -> tuple[Run, Run
 
 
 def seconds(sides: dict[str, Run], rounds: int, device: str) -> dict[str, float]:
-    """The best time of each, by turns, each once more beforehand so that it finds its own data in the caches."""
+    """Return the best time of each, taken in turns; each runs once before it is timed, to fill the caches."""
     best = dict.fromkeys(sides, float("inf"))
     for _ in range(rounds):
         for name, run in sides.items():
@@ -51,7 +53,7 @@ def _wait(device: str) -> None:
 
 
 def compare(table: Table, device: str, rounds: int) -> None:
-    """All lines of a device."""
+    """Add all lines of a device to the table."""
     torch.manual_seed(0)
     inputs = torch.randn(TIME, BATCH, FEATURES, device=device)
     lstm = nn.LSTM(FEATURES, STATE).to(device)

@@ -1,4 +1,6 @@
-"""What the machinery costs on many small files: ``python benchmarks/scheduling.py [--json]``.
+"""Measures what the machinery costs on many small files.
+
+    python benchmarks/scheduling.py [--json]
 
 ``Evaluate`` over a ``folder`` of 13,320 small skeleton files, as a user starts it, each time in a process of its own;
 against a script that does the same work without it: a loop over the files that extracts and ``np.save``s, then the
@@ -57,7 +59,7 @@ for file in Path(sys.argv[1]).glob("*/*.txt"):
 
 
 def make_files(root: Path, videos: int) -> None:
-    """Skeletons that move at random about a pose of their class, all different, in one folder a class."""
+    """Write skeletons that move at random about a pose of their class, in one folder for each class."""
     rng = np.random.default_rng(0)
     poses = rng.normal(size=(CLASSES, 1, JOINTS, 3))
     for number in range(videos):
@@ -69,7 +71,7 @@ def make_files(root: Path, videos: int) -> None:
 
 
 def seconds(*command: str) -> float:
-    """Of a Python command in a process of its own, run in the project's root. Raises where it fails."""
+    """Time a Python command in a process of its own, in the project's root; exit where it fails."""
     began = time.perf_counter()
     ended = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
     if ended.returncode:

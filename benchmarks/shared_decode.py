@@ -1,4 +1,6 @@
-"""What extractors of the same videos would gain from one decode pass: ``python benchmarks/shared_decode.py [--json]``.
+"""Measures what extractors of the same videos would gain from one decode pass.
+
+    python benchmarks/shared_decode.py [--json]
 
 Each pair is timed as it runs, every extractor decoding for itself, and with all decoded frames lying in memory for the
 second one: the most that any way of sharing can save, since nothing is paid for holding or handing on frames.
@@ -26,7 +28,7 @@ WEIGHTS = "squeezenet1_0-imagenet.safetensors"
 
 
 def pairs() -> Iterator[tuple[Extractor, Extractor]]:
-    """Extractors that are due together: a fine-tuned TSN of two streams, improved trajectories beside its flow."""
+    """Yield extractors that run on the same videos: those of a two-stream TSN, and trajectories beside its flow."""
     network = Backbone(backbone="squeezenet1_0", weights=str(shared() / "weights" / WEIGHTS))
     small = TVL1(size_px=(160, 120), stride_frames=5)
     yield Frames(), TSN(network=network, crops=1)
@@ -36,7 +38,7 @@ def pairs() -> Iterator[tuple[Extractor, Extractor]]:
 
 
 class Held:
-    """``decode``, of clips that were decoded before."""
+    """Replacement of ``decode`` that yields frames decoded before."""
 
     def __init__(self, videos: list[Path]) -> None:
         self.blocks: dict[tuple[Path, str], list[Block]] = {

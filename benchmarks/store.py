@@ -1,4 +1,6 @@
-"""Rows in and out of a store, against one ``.npy`` file a row: ``python benchmarks/store.py [--json]``.
+"""Measures rows in and out of a store, against one ``.npy`` file a row.
+
+    python benchmarks/store.py [--json]
 
 Rows are features float32 as TSN makes them: of 25 snippets, and of long videos, densely sampled. Writing ours means
 each row journaled, synced, and sealed with the others in checked shards; the peer is ``np.save``, and ``np.save`` with
@@ -23,7 +25,7 @@ WINDOW = 16
 
 
 def sealed(folder: Path, rows: Iterable[tuple[str, Row]]) -> Path:
-    """The index of a new store of these rows, by video id, made as a run makes it."""
+    """Make a store of rows by video id, as a run makes it, and return its index."""
     everything = list(rows)
     journal, shards = Journal(folder / "journal"), []
     for start in range(0, len(everything), SHARD):
@@ -39,7 +41,7 @@ def sealed(folder: Path, rows: Iterable[tuple[str, Row]]) -> Path:
 
 
 def features(count: int, steps: int, width: int) -> list[tuple[str, Row]]:
-    """Random rows by video id."""
+    """Draw random rows by video id."""
     rng = np.random.default_rng(0)
     starts = np.arange(steps, dtype=np.int64)
     arrays = (rng.random((steps, width), np.float32) for _ in range(count))
@@ -47,7 +49,7 @@ def features(count: int, steps: int, width: int) -> list[tuple[str, Row]]:
 
 
 def save(folder: Path, rows: list[tuple[str, Row]], sync: bool) -> None:
-    """What a script without a store does."""
+    """Save rows as a script without a store does."""
     for video, row in rows:
         with (folder / f"{video}.npy").open("wb") as file:
             np.save(file, row.arrays["features"])
@@ -57,7 +59,7 @@ def save(folder: Path, rows: list[tuple[str, Row]], sync: bool) -> None:
 
 
 def compare(table: Table, folder: Path, rounds: int, rows: list[tuple[str, Row]]) -> None:
-    """All lines for rows of one size."""
+    """Add all lines for rows of one size to the table."""
     steps, width = rows[0][1].arrays["features"].shape
     sizes = f"{len(rows)} rows of {steps} x {width} float32"
     rng = np.random.default_rng(1)

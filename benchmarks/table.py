@@ -1,4 +1,4 @@
-"""What all benchmarks share: both sides timed by turns in one process, and a line for people or for programs."""
+"""Times both sides of a benchmark by turns in one process, and prints a line for people or for programs."""
 
 import argparse
 import json
@@ -15,9 +15,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ours against a peer, in s, ms or MiB, or else in something a second.
+    """Comparison of ours with a peer.
 
-    sizes: what was computed, in words. threads: of ours and of the peer, where they differ in words.
+    Attributes
+    ----------
+    name : str
+        Title of the line.
+    ours, peer : float
+        The measured figures.
+    unit : str
+        "s", "ms" or "MiB", of which less is better, or a rate.
+    sizes : str
+        What was computed, in words.
+    threads : int or str
+        Number of threads of both, or both in words where they differ.
     """
 
     name: str
@@ -29,12 +40,12 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """Above 1 where ours is faster, or takes less."""
+        """Ratio, above 1 where ours is faster or takes less."""
         return self.peer / self.ours if self.unit in ("s", "ms", "MiB") else self.ours / self.peer
 
 
 def fastest(rounds: int, *sides: Callable[[], object]) -> list[float]:
-    """Seconds of each side, the best of all rounds. They take turns, so that what else the machine does hits all."""
+    """Return the best seconds of each side; they take turns, so that other load on the machine affects all."""
     seconds = [float("inf")] * len(sides)
     for turn in range(rounds):
         for place in range(len(sides)) if turn % 2 else reversed(range(len(sides))):
@@ -45,7 +56,7 @@ def fastest(rounds: int, *sides: Callable[[], object]) -> list[float]:
 
 
 class Table:
-    """Prints each comparison as soon as it is there."""
+    """Table that prints each comparison as soon as it is added."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
@@ -53,7 +64,7 @@ class Table:
             print(f"{'':58} {'ours':>9} {'peer':>9} {'':10} {'ratio':>6}  threads; sizes")
 
     def add(self, line: Comparison) -> None:
-        """One line: a JSON object, or a row of the table."""
+        """Print one line: a JSON object, or a row of the table."""
         if self.as_json:
             rounded = {name: float(f"{getattr(line, name):.4g}") for name in ("ours", "peer", "ratio")}
             print(json.dumps({**asdict(line), **rounded}), flush=True)
@@ -63,9 +74,9 @@ class Table:
 
 
 def options(description: str, **sizes: Any) -> tuple[argparse.Namespace, Table]:
-    """The command line of a benchmark: ``--json``, and its sizes with their defaults."""
+    """Parse the command line of a benchmark: ``--json``, and its sizes with their defaults."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     for name, default in sizes.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=type(default), default=default, help=f"default: {default}")
@@ -74,7 +85,7 @@ def options(description: str, **sizes: Any) -> tuple[argparse.Namespace, Table]:
 
 
 def clips(count: int) -> list[Path]:
-    """Some of the real UCF-101 clips, evenly spread. Ends with a sentence where they are absent."""
+    """Return some of the real UCF-101 clips, evenly spread; exit with a sentence where they are absent."""
     videos: Sequence[Path] = sorted((shared() / "ucf101-11" / "videos").glob("*/*.mp4"))
     if not videos:
         sys.exit(f"no videos below {shared()}/ucf101-11: set KINESCOPE_SHARED to the folder of real data")
@@ -82,5 +93,5 @@ def clips(count: int) -> list[Path]:
 
 
 def shared() -> Path:
-    """The folder of real data."""
+    """Return the folder of real data."""
     return Path(os.environ.get("KINESCOPE_SHARED", ROOT / ".." / "shared" / "data")).resolve()

@@ -1,4 +1,6 @@
-"""Training TDN from the store, against a bare loop over tensors: ``python benchmarks/tdn_training.py [--json]``.
+"""Measures training of TDN from the store, against a bare loop over tensors.
+
+    python benchmarks/tdn_training.py [--json]
 
 As ``tsn_training.py``, with both phases apart. Figures are snippets a second; and of each phase the peak memory of a
 process that does nothing else, in MiB: of the GPU, or all that is resident. The peer holds a batch of each example in
@@ -36,7 +38,7 @@ def started(config: FittedTDN, phase: str) -> TDNNetwork:
 
 
 def ours(config: FittedTDN, phase: str, material: Labelled, folder: Path, device: str) -> None:
-    """What ``FittedTDN`` does in a phase."""
+    """Train in a phase, as ``FittedTDN`` does."""
     checkpoint = folder / "checkpoint.pt"
     examples = config.examples(material)
     finetune(started(config, phase), examples, config.fit, seed=0, device=device, checkpoint=checkpoint)
@@ -60,7 +62,7 @@ def _peak(side: Callable[[], None], device: str, threads: int) -> float:
 
 
 def peer(config: FittedTDN, phase: str, batches: Batches, device: str) -> None:
-    """The bare loop."""
+    """Train in a phase by the bare loop."""
     bare(started(config, phase), config.fit, batches, device)
 
 
@@ -88,7 +90,7 @@ def main() -> None:
 
 
 def configuration(given: argparse.Namespace) -> FittedTDN:
-    """What is trained."""
+    """Return the configuration of what is trained."""
     fit = {"epochs": given.epochs, "lr": 1e-3, "batch": given.batch, "segments": given.segments}
     return FittedTDN.model_validate(
         {

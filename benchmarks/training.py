@@ -1,4 +1,6 @@
-"""A Res-LSTM's epoch from the store, against a bare loop over tensors: ``python benchmarks/training.py [--json]``.
+"""Measures a Res-LSTM's epoch from the store, against a bare loop over tensors.
+
+    python benchmarks/training.py [--json]
 
 Ours is what ``Train`` does: sequences are read from the store, once a training, and ``training.loop`` batches, pads,
 trains, adds up its curves and writes a checkpoint after each epoch. The peer has everything in one tensor already, of
@@ -25,13 +27,13 @@ CLASSES = 101
 
 
 def read(index: Path, labels: dict[str, tuple[int, ...]], steps: int) -> Sequences:
-    """All sequences of a store."""
+    """Read all sequences of a store."""
     rows = StoredRows(Store(index), list(labels))
     return sequences([Source("features", rows, "features", lambda array: array)], labels, CLASSES, steps=steps)
 
 
 def bare(network: ResLSTM, inputs: torch.Tensor, targets: torch.Tensor, config: Fit) -> None:
-    """One epoch, in random order."""
+    """Train for one epoch, in random order."""
     optimiser = torch.optim.RMSprop(network.parameters(), lr=config.lr, alpha=config.smoothing)
     lengths = torch.full((config.batch,), inputs.shape[1])
     for part in torch.randperm(len(inputs)).split(config.batch):

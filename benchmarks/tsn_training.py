@@ -1,10 +1,11 @@
-"""Fine-tuning TSN from the store, against a bare loop over tensors: ``python benchmarks/tsn_training.py [--json]``.
+"""Measures fine-tuning of TSN from the store, against a bare loop over tensors.
+
+    python benchmarks/tsn_training.py [--json]
 
 Ours is what ``FitExtractor`` does: real frames, and as many grey ones in place of flow, are read from the store picture
 by picture, cropped, resized, mirrored, batched and trained on by ``pipeline.training.loop``, with a checkpoint at the
-end. The
-peer has every batch in memory and does nothing but forward, backward, clipping and the optimiser's step, with the same
-network. Figures are snippets a second.
+end. The peer has every batch in memory and does nothing but forward, backward, clipping and the optimiser's step, with
+the same network. Figures are snippets a second.
 """
 
 import argparse
@@ -49,14 +50,14 @@ Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 def rows(paths: list[Path], short_side: int, modality: Modality) -> Iterator[tuple[str, Row]]:
-    """Frames of each video as they are stored, or their grey as flow is."""
+    """Yield each video's frames as they are stored, or their grey values in the form of flow."""
     for path in paths:
         (frames,) = Frames(short_side=short_side).build("cpu")(Clip(path))
         yield path.stem, frames if modality == "rgb" else flow_like(frames)
 
 
 def flow_like(frames: Row) -> Row:
-    """As many pictures in the layout of ``tvl1``."""
+    """Return the frames' grey values in the layout of ``tvl1``."""
     starts = frames.arrays["start_frames"]
     spools = [Spool(name, "jpeg", 95) for name in ("x", "y")]
     for number in range(len(starts)):
@@ -66,7 +67,7 @@ def flow_like(frames: Row) -> Row:
 
 
 def bare(network: Any, fit: Finetuning, batches: Batches, device: str) -> None:
-    """Each batch once."""
+    """Train on each batch once."""
     network.to(device).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.SGD(groups(network, fit), lr=fit.lr, momentum=fit.momentum)
     trained = [weight for group in optimiser.param_groups for weight in group["params"]]
@@ -104,7 +105,7 @@ def main() -> None:
 
 
 def in_memory(examples: TrainingSnippets, batch: int, device: str) -> Batches:
-    """Every example once, drawn and on the device."""
+    """Draw every example once, and return the batches on the device."""
     drawn = [examples.draw(index, np.random.default_rng(index)) for index in range(len(examples))]
     snippets = torch.from_numpy(np.stack([item for item, _ in drawn])).to(device)
     targets = torch.tensor([label for _, label in drawn], device=device)
@@ -112,7 +113,7 @@ def in_memory(examples: TrainingSnippets, batch: int, device: str) -> Batches:
 
 
 def stored(folder: Path, paths: list[Path], short_side: int, modality: Modality) -> Labelled:
-    """Frames, or what stands for flow, in a store below ``folder``."""
+    """Store frames, or what stands for flow, below ``folder``."""
     index = sealed(folder, rows(paths, short_side, modality))
     videos = [path.stem for path in paths]
     labels = [number % CLASSES for number in range(len(videos))]
@@ -120,7 +121,7 @@ def stored(folder: Path, paths: list[Path], short_side: int, modality: Modality)
 
 
 def compare(table: Table, config: FittedTSN, material: Labelled, checkpoint: Path, given: argparse.Namespace) -> None:
-    """One line."""
+    """Add one line to the table."""
     examples = config.examples(material)
     batches = in_memory(examples, given.batch, given.device) * given.epochs
 

@@ -1,4 +1,6 @@
-"""TV-L1 flow of real pairs of frames, against OpenCV's on the CPU: ``python benchmarks/tvl1.py [--json]``.
+"""Measures TV-L1 flow of real pairs of frames, against OpenCV's on the CPU.
+
+    python benchmarks/tvl1.py [--json]
 
 Both compute the same flow from the same parameters and end their iterations by the same rule: the mean distance of
 their end points is printed with the sizes. Both have the same number of threads; OpenCV spends them on one pair, ours
@@ -22,13 +24,13 @@ _FIRST = 10
 
 
 def pair(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Two consecutive frames, (2, height, width) uint8."""
+    """Return two consecutive frames, (2, height, width) uint8."""
     frames = read(path, colour="grey", frames=(_FIRST, _FIRST + 2)).frames
     return np.stack([cv2.resize(frame, size) for frame in frames])
 
 
 def opencv(pairs: np.ndarray) -> np.ndarray:
-    """(n, 2, height, width), one pair after another."""
+    """Compute OpenCV's flow (n, 2, height, width), one pair after another."""
     flows = [cv2.optflow.DualTVL1OpticalFlow_create().calc(first, second, None) for first, second in pairs]
     return np.stack(flows).transpose(0, 3, 1, 2)
 
@@ -36,7 +38,7 @@ def opencv(pairs: np.ndarray) -> np.ndarray:
 def compare(
     table: Table, name: str, pairs: np.ndarray, times: int, threads: int, rounds: int, ours: Callable[..., np.ndarray]
 ) -> None:
-    """Ours on ``times`` copies of the pairs, the peer on one."""
+    """Compare ours, on ``times`` copies of the pairs, with the peer on one."""
     many = np.concatenate([pairs] * times)
     apart = np.hypot(*np.moveaxis(ours(many)[: len(pairs)] - opencv(pairs), 1, 0)).mean()
     seconds = fastest(rounds, lambda: ours(many), lambda: opencv(pairs))

@@ -1,4 +1,4 @@
-"""Luigi tasks: what depends on what. ``luigi --module tasks Evaluate`` runs an experiment."""
+"""Luigi tasks and their dependencies; ``luigi --module tasks Evaluate`` runs an experiment."""
 
 import sys
 

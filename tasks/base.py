@@ -1,4 +1,4 @@
-"""What all tasks share: parameters that are whole configurations, and outputs named by fingerprints."""
+"""Base classes of the tasks: parameters that are whole configurations, and outputs named by fingerprints."""
 
 import errno
 import json
@@ -33,18 +33,26 @@ VERSIONS_OF = (
 
 
 class ConfigParameter(luigi.Parameter[T]):
-    """A configuration, whole, of the type ``kind``; on the command line it is JSON."""
+    """Parameter that holds a whole configuration; on the command line it is JSON.
+
+    Parameters
+    ----------
+    kind : type
+        The type of the configuration.
+    **named
+        As for ``luigi.Parameter``.
+    """
 
     def __init__(self, kind: Any, **named: Any) -> None:
         super().__init__(**named)
         self._kind = kind
 
     def parse(self, text: str) -> T:
-        """Raises InputError that says what would be right."""
+        """Parse a configuration from JSON. Raises InputError that says what would be right."""
         try:
             parsed: T = parse(self._kind, json.loads(text))
         except json.JSONDecodeError as error:
-            raise InputError(f"a configuration in JSON is needed, not {text!r}: {error}") from None
+            raise InputError(f"{text!r} is not valid JSON ({error}); a configuration in JSON is needed") from None
         return parsed
 
     def serialize(self, config: Any) -> str:
@@ -52,7 +60,7 @@ class ConfigParameter(luigi.Parameter[T]):
 
 
 class SettingsTask(luigi.Task):
-    """A task that takes the settings along to the process that runs it."""
+    """Task that takes the settings along to the process that runs it."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "settings": settings.handed_on()}
@@ -63,16 +71,19 @@ class SettingsTask(luigi.Task):
 
 
 class Root(SettingsTask):
-    """A task that decides what there is to do. It fails by the user's mistakes alone: trying again would not help."""
+    """Task that decides what there is to do.
+
+    It fails only because of mistakes that the user can mend, so it is not tried again.
+    """
 
     retry_count = 1
 
     @abstractmethod
     def up_to_date(self) -> bool:
-        """Whether everything is there. May raise InputError."""
+        """Return whether everything is there. May raise InputError."""
 
     def complete(self) -> bool:
-        """As ``up_to_date``; a mistake that it meets is left to ``run``, which meets it again and says so."""
+        """Return ``up_to_date()``, or False where that raises InputError, which ``run`` then raises again."""
         try:
             return self.up_to_date()
         except InputError:
@@ -80,9 +91,16 @@ class Root(SettingsTask):
 
     @staticmethod
     def read_when_complete(needed: Callable[[], Iterable[Any]], read: Callable[[], T]) -> Generator[Any, Any, T]:
-        """What ``read`` returns once all that is ``needed``, task after task or list after list, is there.
+        """Yield what is needed, and return what ``read`` returns once all of it is there.
 
-        A file that it finds damaged was set aside, and is made again first.
+        A file that ``read`` finds damaged has been set aside by then, and is made again first.
+
+        Parameters
+        ----------
+        needed : callable
+            Returns an iterable of tasks, or of lists of tasks, which are required one after another.
+        read : callable
+            Reads their outputs.
         """
         while True:
             yield from needed()
@@ -93,36 +111,36 @@ class Root(SettingsTask):
 
     @staticmethod
     def allow(failures: Mapping[str, Failure], consequence: str) -> None:
-        """Raises InputError with the list of failed videos where there are more than the settings allow."""
+        """Accept the failed videos, or raise InputError with their list where the settings allow fewer."""
         allowed = settings.current().max_failed_videos
         if len(failures) > allowed:
             listed = "".join(f"\n  {video}: {failure.reason}" for video, failure in failures.items())
             raise InputError(
-                f"videos that could not be used: {len(failures)}, and max_failed_videos in [kinescope] "
-                f"allows {allowed}; {consequence}:{listed}"
+                f"videos that could not be used: {len(failures)}; max_failed_videos in [kinescope] allows {allowed}; "
+                f"{consequence}:{listed}"
             )
 
 
 class Stage(SettingsTask):
-    """One step whose output's path carries the fingerprint of all that may change it."""
+    """Step whose output's path carries the fingerprint of all that may change it."""
 
     @property
     def uses_gpu(self) -> bool:
-        """Whether it runs on the GPU where there is one; luigi's resource ``gpu`` says how many may at a time."""
+        """True where it uses the GPU, if there is one; luigi's resource ``gpu`` limits how many do at a time."""
         return False
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """12 hexadecimal digits."""
+        """Fingerprint of the output: 12 hexadecimal digits."""
 
     @abstractmethod
     def path(self) -> Path:
-        """The file whose existence means that the stage is complete."""
+        """Return the file whose existence means that the stage is complete."""
 
     @abstractmethod
     def origin(self, **more: Any) -> dict[str, Any]:
-        """The provenance of its file: what it is computed from, by names, and ``more`` of how."""
+        """Return the provenance of its file: what it is computed from, and in ``more`` how."""
 
     @abstractmethod
     def compute(self) -> None:
@@ -133,11 +151,11 @@ class Stage(SettingsTask):
 
     @property
     def resources(self) -> dict[str, int]:  # type: ignore[override]
-        """Tasks that lead to the same file (one split, reached by two protocols) take turns, and so do GPUs' users."""
+        """Resources of luigi: tasks that make the same file take turns, and so do tasks that use GPUs."""
         return {str(self.path()): 1} | ({"gpu": 1} if self.uses_gpu and settings.wants_gpu() else {})
 
     def run(self) -> Iterator[Any]:
-        """Compute, and where a file that is read turns out damaged have it made again first."""
+        """Compute the output; where a file that is read turns out damaged, have it made again first."""
         settings.limit_gpus()
         settings.limit_threads()
         while not self.complete():
@@ -165,7 +183,7 @@ class Stage(SettingsTask):
 
 
 class Mistake(Root):
-    """What a stage met that trying again would not mend. It fails once; the stages that yield it are left waiting."""
+    """Mistake that trying again would not mend: a task that fails once, on which the stages that met it wait."""
 
     sentence = luigi.Parameter()
 
@@ -177,29 +195,41 @@ class Mistake(Root):
 
 
 def user_message(error: BaseException) -> str | None:
-    """The sentence that says what the user can do about an error; None for an error that is no user's."""
+    """Return the sentence that says what the user can do about an error; None where that is nothing."""
     if isinstance(error, InputError):
         return str(error)
     if lacks_space(error):
-        return f"no space left on {settings.store()}: free some and run again; what was journaled is kept"
+        return f"no space left on {settings.store()}: free some and run again; finished rows are kept"
     if isinstance(error, MemoryError):
         said = f": {error}" if str(error) else ""
-        return f"not enough memory{said}; free some, or ask for less, and run again; what was journaled is kept"
+        return f"not enough memory{said}; free some, or ask for less, and run again; finished rows are kept"
     if isinstance(error, OSError) and _unfit(error):
-        return f"{error.filename}: {error.strerror}; the store in [kinescope] must be a folder that can be written"
+        return f"{error.filename}: {error.strerror}; the store in [kinescope] must be a writable folder"
     if isinstance(error, luigi.parameter.MissingParameterException):
         return str(error).rpartition("]: ")[2]
     return None
 
 
 def _unfit(error: OSError) -> bool:
-    """Whether the store, or a place in it, is none that can be written."""
+    """Return whether the store, or a place in it, is not writable."""
     place, store = str(error.filename), str(settings.store())
     return place.startswith(store) and (error.errno in UNFIT or (error.errno == errno.ENOENT and place == store))
 
 
 def origin(stage: Stage, components: Any, upstream: Mapping[str, str], **more: Any) -> dict[str, Any]:
-    """The provenance of a sealed file. upstream: fingerprints and digests by name."""
+    """Return the provenance of a sealed file.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage that makes the file.
+    components : Any
+        Its significant configuration.
+    upstream : Mapping of str
+        Fingerprints and digests of what it is computed from, by name.
+    **more
+        Further facts, such as the device.
+    """
     return {
         "stage": stage.task_family,
         "fingerprint": stage.fingerprint,
@@ -224,7 +254,7 @@ def _versions() -> dict[str, str]:
 
 @lru_cache
 def _commit() -> str:
-    """The git commit of this code, "unknown" outside a checkout."""
+    """Return the git commit of this code, "unknown" outside a checkout."""
     here = Path(__file__).parent
     try:
         answer = subprocess.run(
@@ -240,22 +270,25 @@ def _commit() -> str:
 
 
 def checkpoints(output: Path) -> Iterator[Path]:
-    """What an interrupted training left beside the file that it was to lead to."""
+    """Return the checkpoints that an interrupted training left beside its output."""
     return output.parent.glob("checkpoint*.pt")
 
 
 def clear_checkpoints(output: Path) -> None:
-    """Delete them, when the file is there."""
+    """Delete the checkpoints beside a finished output."""
     for checkpoint in checkpoints(output):
         checkpoint.unlink(missing_ok=True)
 
 
 class Terminated(SystemExit):
-    """A worker was told to end."""
+    """Raised in a worker that receives SIGTERM."""
 
 
 class UserErrorFilter(logging.Filter):
-    """What a user can mend is logged as its one sentence, without the traceback, and what a user ended not at all."""
+    """Filter of log records: an error that a user can mend becomes one sentence without a traceback.
+
+    What a user has ended is not logged at all.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None

@@ -1,4 +1,4 @@
-"""Experiments: what a recipe's file says, validated."""
+"""Experiments: the validated contents of recipe files."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -15,7 +15,7 @@ from sequence_models import MODELS
 from sequence_models.base import Model
 from tasks.features import AnyExtractor
 from tasks.index import AnyDataset
-from tasks.recipes import located, resolved
+from tasks.recipes import find_recipe, read_recipe
 
 DEFAULT = "stick-figures"
 SIGNS: dict[Join, str] = {"sum": "⊕", "product": "⊙"}
@@ -27,59 +27,67 @@ else:
 
 
 class Input(Config):
-    """The rows of an extractor, and what reduces them."""
+    """Input of a model: the rows of an extractor, and the reducer of their dimensions."""
 
-    extractor: AnyExtractor
-    reducer: PCA | None = None
+    extractor: AnyExtractor = Field(description="the extractor whose rows are read")
+    reducer: PCA | None = Field(
+        None, description="the reducer of the features' dimensions; None: they stay as they are"
+    )
 
 
 class Stream(Config):
-    """One stream: features, what reduces them, and the model that is trained on them."""
+    """Stream of an experiment: an extractor, a reducer of its features, and the model that is trained on them."""
 
-    extractor: AnyExtractor
-    reducer: PCA | None = None
-    model: AnyModel
+    extractor: AnyExtractor = Field(description="the extractor whose rows are read")
+    reducer: PCA | None = Field(
+        None, description="the reducer of the features' dimensions; None: they stay as they are"
+    )
+    model: AnyModel = Field(description="the model that turns the features into scores")
     label: str = Field("", description="the stream's name in tables; by default extractor + model")
-    reported: float | None = Field(None, description="the paper's figure for this stream alone, in per cent")
+    reported: float | None = Field(None, description="the paper's figure for this stream alone, in percent")
     join: ClassVar[None] = None
 
     def seeded(self, seed: int) -> Self:
-        """The same on a network that its extractor trains from another seed."""
+        """Return the same stream with ``seed`` added to the seed of the network that its extractor trains."""
         return self.model_copy(update={"extractor": self.extractor.seeded(seed)})
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """What the model reads: the one input."""
+        """Inputs of the model: the only one."""
         return (Input(extractor=self.extractor, reducer=self.reducer),)
 
     @property
     def title(self) -> str:
-        """The stream's name in tables."""
+        """Name of the stream in tables."""
         return self.label or f"{self.extractor.name} + {self.model.name}"
 
 
 class JoinedStream(Config):
-    """Mid fusion (Lakhal et al. 2018, section 3): one model on the sum or the product of several inputs' features.
+    """Stream with mid fusion: one model on the sum or the product of several inputs' features.
 
-    Inputs are joined by video id, step by step. Each is sampled to the model's ``steps`` on its own before, so that
-    the same step is the same share of the video: in time the inputs differ by what rounding to a clip of each makes.
-    A video that one of them lacks is lacking in the stream.
+    Inputs are joined by video id, step by step. Each is first sampled to the model's ``steps`` by itself, so that a
+    step stands for the same part of the video in all of them, up to rounding to one of the input's clips. A video that
+    one input lacks is missing from the stream.
+
+    References
+    ----------
+    Lakhal et al., *Residual Stacked RNNs for Action Recognition*, ECCV Workshops 2018, section 3.
     """
 
-    join: Join
-    inputs: Annotated[tuple[Input, ...], Field(min_length=2)]
-    model: AnyModel
+    join: Join = Field(description="the operation that joins the inputs' features, element by element")
+    inputs: Annotated[tuple[Input, ...], Field(min_length=2)] = Field(description="the inputs, two or more")
+    model: AnyModel = Field(description="the model that turns the joined features into scores")
     label: str = Field("", description="the stream's name in tables; by default extractors + model")
-    reported: float | None = Field(None, description="the paper's figure for this stream alone, in per cent")
+    reported: float | None = Field(None, description="the paper's figure for this stream alone, in percent")
 
     def seeded(self, seed: int) -> Self:
-        """As ``Stream.seeded``, of every input."""
+        """Return the same stream with ``seed`` added to the seed of the network of every input's extractor."""
         inputs = [each.model_copy(update={"extractor": each.extractor.seeded(seed)}) for each in self.inputs]
         return self.model_copy(update={"inputs": tuple(inputs)})
 
     @property
     def title(self) -> str:
-        """The stream's name in tables."""
+        """Name of the stream in tables."""
         joined = f" {SIGNS[self.join]} ".join(each.extractor.name for each in self.inputs)
         return self.label or f"{joined} + {self.model.name}"
 
@@ -88,7 +96,9 @@ def _single_or_joined(table: Any) -> Any:
     if not isinstance(table, Mapping):
         return table if isinstance(table, JoinedStream) else Stream.model_validate(table)
     if table.keys() & {"extractor", "reducer"} and table.keys() & {"inputs", "join"}:
-        raise ValueError("a stream has an extractor of its own, or a join and several inputs with one each; not both")
+        raise ValueError(
+            "a stream has either an extractor, or a join and several inputs with an extractor each; not both"
+        )
     return (JoinedStream if table.keys() & {"inputs", "join"} else Stream).model_validate(table)
 
 
@@ -99,49 +109,76 @@ else:
 
 
 class Experiment(Config):
-    """A row of a paper's table, or one of the reader's own.
+    """Experiment: a row of a paper's table, or one of the user's own.
 
-    notes: what a reader of the report must know, such as what differs from the paper.
-    reported: the paper's figure in per cent, only where the recipe is the paper's own, stage one included.
-    seeds: of one run each, in which the streams' models are trained from it. Where no stream has a model to train, as
-    with ``consensus`` alone, it is added to the seeds of the networks that extractors train.
+    It trains and tests each of its streams on every fold of its data set, once for each seed, and fuses their scores.
+
+    Examples
+    --------
+    >>> experiment = load_experiment("msr-action3d-drnn2")
+    >>> experiment.dataset.name, [stream.title for stream in experiment.streams]
+    ('msr_action3d', ['skeleton + dRNN-2'])
     """
 
-    title: str
-    table: str = ""
-    notes: tuple[str, ...] = ()
-    reported: float | None = None
-    metric: Metric = "accuracy"
-    dataset: AnyDataset
-    streams: Annotated[tuple[AnyStream, ...], Field(min_length=1)]
-    fusion: Fusion | None = None
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    title: str = Field(description="the experiment's title in reports")
+    table: str = Field("", description="the paper's table that the experiment repeats")
+    notes: tuple[str, ...] = Field(
+        (), description="sentences for readers of the report, such as deviations from the paper"
+    )
+    reported: float | None = Field(
+        None,
+        description="the paper's figure in percent; only where the recipe is the paper's own, stage one included",
+    )
+    metric: Metric = Field("accuracy", description="the metric of the reported figure")
+    dataset: AnyDataset = Field(description="the data set, with its protocol")
+    streams: Annotated[tuple[AnyStream, ...], Field(min_length=1)] = Field(description="the streams, one or more")
+    fusion: Fusion | None = Field(None, description="late fusion of the streams' scores; needed for several streams")
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = Field(
+        (0,),
+        description="seeds of the models, one run each; where no stream has a model to train, as with consensus alone, "
+        "they are added to the seeds of the networks that the extractors train",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (len(self.streams) > 1) != (self.fusion is not None):
-            raise ValueError("several streams need a fusion, such as { rule = 'product' }; a single one takes none")
+            raise ValueError(
+                "several streams need a fusion, such as { rule = 'product' }, and a single stream must not have one"
+            )
         if self.fusion:
             self.fusion.check(len(self.streams))
             if self.fusion.choose and self.dataset.name == "validation":
-                raise ValueError("a validation part has none of its own to choose weights on: give the weights")
+                raise ValueError(
+                    "a validation part has no validation part of its own to choose weights on: give the weights"
+                )
         titles = [stream.title for stream in self.streams]
         if len(set(titles)) < len(titles):
             raise ValueError("two streams have the same name; give each a label")
         return self
 
     def streams_of(self, seed: int) -> tuple[AnyStream, ...]:
-        """The streams in the run of a seed."""
+        """Return the streams in the run of a seed."""
         if any(stream.model.trained for stream in self.streams):
             return self.streams
         return tuple(stream.seeded(seed) for stream in self.streams)
 
 
 def load_experiment(name_or_path: str) -> Experiment:
-    """A bundled experiment by name, or one from a TOML file. Raises InputError that says what would be right."""
-    path = located(name_or_path)
+    """Load a bundled experiment by name, or one from a TOML file.
+
+    Parameters
+    ----------
+    name_or_path : str
+        Name of a bundled experiment, or path of a TOML file.
+
+    Raises
+    ------
+    InputError
+        Where there is no such experiment, or a field is wrong; the message says what would be right.
+    """
+    path = find_recipe(name_or_path)
     try:
-        experiment: Experiment = parse(Experiment, resolved(path))
+        experiment: Experiment = parse(Experiment, read_recipe(path))
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     return experiment

@@ -1,4 +1,4 @@
-"""Stage one: videos to rows in sealed shards, and whatever has to be fitted for that."""
+"""Stage one: extracts rows from videos into sealed shards, and fits what that needs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,21 +18,29 @@ from tasks import settings
 from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
 from tasks.index import AnyDataset, fold, folds, library
 from tasks.pretrained_weights import locate_weights, weights_digest
-from tasks.rows import Keyed, keyed, labels, rows_digest, shard_digest, videos_by_shard
+from tasks.rows import ExtractionKeys, extraction_keys, labels, rows_digest, shard_digest, videos_by_shard
 
 if TYPE_CHECKING:
     AnyExtractor = Extractor
 else:
     AnyExtractor = one_of(EXTRACTORS, "extractor")
 
-ATTEMPTS = 2
-"""A shard that fails for a reason of the machine's is tried so often."""
+MAX_ATTEMPTS = 2
+"""Number of times that a shard is tried which fails for a reason of the machine's."""
 
 
 class ExtractionStage(Stage):
-    """One extractor over one data set.
+    """Extraction of one data set by one extractor.
 
-    ``fold`` numbers the split where something is fitted on it; it is None where nothing is, or for all folds at once.
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set, in JSON.
+    extractor : Extractor
+        The extractor, in JSON.
+    fold : int, optional
+        Number of the fold on whose training videos something is fitted; None where nothing is, or for all folds at
+        once.
     """
 
     dataset = ConfigParameter[Dataset](AnyDataset)
@@ -40,31 +48,33 @@ class ExtractionStage(Stage):
     fold = luigi.OptionalIntParameter(default=None)
 
     @property
-    def keyed(self) -> Keyed:
-        """Fingerprint and row keys."""
+    def row_keys(self) -> ExtractionKeys:
+        """Fingerprint of the extraction, and keys of its rows."""
         source, extractor, fitting = self.source(), self.extractor, self.fitting()
         inputs = [source.fingerprint] if source else []
         inputs += [stage.fingerprint for stage in fitting.values()]
         inputs += fitting if extractor.serves_all_folds else ()  # the folds' names, which such rows bear
         name = fingerprint("extract", extractor.significant(weights_digest), inputs)
-        return keyed(library(self.dataset), extractor.reads, extractor.variants, name, source and source.keyed)
+        return extraction_keys(
+            library(self.dataset), extractor.reads, extractor.variants, name, source and source.row_keys
+        )
 
     @property
     def fingerprint(self) -> str:
-        return self.keyed.fingerprint
+        return self.row_keys.fingerprint
 
     @property
     def folder(self) -> Path:
-        """Where the shards are."""
+        """Folder of the shards."""
         return settings.store() / self.dataset.store_name / f"{self.extractor.name}-{self.fingerprint}"
 
     def source(self) -> "Extract | None":
-        """The extraction whose rows it reads; None where it reads files."""
+        """Return the extraction whose rows it reads; None where it reads files."""
         upstream = self.extractor.upstream
         return None if upstream is None else extract(self.dataset, upstream, self.fold)
 
     def fitting(self) -> "dict[str, FitExtractor]":
-        """What must be fitted first, by the name of the fold."""
+        """Return the tasks that fit what it needs, by the name of the fold."""
         if self.extractor.fitted is None:
             return {}
         numbers = range(len(folds(self.dataset))) if self.fold is None else [self.fold]
@@ -82,11 +92,11 @@ class ExtractionStage(Stage):
 
 
 class ExtractShard(ExtractionStage):
-    """The rows of the videos dealt to one shard."""
+    """Extract the rows of the videos in one shard."""
 
     shard = luigi.IntParameter()
     crashes = 0
-    """How many of its processes died, in this run, of a fault with a video in hand."""
+    """Number of its processes that crashed in this run while they computed a video."""
     _noted = frozenset[tuple[str, int]]()
 
     @property
@@ -98,20 +108,20 @@ class ExtractShard(ExtractionStage):
         return [*self.fitting().values(), *([source] if source else [])]
 
     def path(self) -> Path:
-        return self.folder / f"{self._number()}-{shard_digest(self.keyed, library(self.dataset), self.shard)}.h5"
+        return self.folder / f"{self._number()}-{shard_digest(self.row_keys, library(self.dataset), self.shard)}.h5"
 
     @property
     def journal(self) -> Path:
-        """The folder of what is computed and not sealed yet."""
+        """Folder of the rows that are computed and not sealed yet."""
         return self.folder / f"journal-{self._number()}"
 
     @property
     def retry_count(self) -> int:  # type: ignore[override]
-        """Failures that end it. Those of processes that a video killed come on top: the others shall go on."""
-        return ATTEMPTS + self.crashes
+        """Number of failures that end it; processes that a video crashed do not count, so that the others go on."""
+        return MAX_ATTEMPTS + self.crashes
 
-    def blame(self) -> list[str]:
-        """The videos that its process, which died, had in hand. Deaths that a fault signed count as crashes, once."""
+    def record_death(self) -> list[str]:
+        """Return the videos that its process was computing when it died; each crash is counted once."""
         noted = notes(self.journal)
         gained = [video for video, deaths in noted.items() if deaths and (video, deaths) not in self._noted]
         self.crashes, self._noted = self.crashes + len(gained), frozenset(noted.items())
@@ -132,8 +142,8 @@ class ExtractShard(ExtractionStage):
         )
 
     def videos(self) -> list[Keys]:
-        """The keys of each of its videos."""
-        keys = self.keyed.keys
+        """Return the keys of each of its videos."""
+        keys = self.row_keys.keys
         return [keys[video] for video in videos_by_shard(library(self.dataset))[self.shard]]
 
     def _build(self) -> Any:
@@ -165,20 +175,20 @@ class ExtractShard(ExtractionStage):
         return f"{self.shard:03d}-of-{library(self.dataset).shards:03d}"
 
     def earlier(self) -> list[Path]:
-        """Sealed shards that may hold the same rows: of this number, or from another dealing."""
+        """Return sealed shards that may hold the same rows: those of this number, or of another number of shards."""
         number, dealing = self._number(), f"-of-{library(self.dataset).shards:03d}-"
         shards = sorted(self.folder.glob("[0-9]*-of-*.h5"))
         return [path for path in shards if path.name.startswith(number) or dealing not in path.name]
 
 
 class Extract(ExtractionStage):
-    """All shards of a stage, and the index that links them."""
+    """Extract all shards of a stage, and write the index that links them."""
 
     def requires(self) -> list[ExtractShard]:
         return [self.shard(number) for number in videos_by_shard(library(self.dataset))]
 
     def shard(self, number: int) -> ExtractShard:
-        """The task of one shard."""
+        """Return the task of one shard."""
         return ExtractShard(dataset=self.dataset, extractor=self.extractor, fold=self.fold, shard=number)
 
     def path(self) -> Path:
@@ -197,7 +207,17 @@ class Extract(ExtractionStage):
 
 
 class FitExtractor(Stage):
-    """Fit what an extractor needs, a network or a projection, to the rows of a split's training videos."""
+    """Fit what an extractor needs, a network or a projection, to the training videos of a fold.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set, in JSON.
+    extractor : Extractor
+        The extractor, in JSON.
+    fold : int
+        Number of the fold.
+    """
 
     dataset = ConfigParameter[Dataset](AnyDataset)
     extractor = ConfigParameter[Extractor](AnyExtractor)
@@ -209,7 +229,7 @@ class FitExtractor(Stage):
 
     @property
     def network(self) -> FittedNetwork:
-        """What is trained."""
+        """The network that is trained."""
         assert self.extractor.fitted is not None
         return self.extractor.fitted
 
@@ -218,13 +238,13 @@ class FitExtractor(Stage):
 
     @property
     def material(self) -> Extract:
-        """The rows that it is fitted to."""
+        """The extraction whose rows it is fitted to."""
         assert self.extractor.fitted_on is not None
         return extract(self.dataset, self.extractor.fitted_on, self.fold)
 
     @property
     def start(self) -> "list[FitExtractor]":
-        """What trains the network that this training starts from, where it starts from one."""
+        """The task that trains the network from which this training starts, if any."""
         earlier = self.extractor.started_from
         return [FitExtractor(dataset=self.dataset, extractor=earlier, fold=self.fold)] if earlier else []
 
@@ -259,7 +279,7 @@ class FitExtractor(Stage):
 
     def _components(self) -> tuple[dict[str, Any], dict[str, str]]:
         source = self.material
-        rows, upstream = source.keyed, source.extractor.name
+        rows, upstream = source.row_keys, source.extractor.name
         trained_on = rows_digest(rows, library(self.dataset), fold(self.dataset, self.fold).train)
         inputs = {upstream: rows.fingerprint, "train videos": trained_on}
         inputs |= {f"{stage.extractor.name}-fit": stage.fingerprint for stage in self.start}
@@ -267,7 +287,7 @@ class FitExtractor(Stage):
 
 
 def extract(dataset: Dataset, extractor: Extractor, number: int | None) -> Extract:
-    """The extraction of a data set; where nothing is fitted it is the same for every protocol and split."""
+    """Return the extraction of a data set; where nothing is fitted it is the same for every protocol and split."""
     if extractor.serves_all_folds:
         return Extract(dataset=dataset, extractor=extractor, fold=None)
     if depends_on_split(extractor):
@@ -276,5 +296,5 @@ def extract(dataset: Dataset, extractor: Extractor, number: int | None) -> Extra
 
 
 def depends_on_split(extractor: Extractor | None) -> bool:
-    """Whether anything that the rows come from is fitted on training videos."""
+    """Return whether the rows depend on anything that is fitted on training videos."""
     return extractor is not None and (extractor.fitted is not None or depends_on_split(extractor.upstream))

@@ -1,4 +1,4 @@
-"""The frames store: decoded frames for random access."""
+"""Decodes videos into a store of frames, for random access."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,19 +13,27 @@ from tasks.index import AnyDataset, Index
 
 
 class Decode(Root):
-    """All videos of a data set as rows of encoded frames."""
+    """Decode all videos of a data set into rows of encoded frames.
 
-    dataset = ConfigParameter[Dataset](AnyDataset)
-    frames = ConfigParameter[Frames](Frames, default=Frames())
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set, in JSON.
+    frames : Frames
+        Size and encoding of the frames, in JSON.
+    """
+
+    dataset = ConfigParameter[Dataset](AnyDataset, description="the data set, in JSON")
+    frames = ConfigParameter[Frames](Frames, default=Frames(), description="size and encoding of the frames, in JSON")
 
     @property
     def index(self) -> Index:
-        """What must be known before any path is."""
+        """Index of the data set, without which no other path is known."""
         return Index(dataset=self.dataset.without_protocol())
 
     @property
     def stage(self) -> Extract:
-        """The extraction of the frames."""
+        """Extraction of the frames."""
         return extract(self.dataset, self.frames, None)
 
     def up_to_date(self) -> bool:

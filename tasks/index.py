@@ -1,4 +1,4 @@
-"""What a data set consists of: its videos and the digests of their files. Everything else depends on it."""
+"""Indexes data sets: their videos and the digests of their files, on which everything else depends."""
 
 import hashlib
 import json
@@ -25,14 +25,24 @@ if TYPE_CHECKING:
     AnyDataset = Dataset
 else:
     AnyDataset = one_of(DATASETS | {"validation": Validation}, "data set")
-OVERFULL = 4
-"""Shards are dealt anew only when they hold, on the mean, more than so many times the shard size."""
+MAX_OVERFULL = 4
+"""Mean number of videos in a shard, in shard sizes, beyond which videos are distributed over more shards."""
 _FORESEEN: "dict[Path, Library]" = {}
 
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """An indexed data set: what there is, what is in the files, and how it is dealt to shards."""
+    """Indexed data set: its videos, the digests of their files, and their distribution over shards.
+
+    Attributes
+    ----------
+    listing : Listing
+        Videos and classes.
+    digests : Digests
+        Digest, size and time of each file.
+    shards : int
+        Number of shards.
+    """
 
     listing: Listing
     digests: Digests
@@ -40,7 +50,7 @@ class Library:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote. Raises DamagedStore, having set the file aside, where it is not whole."""
+        """Read what ``save`` wrote. A damaged file is set aside, and DamagedStore raised."""
         try:
             table = json.loads(path.read_text())
         except ValueError as error:
@@ -55,7 +65,7 @@ class Library:
         write_text(path, json.dumps({**known, "shards": self.shards}))
 
     def shard(self, video_id: str) -> int:
-        """The shard a video is dealt to: by a hash of its id, so that an insertion moves no other."""
+        """Return the number of a video's shard, by a hash of its id, so that an insertion moves no other video."""
         return int.from_bytes(hashlib.blake2b(video_id.encode(), digest_size=8).digest()) % self.shards
 
 
@@ -70,7 +80,13 @@ def _video(entry: dict[str, Any]) -> Video:
 
 
 class Generate(Root):
-    """Make the files of a generated data set."""
+    """Generate the files of a generated data set.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set, in JSON.
+    """
 
     dataset = ConfigParameter[Dataset](AnyDataset)
 
@@ -88,13 +104,18 @@ class Generate(Root):
 
 
 class Index(Root):
-    """The manifest of a data set: complete while the same files are there, of the same sizes and times.
+    """Index a data set: write a manifest, which holds while the same files have the same sizes and times.
 
-    With ``verify`` every file is hashed again.
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set, in JSON.
+    verify : bool
+        Hash every file again.
     """
 
-    dataset = ConfigParameter[Dataset](AnyDataset)
-    verify = luigi.BoolParameter(default=False)
+    dataset = ConfigParameter[Dataset](AnyDataset, description="the data set, in JSON")
+    verify = luigi.BoolParameter(default=False, description="hash every file again")
     _verified = False
 
     def requires(self) -> list[luigi.Task]:
@@ -117,7 +138,7 @@ class Index(Root):
         self._verified = True
 
     def survey(self) -> Library:
-        """The data set as it is now: what ``run`` writes down. What changed is hashed."""
+        """Return the data set as it is now, as ``run`` saves it; files that changed are hashed."""
         listing = self.dataset.listing(settings.data_root(self.dataset))
         known = Library.load(manifest(self.dataset)) if manifest(self.dataset).exists() else None
         digests = (known.digests if known else Digests({})).refreshed(_files(listing), rehash=self.verify)
@@ -125,19 +146,19 @@ class Index(Root):
 
 
 def library(dataset: Dataset) -> Library:
-    """The indexed data set, read once a process and again when its manifest is replaced."""
+    """Return the indexed data set; it is read once in a process, and again when its manifest is replaced."""
     path = manifest(dataset)
     if path in _FORESEEN:
         return _FORESEEN[path]
     try:
         return _loaded(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
-        raise InputError(f"{dataset.name} is not indexed yet: run Index, or Evaluate, which does it first") from None
+        raise InputError(f"{dataset.name} is not indexed yet; run Index, or Evaluate, which indexes first") from None
 
 
 @contextmanager
 def as_if_indexed(dataset: Dataset, survey: Library) -> Iterator[None]:
-    """Within the block the data set counts as indexed like that, and nothing is written: to foretell a run."""
+    """Let the data set count as indexed like ``survey`` within the block, to predict a run; nothing is written."""
     _FORESEEN[manifest(dataset)] = survey
     try:
         yield
@@ -146,12 +167,12 @@ def as_if_indexed(dataset: Dataset, survey: Library) -> Iterator[None]:
 
 
 def fold(dataset: Dataset, number: int) -> Fold:
-    """One division of the indexed videos by the data set's protocol."""
+    """Return one fold of the indexed videos, by the data set's protocol."""
     return _folds(dataset, library(dataset))[number]
 
 
 def folds(dataset: Dataset) -> tuple[Fold, ...]:
-    """All divisions of the indexed videos by the data set's protocol."""
+    """Return all folds of the indexed videos, by the data set's protocol."""
     return _folds(dataset, library(dataset))
 
 
@@ -161,7 +182,7 @@ def _folds(dataset: Dataset, indexed: Library) -> tuple[Fold, ...]:
 
 
 def manifest(dataset: Dataset) -> Path:
-    """The file that ``Index`` makes."""
+    """Return the file that ``Index`` makes."""
     return settings.store() / dataset.store_name / "index.json"
 
 
@@ -178,6 +199,6 @@ def _files(listing: Listing) -> list[Path]:
 
 def _shards(videos: int, known: Library | None) -> int:
     size = settings.current().shard_size
-    if known is not None and videos <= OVERFULL * size * known.shards:
+    if known is not None and videos <= MAX_OVERFULL * size * known.shards:
         return known.shards
     return -(-videos // size)

@@ -1,4 +1,4 @@
-"""Pretrained weights by the names that configurations give them."""
+"""Finds pretrained weights by the names that configurations give them."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from tasks import settings
 
 
 def locate_weights(name: str) -> str:
-    """The file of pretrained weights that a configuration names."""
+    """Return the file of the pretrained weights that a configuration names."""
     return str(locate(name, Path(settings.current().weights)))
 
 
 def weights_digest(name: str) -> str:
-    """SHA-256 of such a file, from the store's record of what was hashed before."""
+    """Return the SHA-256 of such a file, from the store's record of earlier digests where that is current."""
     return _weights_digest(locate_weights(name), settings.store() / "weights.json")
 
 

@@ -1,4 +1,4 @@
-"""What the rows of a data set are known by, and how its videos are dealt to shards."""
+"""Keys of a data set's rows, and the distribution of its videos over shards."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -10,29 +10,51 @@ from tasks.index import Library
 
 
 @dataclass(frozen=True, eq=False)
-class Keyed:
-    """What an extraction makes: its fingerprint, and by video id the keys of the rows, in the library's order."""
+class ExtractionKeys:
+    """Fingerprint of an extraction, and the keys of its rows by video id, in the library's order."""
 
     fingerprint: str
     keys: dict[str, Keys]
 
 
 @cache
-def keyed(indexed: Library, reads: str, variants: int, name: str, upstream: Keyed | None) -> Keyed:
+def extraction_keys(
+    indexed: Library, reads: str, variants: int, name: str, upstream: ExtractionKeys | None
+) -> ExtractionKeys:
+    """Compute the keys of all rows of an extraction.
+
+    Parameters
+    ----------
+    indexed : Library
+        The indexed data set.
+    reads : str
+        Modality of the files that the extraction starts from: "video" or "skeleton".
+    variants : int
+        Number of rows of each video.
+    name : str
+        Fingerprint of the extraction.
+    upstream : ExtractionKeys, optional
+        Keys of the rows that it reads instead of files.
+
+    Raises
+    ------
+    InputError
+        Where a video has no file of that modality.
+    """
     keys = {}
     for video in indexed.listing.videos:
         if reads not in video.files:
-            raise InputError(f"{video.id} has no {reads} file, but {', '.join(video.files)}; choose another extractor")
+            raise InputError(f"{video.id} has no {reads} file, only {', '.join(video.files)}; choose another extractor")
         digest = indexed.digests[video.files[reads]]
         sources = upstream.keys[video.id].variants if upstream else ()
         rows = tuple(row_key(name, sources, digest, video.frames, variant) for variant in range(variants))
         keys[video.id] = Keys(video.id, digest, rows)
-    return Keyed(name, keys)
+    return ExtractionKeys(name, keys)
 
 
 @cache
 def videos_by_shard(indexed: Library) -> dict[int, tuple[str, ...]]:
-    """Video ids by shard, for the shards that hold any."""
+    """Return video ids by shard, for the shards that hold any."""
     shards: dict[int, list[str]] = {}
     for video in indexed.listing.videos:
         shards.setdefault(indexed.shard(video.id), []).append(video.id)
@@ -41,18 +63,18 @@ def videos_by_shard(indexed: Library) -> dict[int, tuple[str, ...]]:
 
 @cache
 def labels(indexed: Library) -> dict[str, tuple[int, ...]]:
-    """Class indices by video id."""
+    """Return class indices by video id."""
     return {video.id: video.labels for video in indexed.listing.videos}
 
 
 @cache
-def rows_digest(rows: Keyed, indexed: Library, ids: tuple[str, ...]) -> str:
-    """12 digits for the rows and labels of some videos: what something that is trained on them depends on."""
+def rows_digest(rows: ExtractionKeys, indexed: Library, ids: tuple[str, ...]) -> str:
+    """Return a digest of rows and labels of some videos, 12 digits, for what is trained on them."""
     known = labels(indexed)
     return short_digest([indexed.listing.classes, [[rows.keys[video].variants, known[video]] for video in ids]])
 
 
 @cache
-def shard_digest(rows: Keyed, indexed: Library, number: int) -> str:
-    """12 digits for the rows that a shard holds."""
+def shard_digest(rows: ExtractionKeys, indexed: Library, number: int) -> str:
+    """Return a digest of the rows that a shard holds, 12 digits."""
     return short_digest([[video, rows.keys[video].variants] for video in videos_by_shard(indexed)[number]])

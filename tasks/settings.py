@@ -1,4 +1,4 @@
-"""Where and how: what changes only place or speed. The section [kinescope] of luigi.cfg."""
+"""Settings, which change only place or speed: the section [kinescope] of luigi.cfg."""
 
 import multiprocessing
 import os
@@ -18,20 +18,28 @@ from pipeline.files import lock
 
 DEFAULTS = Path(__file__).with_name("defaults.cfg")
 _CONFIGURED = ("/etc/luigi/client.cfg", "/etc/luigi/luigi.cfg", "client.cfg", "luigi.cfg")
-"""Where luigi looks: what is read later overrides what was read before."""
+"""Files in which luigi looks for settings; later ones override earlier ones."""
 
 
 class kinescope(luigi.Config):
-    """The settings and their defaults; luigi names the section after the class."""
+    """Settings with their defaults; luigi names the section after the class."""
 
-    store = luigi.Parameter(default="store", description="the folder of everything that is computed")
-    data_roots: luigi.DictParameter[Any] = luigi.DictParameter(default={}, description="folder of files by data set")
-    weights = luigi.Parameter(default="weights", description="the folder of pretrained networks known by name")
-    device = luigi.ChoiceParameter(default="auto", choices=["auto", "cpu", "cuda"])
-    workers = luigi.IntParameter(default=1, description="CPU threads inside one task")
-    gpus = luigi.IntParameter(default=1, description="GPUs inside one task, over which a training spreads")
-    shard_size = luigi.IntParameter(default=64, description="videos a task handles, when a data set is first indexed")
-    max_failed_videos = luigi.IntParameter(default=0, description="unusable videos that a run may end well with")
+    store = luigi.Parameter(default="store", description="folder of everything that is computed")
+    data_roots: luigi.DictParameter[Any] = luigi.DictParameter(
+        default={}, description="folder of the files of each data set, by name, in JSON"
+    )
+    weights = luigi.Parameter(default="weights", description="folder of pretrained weights that are known by name")
+    device = luigi.ChoiceParameter(
+        default="auto", choices=["auto", "cpu", "cuda"], description="device of networks; auto: a GPU if there is one"
+    )
+    workers = luigi.IntParameter(default=1, description="number of CPU threads inside one task")
+    gpus = luigi.IntParameter(default=1, description="number of GPUs inside one task, over which a training spreads")
+    shard_size = luigi.IntParameter(
+        default=64, description="number of videos in a shard, which one task computes, when a data set is first indexed"
+    )
+    max_failed_videos = luigi.IntParameter(
+        default=0, description="number of unusable videos with which a run may still succeed"
+    )
 
 
 _adopted: list[kinescope | InputError] = []
@@ -46,7 +54,7 @@ def complete() -> None:
 
 
 def current() -> kinescope:
-    """The settings: of the main process, which alone knows those given on the command line, in its workers as well.
+    """Return the settings; workers have those of the main process, which alone knows the command line's.
 
     Raises InputError that says what would be right.
     """
@@ -58,7 +66,7 @@ def current() -> kinescope:
 
 
 def handed_on() -> dict[str, str] | str:
-    """The settings for a worker, or the sentence about what is wrong with them."""
+    """Return the settings for a worker, or the sentence about what is wrong with them."""
     try:
         return dict(current().to_str_params())
     except InputError as error:
@@ -74,7 +82,7 @@ def adopt(given: dict[str, str] | str) -> None:
 
 
 def _checked() -> kinescope:
-    """They are asked for thousands of times, and change only between runs of one process."""
+    """Return the settings; they are asked for thousands of times, and change only between runs of one process."""
     config = get_config()
     given = tuple(config.items("kinescope")) if config.has_section("kinescope") else ()
     return _parsed(given, CmdlineParser.get_instance())
@@ -91,26 +99,29 @@ def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kine
     except (ValueError, luigi.parameter.ParameterException) as error:
         setting = str(error).rpartition("default value of ")[2]
         raise InputError(f"{section}: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
-    for name, least in {"workers": 1, "gpus": 1, "shard_size": 1, "max_failed_videos": 0}.items():
-        if getattr(settings, name) < least:
-            raise InputError(f"{section}: {name!r}: {getattr(settings, name)}; at least {least} is needed")
+    for name, minimum in {"workers": 1, "gpus": 1, "shard_size": 1, "max_failed_videos": 0}.items():
+        if getattr(settings, name) < minimum:
+            raise InputError(f"{section}: {name!r}: {getattr(settings, name)}; at least {minimum} is needed")
     if not all(isinstance(root, str) for root in settings.data_roots.values()):
         raise InputError(f"{section}: 'data_roots': names of data sets with their folders are needed, both in quotes")
     return settings
 
 
 def store() -> Path:
-    """The absolute path of the store."""
+    """Return the absolute path of the store."""
     return Path(current().store).expanduser().resolve()
 
 
 def exclusive(wanted: Path) -> AbstractContextManager[None]:
-    """The right to make a file or folder of the store, which runs that share the store have in turns."""
+    """Return a lock on a file or folder of the store, so that runs that share the store make it in turns."""
     return lock.exclusive(wanted, store() / ".lock")
 
 
 def data_root(dataset: Dataset) -> Path:
-    """The absolute folder of a data set's files. Raises InputError where no setting names it, or it is not there."""
+    """Return the absolute folder of a data set's files.
+
+    Raises InputError where no setting names it, or it does not exist.
+    """
     dataset = dataset.without_protocol()
     if dataset.generated:
         return store() / dataset.store_name / "files"
@@ -127,32 +138,32 @@ def data_root(dataset: Dataset) -> Path:
 
 
 def wants_gpu() -> bool:
-    """Whether tasks that can use a GPU will: decided without loading torch, as luigi asks in its main process."""
+    """Return whether tasks that can use a GPU will, without loading torch, as luigi asks in its main process."""
     return current().device == "cuda" or (current().device == "auto" and Path("/proc/driver/nvidia/gpus").exists())
 
 
 def limit_threads() -> None:
-    """Keep this process to its share of threads: PyTorch, OpenCV, and the linear algebra of NumPy and SciPy."""
+    """Limit this process's threads in PyTorch, OpenCV, and the linear algebra of NumPy and SciPy."""
     import cv2
     import scipy.linalg  # noqa: F401 (limits hold for what is loaded)
     import torch
     from threadpoolctl import threadpool_limits
 
-    share = current().workers
-    torch.set_num_threads(share)
-    cv2.setNumThreads(share)
-    threadpool_limits(share)
+    threads = current().workers
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    threadpool_limits(threads)
 
 
 def limit_gpus() -> None:
-    """Let this process see no more than its share of GPUs; before CUDA is first asked for them."""
-    share = current().gpus
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(share))))
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible.split(",")[:share])
+    """Limit the GPUs that this process sees; to be called before CUDA is first used."""
+    gpus = current().gpus
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus))))
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible.split(",")[:gpus])
 
 
 def device() -> str:
-    """The torch device. Raises InputError where CUDA is asked for and absent."""
+    """Return the torch device. Raises InputError where CUDA is asked for and absent."""
     import torch
 
     if current().device == "cuda" and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""What a stream's model reads of each of its inputs on one split: stored rows, and the reducer fitted to them."""
+"""Inputs of a stream's model on one split: stored rows, and the reducers fitted to them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +26,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """One input on one split.
+    """One input of a model on one split.
 
-    reads: which array of the rows, "features" or "scores"; name: what messages and provenance call it.
+    Attributes
+    ----------
+    dataset : Dataset
+        The data set.
+    input : Input
+        Extractor and reducer.
+    reads : str
+        Array of the rows that is read: "features" or "scores".
+    fold : int
+        Number of the fold.
+    name : str
+        Name of the input in messages and provenance.
     """
 
     dataset: Dataset
@@ -39,34 +50,34 @@ class Reading:
 
     @property
     def features(self) -> Extract:
-        """The rows."""
+        """Extraction that makes the rows."""
         return extract(self.dataset, self.input.extractor, self.fold)
 
     @property
     def array(self) -> str:
-        """What the rows call the array that is read."""
+        """Name of the array that is read, in the rows."""
         return self.input.extractor.array(self.reads, fold(self.dataset, self.fold).name)
 
     def reduction(self) -> "list[FitReducer]":
-        """What fits the reducer, where there is one."""
+        """Return the task that fits the reducer, if there is one."""
         if self.input.reducer is None:
             return []
         return [FitReducer(dataset=self.dataset, of=self.input, reads=self.reads, fold=self.fold)]
 
     def rows_digest(self, half: str) -> dict[str, str]:
-        """The rows' fingerprint, and the digest of the split's "train" or "test" rows and labels."""
-        rows, ids = self.features.keyed, getattr(fold(self.dataset, self.fold), half)
+        """Return the rows' fingerprint, and the digest of rows and labels of a half of the fold, "train" or "test"."""
+        rows, ids = self.features.row_keys, getattr(fold(self.dataset, self.fold), half)
         digest = rows_digest(rows, library(self.dataset), ids)
         return {self.input.extractor.name: rows.fingerprint, f"{half} videos": digest}
 
     def store(self) -> "Store":
-        """The rows, to be read."""
+        """Open the rows for reading."""
         from pipeline.store import Store
 
         return Store(self.features.path())
 
     def source(self, videos: Sequence[str], variants: int | None) -> "Source":
-        """The sequences of some videos, reduced."""
+        """Return the reduced sequences of some videos."""
         from pipeline.pca.project import load_reducer, project
         from pipeline.training.sequences import Source, StoredRows
 
@@ -77,7 +88,19 @@ class Reading:
 
 
 class FitReducer(Stage):
-    """PCA of the training rows."""
+    """Fit the reducer of an input, a PCA, to the training rows of a fold.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set, in JSON.
+    of : Input
+        Extractor and reducer, in JSON.
+    reads : str
+        Array of the rows that is read: "features" or "scores".
+    fold : int
+        Number of the fold.
+    """
 
     dataset = ConfigParameter[Dataset](AnyDataset)
     of = ConfigParameter[Input](Input)
@@ -86,12 +109,12 @@ class FitReducer(Stage):
 
     @property
     def reading(self) -> Reading:
-        """The rows that it is fitted to."""
+        """Rows that it is fitted to."""
         return Reading(self.dataset, self.of, self.reads, self.fold)
 
     @property
     def reducer(self) -> PCA:
-        """What is fitted."""
+        """Reducer that is fitted."""
         assert self.of.reducer is not None
         return self.of.reducer
 
@@ -116,7 +139,7 @@ class FitReducer(Stage):
         from pipeline.training.sequences import StoredRows
 
         rows, array = StoredRows(self.reading.store(), fold(self.dataset, self.fold).train), self.reading.array
-        state = self.reducer.fit(row.arrays[array] for row in tqdm(rows, desc="pca", unit="row", disable=None))
+        state = self.reducer.fit(row.arrays[array] for row in tqdm(rows, desc="fitting PCA", unit="row", disable=None))
         save_reducer(self.path(), state, self.origin())
 
     def _components(self) -> tuple[dict[str, Any], dict[str, str]]:

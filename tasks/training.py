@@ -1,4 +1,4 @@
-"""Stage two: sequence models trained on stored rows, and their scores of the test videos."""
+"""Stage two: trains sequence models on stored rows, and scores the test videos."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,17 @@ PREDICTION_BATCH = 64
 
 
 class StreamStage(Stage):
-    """A step of one stream on one split."""
+    """Step of one stream on one split.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set, in JSON.
+    stream : Stream or JoinedStream
+        The stream, in JSON.
+    fold : int
+        Number of the fold.
+    """
 
     dataset = ConfigParameter[Dataset](AnyDataset)
     stream = ConfigParameter[AnyStream](AnyStream)
@@ -32,7 +42,7 @@ class StreamStage(Stage):
 
     @property
     def readings(self) -> list[Reading]:
-        """What the model reads: one input, or several that are joined."""
+        """Inputs of the model: one, or several that are joined."""
         inputs, reads = self.stream.inputs, self.stream.model.reads
         names = [each.extractor.name for each in inputs]
         if len(names) > 1:
@@ -41,7 +51,7 @@ class StreamStage(Stage):
 
     @property
     def features(self) -> list[Extract]:
-        """The rows that the stream reads, of each input."""
+        """Extractions whose rows the stream reads, one for each input."""
         return [reading.features for reading in self.readings]
 
     @property
@@ -50,47 +60,49 @@ class StreamStage(Stage):
         return fingerprint(self.task_family, list(significant.values()), upstream.values())
 
     def components(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """What enters the fingerprint, by name: significant configuration, and what it is computed from."""
+        """Return what enters the fingerprint: significant configuration, and what it is computed from, by name."""
         raise NotImplementedError
 
     def origin(self, **more: Any) -> dict[str, Any]:
         return origin(self, *self.components(), **more)
 
     def model(self) -> dict[str, Any]:
-        """The model's significant configuration, and how its inputs are joined where there are several."""
+        """Return the model's significant configuration, and the operation that joins its inputs, if several."""
         joined = {"join": self.stream.join} if self.stream.join else {}
         return {"model": self.stream.model.significant(weights_digest), **joined}
 
     def rows_digest(self, half: str) -> dict[str, str]:
-        """The features' fingerprint, and the digest of the split's "train" or "test" rows, of each input."""
+        """Return each input's fingerprint, and the digest of its rows of a half of the fold, "train" or "test"."""
         return self._named([reading.rows_digest(half) for reading in self.readings])
 
     def reducers(self) -> dict[str, str]:
-        """The fingerprint of each input's fitted reducer."""
+        """Return the fingerprint of each input's fitted reducer."""
         return self._named([fingerprints(reading.reduction()) for reading in self.readings])
 
     def _named(self, parts: Sequence[dict[str, str]]) -> dict[str, str]:
-        """What each input has of a kind; of several inputs, the same names are told apart by the input's number."""
+        """Merge the parts of all inputs; where there are several, the input's number distinguishes equal names."""
         if len(parts) == 1:
             return parts[0]
-        return {f"input {number} {name}": told for number, part in enumerate(parts, 1) for name, told in part.items()}
+        return {
+            f"input {number} {name}": digest for number, part in enumerate(parts, 1) for name, digest in part.items()
+        }
 
     def folder(self, stage: str) -> Path:
-        """The folder of this step."""
+        """Return the folder of this step."""
         return settings.store() / self.dataset.store_name / f"{stage}-{self.fingerprint}"
 
     def reduction(self) -> list[FitReducer]:
-        """What fits the inputs' reducers, of those that have one."""
+        """Return the tasks that fit the inputs' reducers."""
         return [stage for reading in self.readings for stage in reading.reduction()]
 
     def usable(self, videos: Sequence[str]) -> list[str]:
-        """Those that have rows, of every input."""
+        """Return the videos that have rows in every input."""
         from pipeline.training.sequences import usable
 
         return usable({reading.name: reading.store() for reading in self.readings}, videos)
 
     def sequences(self, videos: Sequence[str], *, variants: int | None = None) -> Any:
-        """The sequences of the videos that have rows, reduced, sampled and joined as the model reads them."""
+        """Return the sequences of the videos that have rows, reduced, sampled and joined as the model reads them."""
         from pipeline.training.sequences import sequences
 
         left = self.usable(videos)
@@ -101,7 +113,7 @@ class StreamStage(Stage):
 
 
 class Train(StreamStage):
-    """One model, on the training videos of one split, from one seed."""
+    """Train the model of a stream on the training videos of one fold, from one seed."""
 
     seed = luigi.IntParameter()
 
@@ -133,7 +145,7 @@ class Train(StreamStage):
 
 
 class Predict(StreamStage):
-    """The model's scores of the split's test videos, as they are (variant 0)."""
+    """Score the test videos of one fold by the model of a stream, as they are (variant 0)."""
 
     seed = luigi.IntParameter()
 
@@ -142,7 +154,7 @@ class Predict(StreamStage):
         return True
 
     def training(self) -> list[Train]:
-        """What trains the model, where it has anything to train."""
+        """Return the task that trains the model, if it has anything to train."""
         if not self.stream.model.trained:
             return []
         return [Train(dataset=self.dataset, stream=self.stream, fold=self.fold, seed=self.seed)]
@@ -173,7 +185,7 @@ class Predict(StreamStage):
         scores.save(self.path(), self.origin(device=settings.device()))
 
     def _values(self, videos: Sequence[str]) -> "np.ndarray":
-        """(video, class) logits."""
+        """Compute logits (video, class)."""
         from pipeline.training.loop import predict
 
         examples = self.sequences(videos, variants=1)
@@ -181,7 +193,7 @@ class Predict(StreamStage):
         return predict(network, examples, batch=PREDICTION_BATCH, device=settings.device())
 
     def network(self, features: int) -> Any:
-        """The trained network, for sequences of so many features."""
+        """Return the trained network, for sequences with the given number of features."""
         from pipeline.training.weights_file import load_state
 
         network = self.stream.model.build(features, len(library(self.dataset).listing.classes))
@@ -191,6 +203,6 @@ class Predict(StreamStage):
 
 
 def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
-    """By what the stages' folders are called."""
+    """Return the stages' fingerprints, by the names of their folders."""
     parts = [stage.path().parent.name.rpartition("-") for stage in stages]  # asking for the fingerprint costs as much
     return {name: fingerprint for name, _, fingerprint in parts}

@@ -1,4 +1,4 @@
-"""Parts that measure what computes alone: the device itself, flow, networks, the recurrence, HOG3D."""
+"""Parts that measure computation alone: the device itself, flow, networks, the recurrence, HOG3D."""
 
 import os
 import sys
@@ -15,11 +15,11 @@ import torch
 from measuring import Measuring
 
 BLOCKS = ((4096, 1024, 32), (2048, 512, 16), (2048, 1024, 32), (1024, 256, 8))
-"""Of TV-L1's kernels: pixels in hand where they iterate and elsewhere, and warps. The first is the default."""
+"""Block sizes of TV-L1's kernels: pixels while they iterate and elsewhere, and warps. The first is the default."""
 
 
 def smoke(on: Measuring) -> None:
-    """Versions, the device's memory, and the device that the settings choose."""
+    """Print versions, the device's memory, and the device that the settings choose."""
     import cv2
     import numba
     import triton
@@ -44,7 +44,7 @@ def smoke(on: Measuring) -> None:
 
 
 def tvl1(on: Measuring) -> None:
-    """TV-L1's distance from the CPU's flow, and its rate by size of batch and blocks."""
+    """Measure TV-L1's distance from the CPU's flow, and its rate by sizes of batch and blocks."""
     for size in ((40, 32),) if on.small else ((320, 240), (340, 256)):
         pairs = _real_pairs(size, 4 if on.small else 1056)
         for semantics in ("opencv-cpu", "opencv-cuda"):
@@ -95,7 +95,7 @@ def _flow(on: Measuring, size: tuple[int, int], semantics: str, pairs: np.ndarra
 
 
 def networks(on: Measuring) -> None:
-    """ResNet-50's crops and C3D's clips a second, by precision, choice of algorithms and memory layout."""
+    """Measure ResNet-50's crops and C3D's clips a second, by precision, choice of algorithms and memory layout."""
     from extractors.backbones.normalisation import Normalise
     from extractors.backbones.registry import BACKBONES
     from extractors.c3d.network import C3DNetwork
@@ -155,7 +155,7 @@ def _modes() -> Iterator[tuple[str, Callable[[], AbstractContextManager[None]], 
 
 
 def drnn(on: Measuring) -> None:
-    """Training step and inference of dRNNs beside ``torch.nn.LSTM``, and inference as one CUDA graph."""
+    """Measure training step and inference of dRNNs beside ``torch.nn.LSTM``, and inference as one CUDA graph."""
     from sequence_models.drnn import DRNN
     from sequence_models.networks.recurrence import unroll
 
@@ -206,7 +206,7 @@ def _graph(on: Measuring, name: str, inputs: torch.Tensor, weights: Any) -> None
 
 
 def hog3d(on: Measuring) -> None:
-    """Dense HOG3D of KTH's size."""
+    """Measure dense HOG3D of KTH's size."""
     from hog3d import moving_texture, ours
 
     frames = 64 if on.small else 1024

@@ -1,4 +1,4 @@
-"""What all parts share: a clock that waits for the device, lines of JSON, and a watch on how busy the GPU is."""
+"""Measures for all parts: a clock that waits for the device, lines of JSON, and a watch on how busy the GPU is."""
 
 import argparse
 import json
@@ -32,7 +32,7 @@ class Measuring:
             file.write(line + "\n")
 
     def median_s(self, run: Callable[[], object], rounds: int = 5, warm: int = 2) -> float:
-        """Median seconds of a call, the device's work included, after some that are not timed."""
+        """Return the median seconds of a call, the device's work included, after some that are not timed."""
         rounds, warm = (1, 0) if self.small else (rounds, warm)
         for _ in range(warm):
             run()
@@ -46,7 +46,7 @@ class Measuring:
         return float(np.median(times))
 
     def wait(self) -> None:
-        """Until the device has done what it was given."""
+        """Wait until the device has done its work."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
@@ -63,7 +63,7 @@ class Measuring:
 
 @contextmanager
 def watched() -> Iterator[dict[str, Any]]:
-    """Yields a dict that holds at the end how busy the GPU was: the share of time with a kernel, as its driver says."""
+    """Yield a dict that finally holds how busy the GPU was: the fraction of time with a kernel, by its driver."""
     end, busy, found = threading.Event(), [], dict[str, Any]()
 
     def look() -> None:

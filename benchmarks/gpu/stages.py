@@ -11,11 +11,11 @@ import torch
 from measuring import Measuring, watched
 
 EXTRACTORS = ("tsn10", "c3d", "tsn1", "tvl1")
-"""By name: what ``build`` makes of it."""
+"""Names of the extractors that are measured, as ``config`` takes them."""
 
 
 def extraction(on: Measuring) -> None:
-    """Rows of real clips, by one process and by several that share the device."""
+    """Measure extraction of rows from real clips, by one process and by several that share the device."""
     for name in EXTRACTORS:
         for processes in (1,) if on.small else (1, 4) if name == "c3d" else (1, 8):
             with on.guarded(extractor=name, processes=processes):
@@ -51,7 +51,7 @@ def _extract(on: Measuring, name: str, processes: int) -> None:
 
 
 def config(name: str, *, small: bool):
-    """An extractor's configuration, with random weights where it needs any."""
+    """Return an extractor's configuration, with random weights where it needs any."""
     from extractors.c3d.config import C3D
     from extractors.tsn.config import TSN
     from extractors.tvl1.config import TVL1
@@ -80,7 +80,7 @@ def _weights(kind: str) -> str:
 
 
 def finetune(on: Measuring) -> None:
-    """Snippets a second of a fine-tuning, by the number of processes that read them."""
+    """Measure snippets a second of a fine-tuning, by the number of processes that read them."""
     from table import clips
     from tsn_training import stored
 

@@ -1,4 +1,4 @@
-"""What killed runs leave is swept by the next: before its work, and after it what was not dead yet."""
+"""Sweeps what killed runs leave: before the next run's work, and after it, what was still alive before."""
 
 import luigi
 

@@ -16,7 +16,7 @@ PRELOADED = (
     "pipeline.store",
     "pipeline.video.decode",
 )
-"""What the fork server imports before it forks: starting, and what every worker needs and takes seconds to import."""
+"""Modules that the fork server imports before it forks: starting, and what every worker needs and is slow to import."""
 _FILTER = UserErrorFilter()
 
 

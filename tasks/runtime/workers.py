@@ -1,6 +1,6 @@
-"""Luigi's processes: workers end with the main one and clean up, and deaths are said.
+"""Handles luigi's processes: workers end with the main process and clean up, and their deaths are reported.
 
-Luigi's events are the hooks: a task starts and fails in its worker, a worker's death is noticed by the main process.
+Luigi's events are the hooks: a task starts and fails in its worker, and the main process notices a worker's death.
 """
 
 import _thread
@@ -20,13 +20,13 @@ from tasks.base import Terminated
 from tasks.features import ExtractShard
 
 GRACE_S = 3.0
-"""A worker that is told to end has so long to remove its temporary files."""
+"""Seconds that a worker has to remove its temporary files when it is terminated."""
 TERMINATED = 128 + signal.SIGTERM
 
 
 @luigi.Task.event_handler(luigi.Event.START)
 def _end_with_the_main_process(_: luigi.Task) -> None:
-    """In a worker: told to end, or when the main process is no more, unwind, and be gone within the grace."""
+    """Let a worker unwind, and exit within ``GRACE_S``, when it is terminated or the main process has gone."""
     main = multiprocessing.parent_process()
     if main is None:
         return
@@ -58,10 +58,10 @@ def _end(_: luigi.Task, error: BaseException) -> None:
 def _died(task: luigi.Task, message: str) -> None:
     code = int(message.rpartition(" ")[2])
     how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    reason = " (the system does that where memory runs out)" if code == -signal.SIGKILL else ""
-    videos = task.blame() if isinstance(task, ExtractShard) else []
-    having = f" with {', '.join(videos)} in hand" if videos else ""
-    logging.getLogger("luigi-interface").warning(f"{task}: its process {how}{reason}{having}")
+    reason = " (the system does that when memory runs out)" if code == -signal.SIGKILL else ""
+    videos = task.record_death() if isinstance(task, ExtractShard) else []
+    working_on = f" while computing {', '.join(videos)}" if videos else ""
+    logging.getLogger("luigi-interface").warning(f"{task}: its process {how}{reason}{working_on}")
 
 
 def _terminate(_: int, frame: FrameType | None) -> None:

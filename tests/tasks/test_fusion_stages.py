@@ -226,7 +226,7 @@ def test_what_was_chosen_on_can_be_evaluated_itself(run: Run, store: Path) -> No
     assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
     assert "not on its test videos" in (task.folder() / "report.html").read_text()
     path.write_text(recipe(store, dataset=part))
-    with pytest.raises(InputError, match="a validation part has none of its own"):
+    with pytest.raises(InputError, match="a validation part has no validation part of its own"):
         load_experiment(str(path))
 
 

@@ -141,7 +141,7 @@ def test_settings_on_the_command_line(option: tuple[str, str], sentence: str, tm
         ({"root": "nowhere"}, "the data root of 'folder' is no folder: "),
         ({"root": "empty"}, "there are no videos, and two classes or more are needed"),
         ({"dataset": "ucf"}, "unknown data set 'ucf': did you mean 'ucf101'?"),
-        ({}, "has no skeleton file, but video; choose another extractor"),
+        ({}, "has no skeleton file, only video; choose another extractor"),
     ],
 )
 def test_data(fields: dict[str, str], sentence: str, material: Path, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_luigis_own_command_line(arguments: list[str], sentence: str, tmp_path: 
 def test_a_store_that_cannot_be(material: Path, tmp_path: Path) -> None:
     text = recipe(material, root="skeletons")
     store = str(material / "file" / "store")
-    check(answer(KINESCOPE, "run", text, "--kinescope-store", store, folder=tmp_path), "must be a folder that can be")
+    check(answer(KINESCOPE, "run", text, "--kinescope-store", store, folder=tmp_path), "must be a writable folder")
 
 
 def test_too_many_failures_come_after_the_table(material: Path, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_too_many_failures_come_after_the_table(material: Path, tmp_path: Path) 
     assert answered.returncode != 0
     assert "skeleton + drnn" in answered.stdout
     assert "report: " in answered.stdout.splitlines()[-1]
-    assert answered.stderr.count("videos that could not be used: 1, and max_failed_videos in [kinescope] allows 0") == 1
+    assert answered.stderr.count("videos that could not be used: 1; max_failed_videos in [kinescope] allows 0") == 1
     assert "a/1" in answered.stderr
     assert "Traceback" not in answered.stderr
 
@@ -225,7 +225,7 @@ def test_a_test_half_without_a_usable_video_is_all_wrong_and_no_reason_to_stop(m
     spoilt.unlink()
     assert answered.returncode == 30, answered.stderr
     assert "skeleton + drnn          0.00" in answered.stdout
-    assert "videos that could not be used: 1, and max_failed_videos in [kinescope] allows 0" in answered.stderr
+    assert "videos that could not be used: 1; max_failed_videos in [kinescope] allows 0" in answered.stderr
     assert "Traceback" not in answered.stderr
 
 

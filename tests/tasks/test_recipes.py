@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from pipeline.errors import InputError
 from tasks.commands.app import app
 from tasks.experiment import load_experiment
-from tasks.recipes import bundled, matching, resolved
+from tasks.recipes import bundled, matching, read_recipe
 
 Write = Callable[..., str]
 BASE = """
@@ -90,20 +90,20 @@ def test_chains_go_from_folder_to_folder(write: Write, monkeypatch: pytest.Monke
 
 def test_a_recipe_without_like_is_what_its_file_says(tmp_path: Path) -> None:
     (tmp_path / "plain.toml").write_text("a = 1\nb = [{ c = 2 }, 3]\n")
-    assert resolved(tmp_path / "plain.toml") == {"a": 1, "b": [{"c": 2}, 3]}
+    assert read_recipe(tmp_path / "plain.toml") == {"a": 1, "b": [{"c": 2}, 3]}
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('like = "mine.toml"', "mine.toml: like goes in a circle: mine.toml → mine.toml"),
-        ('like = "around.toml"', "around.toml: like goes in a circle: mine.toml → around.toml → mine.toml"),
+        ('like = "mine.toml"', "mine.toml: like refers back to its own file: mine.toml → mine.toml"),
+        ('like = "around.toml"', "around.toml: like refers back to its own file: mine.toml → around.toml → mine.toml"),
         ('like = "stick-figure"', "like: unknown experiment 'stick-figure': did you mean 'stick-figures'?"),
         ('like = "absent.toml"', "absent.toml: No such file or directory"),
-        ("like = 3", "like: the name or path of an experiment is needed, in quotes, not 3"),
+        ("like = 3", "like: 3 is no text; the name or path of an experiment is needed, in quotes"),
         ('like = "base.toml#stream.0"', "unknown place 'stream': did you mean 'streams'?"),
         ('like = "base.toml#streams.1"', "like = 'base.toml#streams.1': unknown place '1': there are (0)"),
-        ('like = "base.toml#title"', "like = 'base.toml#title' is no table, but 'base'"),
+        ('like = "base.toml#title"', "like = 'base.toml#title' refers to 'base'; a table is needed"),
         ('like = "base.toml#title.x"', "unknown place 'x': there are ()"),
         ('like = "base.toml"', "title: Field required"),
         (

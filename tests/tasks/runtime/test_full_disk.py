@@ -84,7 +84,7 @@ def failed_for_space(process: "subprocess.Popen[str]") -> None:
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 30, said
     assert "no space left on " in said
-    assert "free some and run again; what was journaled is kept" in said
+    assert "free some and run again; finished rows are kept" in said
     assert "Traceback" not in said
     assert "could not be used" not in said
 
