@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import pipeline.video.decode
 from extractors.base import Clip, Labelled, Row
 from extractors.frames import Frames, numbered, scaled
 from extractors.pictures import picture
@@ -24,6 +23,7 @@ from pipeline.store import Store
 from pipeline.store.journal import Journal
 from pipeline.training.sequences import StoredRows
 from pipeline.video.decode import Block, read
+from pipeline.video.encode import write
 from tests.support import footage
 
 
@@ -35,7 +35,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     frames = np.repeat(np.stack([down, right, 2 * down], axis=-1)[None], 40, axis=0)
     for index, frame in enumerate(frames):
         frame[:, 2 * index : 2 * index + 8] = 200
-    pipeline.video.decode.write(path, frames, fps=10)
+    write(path, frames, fps=10)
     return Clip(path)
 
 
@@ -46,7 +46,7 @@ def extract(clip: Clip, **fields: Any) -> Row:
 
 def test_raw_frames_are_the_decoded_ones(clip: Clip) -> None:
     row = extract(clip, encoding="raw", short_side=64)
-    expected = pipeline.video.decode.read(clip.path).frames
+    expected = read(clip.path).frames
     np.testing.assert_array_equal(row.arrays["frames"], expected)
     np.testing.assert_array_equal(picture(row.arrays, "frames", 7), expected[7])
     np.testing.assert_array_equal(row.arrays["start_frames"], np.arange(40))
@@ -58,7 +58,7 @@ def test_jpegs_are_close_and_any_reader_reads_them(clip: Clip) -> None:
     data, offsets = row.arrays["frames"], row.arrays["frames_offsets"]
     assert (data.dtype, offsets.dtype) == (np.uint8, np.int64)
     assert (offsets[0], offsets[-1], len(offsets)) == (0, len(data), 41)
-    for index, frame in enumerate(pipeline.video.decode.read(clip.path).frames):
+    for index, frame in enumerate(read(clip.path).frames):
         ours = picture(row.arrays, "frames", index)
         file = io.BytesIO(data[offsets[index] : offsets[index + 1]].tobytes())
         theirs = np.asarray(Image.open(file).convert("RGB")).astype(int)
@@ -68,14 +68,14 @@ def test_jpegs_are_close_and_any_reader_reads_them(clip: Clip) -> None:
 
 def test_colours_are_not_exchanged(tmp_path: Path) -> None:
     red = np.broadcast_to(np.array([220, 30, 60], np.uint8), (4, 64, 64, 3))
-    pipeline.video.decode.write(tmp_path / "red.mp4", red, fps=10)
+    write(tmp_path / "red.mp4", red, fps=10)
     for encoding in ("jpeg", "raw"):
         row = extract(Clip(tmp_path / "red.mp4"), encoding=encoding)
         np.testing.assert_allclose(picture(row.arrays, "frames", 2).mean(axis=(0, 1)), (220, 30, 60), atol=4)
 
 
 def test_higher_quality_costs_bytes_and_gains_accuracy(clip: Clip) -> None:
-    frame = pipeline.video.decode.read(clip.path).frames[11].astype(int)
+    frame = read(clip.path).frames[11].astype(int)
     rows = [extract(clip, quality=quality, short_side=64) for quality in (20, 60, 95)]
     sizes = [len(row.arrays["frames"]) for row in rows]
     errors = [np.abs(picture(row.arrays, "frames", 11) - frame).mean() for row in rows]
@@ -123,7 +123,7 @@ def test_memory_does_not_grow_with_the_video(monkeypatch: pytest.MonkeyPatch, tm
         for start in range(0, 320, 8):
             yield Block(rng.integers(0, 256, (8, 256, 256, 3), np.uint8), start, np.arange(8) / 25, 25.0)
 
-    monkeypatch.setattr(pipeline.video.decode, "decode", decode)
+    monkeypatch.setattr("pipeline.video.decode.decode", decode)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     tracemalloc.start()
     row = extract(Clip(Path("long")), encoding=encoding)
@@ -162,7 +162,7 @@ def test_scaling_keeps_the_proportions_and_the_level(
 def test_real_video_stays_close(shared: Path) -> None:
     path = sorted((shared / "ucf101-11" / "videos" / "Archery").glob("*.mp4"))[0]
     row = extract(Clip(path, (0, 20)))
-    for index, frame in enumerate(pipeline.video.decode.read(path, frames=(0, 20)).frames):
+    for index, frame in enumerate(read(path, frames=(0, 20)).frames):
         error = picture(row.arrays, "frames", index) - scaled(frame, 256).astype(float)
         assert 10 * np.log10(255**2 / np.mean(error**2)) > 33  # dB
 
@@ -175,7 +175,7 @@ def test_a_video_that_fails_in_the_middle_is_unusable(shared: Path) -> None:
 
 def test_frames_too_long_for_a_jpeg_are_the_videos_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     block = Block(np.zeros((1, 2, 66000, 3), np.uint8), 0, np.zeros(1), 25.0)
-    monkeypatch.setattr(pipeline.video.decode, "decode", lambda path, frames: iter([block]))
+    monkeypatch.setattr("pipeline.video.decode.decode", lambda path, frames: iter([block]))
     with pytest.raises(UnusableVideo, match="66000x2 pixels"):
         extract(Clip(Path("ribbon")), short_side=None)
 

@@ -340,7 +340,7 @@ def test_a_damaged_reducer_is_fitted_again_for_the_report(experiments: dict[str,
 
 def test_a_damaged_network_is_trained_again_for_the_page(experiments: dict[str, tasks.Evaluate]) -> None:
     everything = ran(tasks.EvaluateAll(experiments=[experiments["res"].experiment]))
-    (training,) = ran(experiments["res"]).predictions(0, 0)[0].training()
+    (training,) = ran(experiments["res"]).runs.predictions(0, 0)[0].training()
     text = Path(everything.output().path).read_text()
     training.path().write_bytes(training.path().read_bytes()[:-9])
     Path(everything.output().path).unlink()
