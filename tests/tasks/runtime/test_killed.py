@@ -328,7 +328,7 @@ def test_a_killed_process_is_no_fault_of_its_video(tmp_path: Path) -> None:
     process = runs.start()
     said, _ = process.communicate(timeout=600)
     assert process.returncode != 0
-    assert "SIGKILL (the system does that where memory runs out) while computing person01_walking_d1" in said
+    assert "SIGKILL (the system does that when memory runs out) while computing person01_walking_d1" in said
     assert not list(runs.store.glob("*/person_boxes-*/index.h5"))
     (runs.folder / "sitecustomize.py").unlink()
     runs.to_the_end()
