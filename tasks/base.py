@@ -287,7 +287,7 @@ class Terminated(SystemExit):
 class UserErrorFilter(logging.Filter):
     """Filter of log records: an error that a user can mend becomes one sentence without a traceback.
 
-    What a user has ended is not logged at all.
+    The end of a run that the user interrupted is not logged at all.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -229,7 +229,7 @@ class FitExtractor(Stage):
 
     @property
     def network(self) -> FittedNetwork:
-        """The network that is trained."""
+        """Configuration of the network, or other part of the extractor, that is trained."""
         assert self.extractor.fitted is not None
         return self.extractor.fitted
 

@@ -22,7 +22,7 @@ class Runs:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Number of the fold, and seed, of every run."""
+        """(fold number, seed) of every run."""
         return [(fold, seed) for fold in range(len(folds(self.recipe.dataset))) for seed in self.recipe.seeds]
 
     def predictions(self, fold: int, seed: int) -> list[Predict]:

@@ -108,7 +108,7 @@ def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kine
 
 
 def store() -> Path:
-    """Return the absolute path of the store."""
+    """Return the absolute path of the store, the folder of everything that is computed."""
     return Path(current().store).expanduser().resolve()
 
 

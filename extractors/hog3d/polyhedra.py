@@ -46,7 +46,7 @@ def axes(solid: str, orientation: str) -> Tensor:
 
 
 class Quantiser:
-    """Turns vectors into histograms of their directions, which sum to their lengths."""
+    """Turns each vector into a histogram over the directions of a polyhedron's faces, which sums to its length."""
 
     def __init__(self, solid: str, orientation: str, device: str) -> None:
         directions = axes(solid, orientation)

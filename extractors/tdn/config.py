@@ -188,24 +188,24 @@ def snippets_at(config: TDN, pictures: "Pictures", starts: np.ndarray) -> Iterat
 def over_frames(
     config: TDN, source: Clip | Sequence[Row], file: Clip, frames: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut out the centre crops of one clip, and of its frames in RGB.
+    """Return the centre crops of one clip twice: as the network's input, and in RGB for display.
 
     Parameters
     ----------
     config : TDN
     source : Clip or sequence of Row
-        What the extractor reads of the video.
+        What the network's input comes from: the video file, or stored rows of flow.
     file : Clip
-        The video.
+        The video file, for the RGB frames.
     frames : ndarray of int64, shape (segment,)
         First frame of each of the clip's snippets.
 
     Returns
     -------
     clip : ndarray of uint8, shape (segment, side, side, channel)
-        As the network takes it.
+        Input of the network: each snippet's pictures stacked along the channels.
     shown : ndarray of uint8, shape (segment, side, side, 3)
-        RGB.
+        RGB frame at the start of each snippet.
     """
     from extractors.snippets.sources import of_video
 

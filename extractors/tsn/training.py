@@ -44,12 +44,12 @@ class FittedTSN(FittedNetwork):
         return TrainingSnippets(material, modality=self.modality, crop=self.crop, fit=self.fit)
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
-        """Train from ``weights``, which must be the path of a file.
+        """Fine-tune the network from the file that the field ``weights`` names; return its state and training curves.
 
         Raises
         ------
         InputError
-            Where the weights are another network's, or no training video holds a snippet.
+            If the weights are another network's, or no training video is long enough for a snippet.
         """
         from extractors.tsn.network import TSNNetwork
         from extractors.weights import load

@@ -108,7 +108,7 @@ class TVL1(Extractor):
 
     @property
     def parameters(self) -> "Parameters":
-        """Parameters of the algorithm among the fields."""
+        """Fields that are parameters of the algorithm, as the backends take them."""
         from extractors.tvl1.pyramid import Parameters
 
         return Parameters(**self.model_dump(include=set(Parameters._fields)))

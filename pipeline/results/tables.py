@@ -80,10 +80,10 @@ def _percent(fraction: float) -> float | None:
 
 
 def numbers(result: Result) -> dict[str, Any]:
-    """Return the content of ``metrics.json``: every figure in percent, null where there is none.
+    """Return the content of ``metrics.json``: figures in percent, null where there is none.
 
-    confusion: counts summed over runs; confusion_percent: shares of each row, their mean over runs; weights: of the
-    fusion where they were chosen, and the videos that they were chosen on.
+    confusion: counts summed over runs; confusion_percent: percentages of each row, averaged over runs; weights: those
+    of the fusion if they were chosen, and the videos that they were chosen on.
     """
     return {
         "title": result.title,

@@ -147,12 +147,12 @@ class Source:
 
 
 def usable(stores: Mapping[str, Store], videos: Sequence[str]) -> list[str]:
-    """Return the videos that have rows in every one of the stores.
+    """Return the videos that have rows in every one of the stores, leaving out those that one of them lists as failed.
 
     Parameters
     ----------
     stores
-        Stores by their name in messages.
+        Stores, by the name that messages give them.
     videos
         Ids of the videos.
 

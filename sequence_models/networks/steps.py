@@ -79,14 +79,14 @@ class SequenceClassifier(nn.Module):
 
 @dataclass(frozen=True)
 class Decision:
-    """The rule by which the logits of its steps score a sequence.
+    """Rule that combines the logits of all steps into scores of the sequence, and says which of them are trained.
 
     Attributes
     ----------
     scores : callable
         Maps logits (batch, time, class) and lengths (batch,) to logits (batch, class).
     trains_every_step : bool
-        True where each step's output is trained towards the label, False where the scores alone are.
+        True: the loss is applied at every step; False: only to the combined scores.
     """
 
     scores: Callable[[Tensor, Tensor], Tensor]
