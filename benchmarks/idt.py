@@ -20,15 +20,16 @@ import numpy as np
 from table import Comparison, Table, fastest, options
 
 from extractors.base import Clip
+from extractors.trajectories import camera_motion, descriptors, farneback
 from extractors.trajectories.config import Trajectories
 from pipeline.video.decode import read
 from pipeline.video.encode import write
 
 WIDTH, HEIGHT = 160, 120
 PARTS = {
-    "flow": ("farneback.py", ("expansions", "flows")),
-    "camera motion": ("camera_motion.py", ("steadied",)),
-    "descriptors": ("trajectory_descriptors.py", ("integrals", "describe")),
+    "flow": (farneback.expansions, farneback.flows),
+    "camera motion": (camera_motion.CameraMotion.steadied,),
+    "descriptors": (descriptors.integrals, descriptors.describe),
 }
 
 
@@ -75,8 +76,9 @@ def shares(path: Path, frames: int, table: Table) -> None:
     profile = cProfile.Profile()
     profile.runcall(ours, path, Trajectories())
     measured: Any = pstats.Stats(profile)
-    for part, (file, functions) in PARTS.items():
-        places = [place for place in measured.stats if place[0].endswith(file) and place[2] in functions]
+    for part, functions in PARTS.items():
+        codes = [function.__code__ for function in functions]
+        places = [(code.co_filename, code.co_firstlineno, code.co_name) for code in codes]
         seconds = sum(measured.stats[place][3] for place in places)
         times = 1000 * seconds / frames, 1000 * measured.total_tt / frames
         table.add(Comparison(f"{part}; of the whole", *times, "ms", "a frame, profiled", 1))
