@@ -74,9 +74,22 @@ class Dataset(Config):
         return None
 
     @property
+    def plain(self) -> "Dataset":
+        """Data set whose files these are: itself, unless it divides the videos of another."""
+        return self
+
+    @property
     def store_name(self) -> str:
-        """Name of the data set's folder in the store; data sets that list different videos have different ones."""
+        """Beginning of the name of its folder in the store; data sets that list different videos have different ones.
+
+        The digest of the root follows, except where the files are generated.
+        """
         return self.name
+
+    @property
+    def former_store_name(self) -> str:
+        """Whole name of the folder in stores of before, which named no root."""
+        return self.store_name
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -93,6 +106,10 @@ class Dataset(Config):
 
     def generate(self, root: Path) -> None:
         """Make the files below ``root``; only generated data sets have any to make."""
+
+    def generated_files(self, root: Path) -> list[Path]:
+        """List the files that ``generate`` makes below ``root``; only generated data sets have any."""
+        return []
 
     @abstractmethod
     def listing(self, root: Path) -> Listing:

@@ -60,8 +60,17 @@ class Folder(Dataset):
 
     @property
     def store_name(self) -> str:
-        slug = re.sub(r"[^a-z0-9]+", "-", self.location.name.lower()).strip("-")
-        return "-".join(filter(None, (self.name, slug, short_digest([str(self.location), self.manifest])[:6])))
+        manifest = "" if self.manifest is None else short_digest(self.manifest)
+        return "-".join(filter(None, (self.name, self._slug, manifest)))
+
+    @property
+    def former_store_name(self) -> str:
+        digest = short_digest([str(self.location), self.manifest])[:6]
+        return "-".join(filter(None, (self.name, self._slug, digest)))
+
+    @property
+    def _slug(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", self.location.name.lower()).strip("-")
 
     def listing(self, root: Path) -> Listing:
         """List all examples; classes are in the order of their names.

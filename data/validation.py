@@ -37,6 +37,10 @@ class Validation(Dataset):
     seed: NonNegativeInt = Field(0, description="seed of the draw")
 
     @property
+    def plain(self) -> Dataset:
+        return self.of
+
+    @property
     def store_name(self) -> str:
         return self.of.store_name
 

@@ -18,14 +18,19 @@ import luigi
 
 from pipeline.config import adapter, parse
 from pipeline.errors import DamagedStore, InputError, lacks_space
+from pipeline.files.atomic import copy
 from pipeline.rows import Failure
 from tasks import settings
+from tasks.snapshot import snapshot, superseded
 
 T = TypeVar("T")
 
 UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 OPENCV = ("opencv-contrib-python-headless", "opencv-python-headless", "opencv-contrib-python", "opencv-python")
 """Distributions that each bring the same package; one of them is installed."""
+CHECKPOINTS = ("checkpoint.pt", "checkpoint-phase-1.pt")
+"""Names of the files from which trainings go on, the first phase's apart where there are two."""
+LEAVE_ALONE = "leave the data as they are while a run is at work"
 VERSIONS_OF = (
     *("kinescope", "torch", "torchvision", *OPENCV, "h5py", "av", "scikit-learn"),
     *("numpy", "scipy", "numba", "triton", "pydantic"),
@@ -70,6 +75,10 @@ class SettingsTask(luigi.Task):
         self.__dict__.update({name: value for name, value in state.items() if name != "settings"})
 
 
+class Outdated(InputError):
+    """What a task is computed from changed while it was computed."""
+
+
 class Root(SettingsTask):
     """Task that decides what there is to do.
 
@@ -89,11 +98,11 @@ class Root(SettingsTask):
         except InputError:
             return False
 
-    @staticmethod
-    def read_when_complete(needed: Callable[[], Iterable[Any]], read: Callable[[], T]) -> Generator[Any, Any, T]:
-        """Yield what is needed, and return what ``read`` returns once all of it is there.
+    def read_when_complete(self, needed: Callable[[], Iterable[Any]], read: Callable[[], T]) -> Generator[Any, Any, T]:
+        """Yield what is needed, and return what ``read`` returns once all of it is there, of one state of the data.
 
-        A file that ``read`` finds damaged has been set aside by then, and is made again first.
+        A file that ``read`` finds damaged has been set aside by then, and is made again first. Where another state has
+        come by the time ``read`` ends, it is done once more.
 
         Parameters
         ----------
@@ -101,13 +110,29 @@ class Root(SettingsTask):
             Returns an iterable of tasks, or of lists of tasks, which are required one after another.
         read : callable
             Reads their outputs.
+
+        Raises
+        ------
+        Outdated
+            Where the state changes once more.
         """
+        outdated = False
         while True:
-            yield from needed()
-            try:
-                return read()
-            except DamagedStore as error:
-                logging.getLogger("luigi-interface").warning(str(error))
+            with snapshot():
+                yield from needed()
+                try:
+                    found = read()
+                except DamagedStore as error:
+                    logging.getLogger("luigi-interface").warning(str(error))
+                    continue
+                changes = superseded(lambda: self.output().path)
+            if not changes:
+                return found
+            said = f"{self.task_family}: what it reads changed meanwhile ({'; '.join(changes)})"
+            if outdated:
+                raise Outdated(f"{said}, again; {LEAVE_ALONE}")
+            outdated = True
+            logging.getLogger("luigi-interface").warning(f"{said}: it is read once more")
 
     @staticmethod
     def allow(failures: Mapping[str, Failure], consequence: str) -> None:
@@ -155,25 +180,68 @@ class Stage(SettingsTask):
         return {str(self.path()): 1} | ({"gpu": 1} if self.uses_gpu and settings.wants_gpu() else {})
 
     def run(self) -> Iterator[Any]:
-        """Compute the output; where a file that is read turns out damaged, have it made again first."""
+        """Compute the output from one state of all that it depends on.
+
+        Where a file that is read turns out damaged, have it made again first. Where another state has come by the time
+        the output is finished, compute it once more, from that; where that changes as well, fail and say what did.
+        """
         settings.limit_gpus()
         settings.limit_threads()
+        outdated = False
         while not self.complete():
             try:
-                with settings.exclusive(self.path()):
-                    if not self.complete():  # another run may just have made it
+                with snapshot(), settings.exclusive(self.path()):
+                    if not self.complete() and not self.take_over():  # another run may just have made it
                         self.compute()
+            except Outdated as error:
+                if outdated:
+                    yield Mistake(sentence=f"{error}, again; {LEAVE_ALONE}")
+                outdated = True
+                logging.getLogger("luigi-interface").warning(f"{error}: it is computed once more")
+                yield self.requires()
             except DamagedStore as error:
                 logging.getLogger("luigi-interface").warning(str(error))
                 yield self.requires()
             except FileNotFoundError:
-                if not self.complete():  # else another run was faster, and has cleared up
+                if self.complete():  # another run was faster, and has cleared up
+                    return
+                if all(needed.complete() for needed in luigi.task.flatten(self.requires())):
                     raise
+                yield self.requires()  # another state has come that was not computed yet
             except Exception as error:
                 sentence = user_message(error)
                 if sentence is None:
                     raise
                 yield Mistake(sentence=sentence)
+
+    def provenance(self, **more: Any) -> dict[str, Any]:
+        """Return the origin of what was computed, without which nothing is sealed.
+
+        Raises
+        ------
+        Outdated
+            Where it would no longer be the output, as what it was computed from has changed since the snapshot.
+        """
+        if changes := superseded(self.path):
+            raise Outdated(f"{self}: what it is computed from changed meanwhile ({'; '.join(changes)})")
+        return self.origin(**more)
+
+    def take_over(self) -> bool:
+        """Link the output of another data set's folder whose fingerprint is the same, if there is one that is whole."""
+        from pipeline.files import tensors
+        from pipeline.scoring.scores import Scores
+
+        read_whole = {".safetensors": tensors.read, ".npz": Scores.load}
+        path = self.path()
+        for other in elsewhere(path) if path.suffix in read_whole else ():  # rows are taken over one by one
+            try:
+                read_whole[path.suffix](other)
+            except DamagedStore as error:
+                logging.getLogger("luigi-interface").warning(str(error))
+            else:
+                copy(other, path)
+                return True
+        return False
 
     def __str__(self) -> str:
         try:
@@ -269,9 +337,16 @@ def _commit() -> str:
     return answer.stdout.strip()
 
 
-def checkpoints(output: Path) -> Iterator[Path]:
+def elsewhere(path: Path) -> list[Path]:
+    """Return the files in other data sets' folders of the same stage whose name fits; no link is followed."""
+    found = sorted(settings.store().glob(f"*/{path.parent.name}/{path.name}"))
+    others = [file for file in found if file.parent != path.parent]
+    return [file for file in others if not any(map(Path.is_symlink, (file, *file.parents[:2])))]
+
+
+def checkpoints(output: Path) -> list[Path]:
     """Return the checkpoints that an interrupted training left beside its output."""
-    return output.parent.glob("checkpoint*.pt")
+    return [path for name in CHECKPOINTS if (path := output.with_name(name)).exists()]
 
 
 def clear_checkpoints(output: Path) -> None:

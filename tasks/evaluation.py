@@ -11,6 +11,7 @@ import luigi
 from pipeline.errors import InputError
 from pipeline.files.atomic import write_text
 from pipeline.fingerprint import fingerprint, short_digest
+from pipeline.results import report_files
 from tasks import settings
 from tasks.base import Root
 from tasks.experiment import DEFAULT, Experiment, load_experiment
@@ -20,9 +21,6 @@ from tasks.runs import Runs
 
 if TYPE_CHECKING:
     from pipeline.results.result import Result
-
-REPORT = ("report.html", "metrics.json", "table.txt", "predictions.csv", "classes.csv", "folds.json")
-"""The files of a report."""
 
 
 class Evaluate(Root):
@@ -52,7 +50,7 @@ class Evaluate(Root):
 
     def folder(self) -> Path:
         """Folder of the report."""
-        return settings.store() / self.recipe.dataset.store_name / f"evaluate-{self.fingerprint}"
+        return settings.dataset_folder(self.recipe.dataset) / f"evaluate-{self.fingerprint}"
 
     def output(self) -> luigi.LocalTarget:
         return luigi.LocalTarget(str(self.folder() / "report.html"))
@@ -65,15 +63,10 @@ class Evaluate(Root):
 
     def shortcoming(self) -> str | None:
         """Say why the report that is there does not do; None where it does."""
-        for name in REPORT:
-            if not (self.folder() / name).exists():
-                return f"{name} is missing"
-        try:
-            failures = json.loads((self.folder() / "metrics.json").read_text(encoding="utf-8"))["failures"]
-        except ValueError:
-            return "metrics.json is damaged"
+        if (found := report_files.shortcoming(self.folder())) is not None:
+            return found
         allowed = settings.current().max_failed_videos
-        if len(failures) > allowed:
+        if len(report_files.read_figures(self.folder()).failures) > allowed:
             return f"more videos could not be used than max_failed_videos in [kinescope] allows ({allowed})"
         return None
 
@@ -94,7 +87,7 @@ class Evaluate(Root):
         from tasks.reporting.results import gather, illustrate
 
         with settings.exclusive(self.folder()):
-            result = gather(self.runs)
+            result = gather(self.runs, self.fingerprint)
             write(result, illustrate(self.runs, result), self.folder())
         return result
 
@@ -163,13 +156,12 @@ class EvaluateAll(Root):
 
 
 def _table_rows(task: Evaluate) -> Iterator[tuple[str, str, str, str, str]]:
-    measured = json.loads((task.folder() / "metrics.json").read_text())
-    for row in measured["rows"]:
-        mean, deviation, count = row["summary"][measured["metric"]].values()
+    told = report_files.read_figures(task.folder())
+    for row in told.rows:
+        mean, deviation, count = row.summary[told.metric]
         figure = f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f} ({count} runs)")
-        reported = "" if row["reported"] is None else f"{row['reported']:.2f}"
-        title = f"{measured['title']}: {row['name']}"
-        yield title, measured["table"], measured["metric"], figure, reported
+        reported = "" if row.reported is None else f"{row.reported:.2f}"
+        yield f"{told.title}: {row.name}", told.table, told.metric, figure, reported
 
 
 @Evaluate.event_handler(luigi.Event.SUCCESS)

@@ -1,6 +1,7 @@
 """Stage one: extracts rows from videos into sealed shards, and fits what that needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from pipeline.files.crash_notes import notes
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.rows import Keys
 from tasks import settings
-from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
+from tasks.base import ConfigParameter, Stage, clear_checkpoints, elsewhere, origin
 from tasks.index import AnyDataset, fold, folds, library
 from tasks.pretrained_weights import locate_weights, weights_digest
 from tasks.rows import ExtractionKeys, extraction_keys, labels, rows_digest, shard_digest, videos_by_shard
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 else:
     AnyExtractor = one_of(EXTRACTORS, "extractor")
 
+KEYS = ".keys"
+"""Folder in the store of the caches in which the keys of stages' rows are kept."""
 MAX_ATTEMPTS = 2
 """Number of times that a shard is tried which fails for a reason of the machine's."""
 
@@ -66,7 +69,7 @@ class ExtractionStage(Stage):
     @property
     def folder(self) -> Path:
         """Folder of the shards."""
-        return settings.store() / self.dataset.store_name / f"{self.extractor.name}-{self.fingerprint}"
+        return settings.dataset_folder(self.dataset) / f"{self.extractor.name}-{self.fingerprint}"
 
     def source(self) -> "Extract | None":
         """Return the extraction whose rows it reads; None where it reads files."""
@@ -130,15 +133,17 @@ class ExtractShard(ExtractionStage):
     def compute(self) -> None:
         from pipeline.store.fill import fill
         from pipeline.store.journal import Journal
+        from pipeline.store.key_cache import shards_by_key
 
+        cache = settings.store() / KEYS / f"{self.folder.name}.json"
         fill(
             self.path(),
             self.videos(),
             self._sources(),
             self._build,
             journal=Journal(self.journal),
-            earlier=self.earlier(),
-            provenance=self.origin(device=settings.device()),
+            earlier=shards_by_key([*self.elsewhere(), *self.earlier()], cache),
+            provenance=lambda: self.provenance(device=settings.device()),
         )
 
     def videos(self) -> list[Keys]:
@@ -148,31 +153,39 @@ class ExtractShard(ExtractionStage):
 
     def _build(self) -> Any:
         states = {fold: stage.path() for fold, stage in self.fitting().items()}
-        return self.extractor.located(locate_weights).build(settings.device(), states)
+        extractor = self.extractor.located(locate_weights).build(settings.device(), states)
+        self.provenance()  # the weights that it has read are those that its rows' keys tell
+        return extractor
 
     def _source_shard(self) -> "ExtractShard | None":
         source = self.source()
         return None if source is None else source.shard(self.shard)
 
-    def _sources(self) -> Callable[[str], Any]:
+    def _sources(self) -> Callable[[str], AbstractContextManager[Any]]:
         """Given a video id, what the extractor reads: a clip of its file, or the rows it is computed from."""
         shard = self._source_shard()
         if shard is not None:
             from pipeline.training.sequences import rows_or_failure
 
-            return rows_or_failure(shard.path())
+            stored = rows_or_failure(shard.path())
+            return lambda video_id: nullcontext(stored(video_id))
         indexed = library(self.dataset)
         videos = {video.id: video for video in indexed.listing.videos}
 
-        def clip(video_id: str) -> Clip:
+        @contextmanager
+        def clip(video_id: str) -> Iterator[Clip]:
             video = videos[video_id]
-            indexed.digests.check(video.files[self.extractor.reads])
-            return Clip(video.files[self.extractor.reads], video.frames)
+            with indexed.digests.unchanged(video.files[self.extractor.reads]):
+                yield Clip(video.files[self.extractor.reads], video.frames)
 
         return clip
 
     def _number(self) -> str:
         return f"{self.shard:03d}-of-{library(self.dataset).shards:03d}"
+
+    def elsewhere(self) -> list[Path]:
+        """Return the same stage's sealed shards in other data sets' folders, which may hold the same rows."""
+        return elsewhere(self.folder / "[0-9]*-of-*.h5")
 
     def earlier(self) -> list[Path]:
         """Return sealed shards that may hold the same rows: those of this number, or of another number of shards."""
@@ -202,7 +215,7 @@ class Extract(ExtractionStage):
     def compute(self) -> None:
         from pipeline.store.seal import write_index
 
-        write_index(self.path(), [stage.path() for stage in self.requires()], self.origin())
+        write_index(self.path(), [stage.path() for stage in self.requires()], self.provenance())
         link(self.folder / "index.h5", self.path().name)
 
 
@@ -258,7 +271,7 @@ class FitExtractor(Stage):
 
     def path(self) -> Path:
         stage = f"{self.extractor.name}-fit-{self.fingerprint}"
-        return settings.store() / self.dataset.store_name / stage / "network.safetensors"
+        return settings.dataset_folder(self.dataset) / stage / "network.safetensors"
 
     def compute(self) -> None:
         from pipeline.store import Store
@@ -274,7 +287,7 @@ class FitExtractor(Stage):
         checkpoint = self.path().with_name("checkpoint.pt")
         network = self.network.located(locate_weights)
         state, curves = network.train(material, device=device, checkpoint=checkpoint)
-        save_network(self.path(), state, curves, self.origin(device=device))
+        save_network(self.path(), state, curves, self.provenance(device=device))
         clear_checkpoints(self.path())
 
     def _components(self) -> tuple[dict[str, Any], dict[str, str]]:

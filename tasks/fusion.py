@@ -58,7 +58,7 @@ class Fuse(Stage):
         return origin(self, self.fusion.significant(str), self.upstream, **more)
 
     def path(self) -> Path:
-        return settings.store() / self.dataset.store_name / f"fused-{self.fingerprint}" / "scores.npz"
+        return settings.dataset_folder(self.dataset) / f"fused-{self.fingerprint}" / "scores.npz"
 
     def compute(self) -> None:
         from pipeline.scoring.late_fusion import fuse
@@ -69,10 +69,12 @@ class Fuse(Stage):
             [Scores.load(stage.path()) for stage in stages] for stages in (self.predictions(), self.validations())
         )
         if not validated:
-            fuse(scores, self.fusion).save(self.path(), self.origin())
+            fuse(scores, self.fusion).save(self.path(), self.provenance())
             return
         choice = choose(validated, labels(library(self.dataset)), self.fusion)
-        fuse(scores, self.fusion.with_weights(choice.weights)).save(self.path(), self.origin(choice=choice._asdict()))
+        fuse(scores, self.fusion.with_weights(choice.weights)).save(
+            self.path(), self.provenance(choice=choice._asdict())
+        )
 
 
 def predict(dataset: Dataset, stream: AnyStream, fold: int, seed: int) -> Predict:

@@ -1,25 +1,24 @@
 """Indexes data sets: their videos and the digests of their files, on which everything else depends."""
 
-import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+import logging
+from contextlib import AbstractContextManager
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import luigi
 
 from data import DATASETS
-from data.base import Dataset, Fold, Listing, Video
+from data.base import Dataset, Fold, Listing
 from data.validation import Validation
 from pipeline.config import one_of
-from pipeline.errors import InputError
-from pipeline.files.atomic import quarantine, write_text
+from pipeline.errors import DamagedStore, InputError
+from pipeline.files.atomic import write_text
 from pipeline.files.digests import Digests
 from tasks import settings
 from tasks.base import ConfigParameter, Root
+from tasks.library import Library, changes
+from tasks.snapshot import held, snapshot
 
 if TYPE_CHECKING:
     AnyDataset = Dataset
@@ -27,56 +26,6 @@ else:
     AnyDataset = one_of(DATASETS | {"validation": Validation}, "data set")
 MAX_OVERFULL = 4
 """Mean number of videos in a shard, in shard sizes, beyond which videos are distributed over more shards."""
-_FORESEEN: "dict[Path, Library]" = {}
-
-
-@dataclass(frozen=True, eq=False)
-class Library:
-    """Indexed data set: its videos, the digests of their files, and their distribution over shards.
-
-    Attributes
-    ----------
-    listing : Listing
-        Videos and classes.
-    digests : Digests
-        Digest, size and time of each file.
-    shards : int
-        Number of shards.
-    """
-
-    listing: Listing
-    digests: Digests
-    shards: int
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote. A damaged file is set aside, and DamagedStore raised."""
-        try:
-            table = json.loads(path.read_text())
-        except ValueError as error:
-            quarantine(path, error)
-        videos = tuple(_video(entry) for entry in table["videos"])
-        return cls(Listing(tuple(table["classes"]), videos), Digests.of(table["files"]), table["shards"])
-
-    def save(self, path: Path) -> None:
-        """Write the manifest atomically."""
-        videos = [{**asdict(video), "files": _names(video)} for video in self.listing.videos]
-        known = {"classes": self.listing.classes, "videos": videos, "files": self.digests.entries}
-        write_text(path, json.dumps({**known, "shards": self.shards}))
-
-    def shard(self, video_id: str) -> int:
-        """Return the number of a video's shard, by a hash of its id, so that an insertion moves no other video."""
-        return int.from_bytes(hashlib.blake2b(video_id.encode(), digest_size=8).digest()) % self.shards
-
-
-def _names(video: Video) -> dict[str, str]:
-    return {modality: str(path) for modality, path in video.files.items()}
-
-
-def _video(entry: dict[str, Any]) -> Video:
-    files = {modality: Path(path) for modality, path in entry["files"].items()}
-    frames = tuple(entry["frames"]) if entry["frames"] else None
-    return Video(entry["id"], files, tuple(entry["labels"]), entry["subject"], frames)
 
 
 class Generate(Root):
@@ -127,43 +76,41 @@ class Index(Root):
     def up_to_date(self) -> bool:
         if not all(task.complete() for task in self.requires()) or not manifest(self.dataset).exists():
             return False
-        known = library(self.dataset)
+        try:
+            known = library(self.dataset)
+        except DamagedStore as error:
+            logging.getLogger("luigi-interface").warning(str(error))
+            return False
         listed = self.dataset.listing(settings.data_root(self.dataset))
         current = known.listing == listed and known.digests.current(_files(listed))
         return current and (self._verified or not self.verify)
 
     def run(self) -> None:
         with settings.exclusive(manifest(self.dataset)):
+            _take_over(self.dataset)
             self.survey().save(manifest(self.dataset))
         self._verified = True
 
     def survey(self) -> Library:
         """Return the data set as it is now, as ``run`` saves it; files that changed are hashed."""
         listing = self.dataset.listing(settings.data_root(self.dataset))
-        known = Library.load(manifest(self.dataset)) if manifest(self.dataset).exists() else None
+        known = _known(manifest(self.dataset))
         digests = (known.digests if known else Digests({})).refreshed(_files(listing), rehash=self.verify)
         return Library(listing, digests, _shards(len(listing.videos), known))
 
 
 def library(dataset: Dataset) -> Library:
-    """Return the indexed data set; it is read once in a process, and again when its manifest is replaced."""
+    """Return the indexed data set, as the snapshot around the call holds it.
+
+    It is read once in a process, and again when its manifest is replaced.
+    """
     path = manifest(dataset)
-    if path in _FORESEEN:
-        return _FORESEEN[path]
-    try:
-        return _loaded(path, path.stat().st_mtime_ns)
-    except FileNotFoundError:
-        raise InputError(f"{dataset.name} is not indexed yet; run Index, or Evaluate, which indexes first") from None
+    return held(path, partial(_read, path, dataset.name), changes)
 
 
-@contextmanager
-def as_if_indexed(dataset: Dataset, survey: Library) -> Iterator[None]:
+def as_if_indexed(dataset: Dataset, survey: Library) -> AbstractContextManager[None]:
     """Let the data set count as indexed like ``survey`` within the block, to predict a run; nothing is written."""
-    _FORESEEN[manifest(dataset)] = survey
-    try:
-        yield
-    finally:
-        del _FORESEEN[manifest(dataset)]
+    return snapshot({manifest(dataset): survey})
 
 
 def fold(dataset: Dataset, number: int) -> Fold:
@@ -183,12 +130,40 @@ def _folds(dataset: Dataset, indexed: Library) -> tuple[Fold, ...]:
 
 def manifest(dataset: Dataset) -> Path:
     """Return the file that ``Index`` makes."""
-    return settings.store() / dataset.store_name / "index.json"
+    return settings.dataset_folder(dataset) / "index.json"
+
+
+def _read(path: Path, name: str) -> Library:
+    try:
+        return _loaded(path, path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        raise InputError(f"{name} is not indexed yet; run Index, or Evaluate, which indexes first") from None
 
 
 @lru_cache
 def _loaded(path: Path, mtime_ns: int) -> Library:
     return Library.load(path)
+
+
+def _known(path: Path) -> Library | None:
+    """Return what a manifest holds; None, with a warning where it is damaged, where there is none to use."""
+    try:
+        return Library.load(path)
+    except FileNotFoundError:
+        return None
+    except DamagedStore as error:
+        logging.getLogger("luigi-interface").warning(str(error))
+        return None
+
+
+def _take_over(dataset: Dataset) -> None:
+    """Give the folder that earlier versions made for the same root its name of now: once, as it then is there."""
+    folder, former = settings.dataset_folder(dataset), settings.store() / dataset.former_store_name
+    if folder.exists() or former.is_symlink() or (known := _known(former / "index.json")) is None:
+        return
+    root = settings.data_root(dataset)
+    if any(Path(file).is_relative_to(each) for file in known.digests.entries for each in (root, root.resolve())):
+        former.rename(folder)
 
 
 def _files(listing: Listing) -> list[Path]:

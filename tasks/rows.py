@@ -6,7 +6,7 @@ from functools import cache
 from pipeline.errors import InputError
 from pipeline.fingerprint import row_key, short_digest
 from pipeline.rows import Keys
-from tasks.index import Library
+from tasks.library import Library
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from data.base import Dataset
 from pipeline.config import unknown
 from pipeline.errors import InputError
 from pipeline.files import lock
+from pipeline.fingerprint import short_digest
 
 DEFAULTS = Path(__file__).with_name("defaults.cfg")
 _CONFIGURED = ("/etc/luigi/client.cfg", "/etc/luigi/luigi.cfg", "client.cfg", "luigi.cfg")
@@ -43,6 +44,8 @@ class kinescope(luigi.Config):
 
 
 _adopted: list[kinescope | InputError] = []
+_limited: list[int] = []
+"""The number of threads that this process last limited its libraries to."""
 
 
 @cache  # reading the files again would undo what was set since
@@ -109,7 +112,13 @@ def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kine
 
 def store() -> Path:
     """Return the absolute path of the store, the folder of everything that is computed."""
-    return Path(current().store).expanduser().resolve()
+    return _resolved(current().store, os.getcwd())
+
+
+@lru_cache
+def _resolved(path: str, _: str) -> Path:
+    """Resolve a path from the working directory; it is asked for thousands of times, and links are looked up once."""
+    return Path(path).expanduser().resolve()
 
 
 def exclusive(wanted: Path) -> AbstractContextManager[None]:
@@ -117,24 +126,44 @@ def exclusive(wanted: Path) -> AbstractContextManager[None]:
     return lock.exclusive(wanted, store() / ".lock")
 
 
+def dataset_folder(dataset: Dataset) -> Path:
+    """Return the folder of a data set in the store: each root has one of its own, as other files may lie there.
+
+    Raises InputError where no setting names the root.
+    """
+    if dataset.plain.generated:
+        return store() / dataset.store_name
+    return store() / f"{dataset.store_name}-{_digest(_named_root(dataset))}"
+
+
 def data_root(dataset: Dataset) -> Path:
     """Return the absolute folder of a data set's files.
 
     Raises InputError where no setting names it, or it does not exist.
     """
-    dataset = dataset.without_protocol()
-    if dataset.generated:
-        return store() / dataset.store_name / "files"
+    if dataset.plain.generated:
+        return dataset_folder(dataset) / "files"
+    folder = _named_root(dataset)
+    if not folder.is_dir():
+        raise InputError(f"the data root of {dataset.plain.name!r} is no folder: {folder}")
+    return folder
+
+
+def _named_root(dataset: Dataset) -> Path:
+    """Return the absolute folder that the data set, or else a setting, names, whether it exists or not."""
+    dataset = dataset.plain
     root = dataset.location or current().data_roots.get(dataset.name)
     if root is None:
         raise InputError(
             f'no data root for {dataset.name!r}: set data_roots = {{"{dataset.name}": "/path/to/it"}} '
             "in section [kinescope] of luigi.cfg"
         )
-    folder = Path(root).expanduser().absolute()
-    if not folder.is_dir():
-        raise InputError(f"the data root of {dataset.name!r} is no folder: {folder}")
-    return folder
+    return Path(os.path.abspath(Path(root).expanduser()))
+
+
+@lru_cache
+def _digest(root: Path) -> str:
+    return short_digest([str(root)])
 
 
 def wants_gpu() -> bool:
@@ -152,7 +181,9 @@ def limit_threads() -> None:
     threads = current().workers
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    threadpool_limits(threads)
+    if threads not in _limited:  # looking for the libraries takes a fifth of a second
+        _limited[:] = [threads]
+        threadpool_limits(threads)
 
 
 def limit_gpus() -> None:

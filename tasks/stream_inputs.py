@@ -130,7 +130,7 @@ class FitReducer(Stage):
         return origin(self, *self._components(), **more)
 
     def path(self) -> Path:
-        return settings.store() / self.dataset.store_name / f"pca-{self.fingerprint}" / "reducer.safetensors"
+        return settings.dataset_folder(self.dataset) / f"pca-{self.fingerprint}" / "reducer.safetensors"
 
     def compute(self) -> None:
         from tqdm import tqdm
@@ -140,7 +140,7 @@ class FitReducer(Stage):
 
         rows, array = StoredRows(self.reading.store(), fold(self.dataset, self.fold).train), self.reading.array
         state = self.reducer.fit(row.arrays[array] for row in tqdm(rows, desc="fitting PCA", unit="row", disable=None))
-        save_reducer(self.path(), state, self.origin())
+        save_reducer(self.path(), state, self.provenance())
 
     def _components(self) -> tuple[dict[str, Any], dict[str, str]]:
         reducer = self.reducer.significant(weights_digest)

@@ -89,7 +89,7 @@ class StreamStage(Stage):
 
     def folder(self, stage: str) -> Path:
         """Return the folder of this step."""
-        return settings.store() / self.dataset.store_name / f"{stage}-{self.fingerprint}"
+        return settings.dataset_folder(self.dataset) / f"{stage}-{self.fingerprint}"
 
     def reduction(self) -> list[FitReducer]:
         """Return the tasks that fit the inputs' reducers."""
@@ -140,7 +140,7 @@ class Train(StreamStage):
             network = model.build(examples.inputs[0].shape[1], len(library(self.dataset).listing.classes))
         checkpoint = self.path().with_name("checkpoint.pt")
         curves = model.train(network, examples, seed=self.seed, device=device, checkpoint=checkpoint)
-        save_network(self.path(), network.state_dict(), curves, self.origin(device=device))
+        save_network(self.path(), network.state_dict(), curves, self.provenance(device=device))
         clear_checkpoints(self.path())
 
 
@@ -182,7 +182,7 @@ class Predict(StreamStage):
         values = self._values(usable) if usable else np.empty((0, len(classes)))
         failed = tuple(sorted(set(tested) - set(usable)))
         scores = Scores(tuple(usable), values, "logits", classes, failed)
-        scores.save(self.path(), self.origin(device=settings.device()))
+        scores.save(self.path(), self.provenance(device=settings.device()))
 
     def _values(self, videos: Sequence[str]) -> "np.ndarray":
         """Compute logits (video, class)."""

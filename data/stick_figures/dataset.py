@@ -121,10 +121,13 @@ class StickFigures(BySubject):
         for take in tqdm(missing, desc=f"generating {self.name}", unit="video", disable=None):
             self._make(folder, take)
 
+    def generated_files(self, root: Path) -> list[Path]:
+        folder = self.folder(root)
+        return [folder / _SEGMENTS, *(file for take in self._takes() for file in _files(folder, take).values())]
+
     def listing(self, root: Path) -> Listing:
         """List all videos, or all repetitions in form "kth2". Raises InputError where files are missing."""
-        folder = self.folder(root)
-        wanted = [folder / _SEGMENTS, *(file for take in self._takes() for file in _files(folder, take).values())]
+        folder, wanted = self.folder(root), self.generated_files(root)
         missing = [file for file in wanted if not file.exists()]
         if missing:
             raise InputError(f"{len(missing)} of {len(wanted)} generated files are missing, the first is {missing[0]}: "

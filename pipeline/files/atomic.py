@@ -5,18 +5,21 @@ A file exists only when it is whole.
 
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from pipeline.errors import NO_SPACE, DamagedStore
 
 FOREIGN_AGE_S = 24 * 3600
 """Seconds without a write after which a temporary file of another machine counts as abandoned."""
-_TEMPORARY = re.compile(r"\..+\.(?P<place>[^/.]+)-(?P<process>\d+)\.tmp(\.\w+)?")
+MARK = "kinescope"
+"""Part of a temporary file's name, by which it is known as one of ours."""
+_TEMPORARY = re.compile(rf"\..+\.{MARK}-(?P<place>[^/.]+)-(?P<process>\d+)\.tmp(\.\w+)?")
 
 
 @contextmanager
@@ -62,6 +65,15 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def copy(source: Path, path: Path) -> None:
+    """Make ``path`` a file with the content of ``source``, atomically: a hard link where the file system has them."""
+    with atomic_path(path) as temporary:
+        try:
+            os.link(source, temporary, follow_symlinks=False)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
 def link(path: Path, target: str) -> None:
     """Make ``path`` a symbolic link to ``target``, atomically."""
     temporary = _temporary(path)
@@ -71,9 +83,12 @@ def link(path: Path, target: str) -> None:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove, at any depth, the temporary files of processes that no longer run, and return their paths."""
-    found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names if _TEMPORARY.fullmatch(name)]
-    abandoned = [path for path in found if _is_abandoned(path)]
+    """Remove, at any depth, the temporary files of this host's processes that no longer run, and return their paths.
+
+    No link is followed. Whether a process of another host, or of another container, still runs cannot be told here.
+    """
+    found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+    abandoned = [path for path in found if (owner := _owner(path)) and owner.place == _place() and not owner.runs]
     for path in abandoned:
         path.unlink(missing_ok=True)
     return abandoned
@@ -87,7 +102,25 @@ def is_in_use(path: Path) -> bool:
     >>> is_in_use(Path("features.h5"))
     False
     """
-    return _TEMPORARY.fullmatch(path.name) is not None and not _is_abandoned(path)
+    return is_temporary(path) and not is_abandoned(path)
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a name is that of a temporary file of ours, of whatever process."""
+    return _owner(path) is not None
+
+
+def is_abandoned(path: Path) -> bool:
+    """Return whether a temporary file is of no process of this host any more, or of another host and a day old."""
+    owner = _owner(path)
+    if owner is None:
+        return False
+    if owner.place == _place():
+        return not owner.runs
+    try:
+        return time.time() - path.lstat().st_mtime > FOREIGN_AGE_S
+    except FileNotFoundError:  # its writer was done with it
+        return False
 
 
 def quarantine(path: Path, error: Exception) -> NoReturn:
@@ -125,25 +158,30 @@ def _sync(path: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.{_place()}-{os.getpid()}.tmp{path.suffix}")
+    return path.with_name(f".{path.stem}.{MARK}-{_place()}-{os.getpid()}.tmp{path.suffix}")
 
 
-def _is_abandoned(path: Path) -> bool:
-    name = _TEMPORARY.fullmatch(path.name)
-    assert name
-    try:
-        modified = path.lstat().st_mtime
-    except FileNotFoundError:  # its writer was done with it
-        return False
-    if name["place"] != _place():
-        return time.time() - modified > FOREIGN_AGE_S
-    try:
-        os.kill(int(name["process"]), 0)
-    except ProcessLookupError:
+class _Owner(NamedTuple):
+    """Process that made a temporary file, and the host or container in which its number is unique."""
+
+    place: str
+    process: int
+
+    @property
+    def runs(self) -> bool:
+        """Whether a process of this number runs, if the place is this one."""
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # it lives, and is another user's
+            return True
         return True
-    except PermissionError:  # it lives, and is another user's
-        return False
-    return False
+
+
+def _owner(path: Path) -> _Owner | None:
+    name = _TEMPORARY.fullmatch(path.name)
+    return _Owner(name["place"], int(name["process"])) if name else None
 
 
 def _place() -> str:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -85,8 +86,22 @@ class Digests:
         """Return the SHA-256 of a file, in hexadecimal digits. Raises KeyError where it has no entry."""
         return self.entries[str(file)].digest
 
-    def check(self, file: Path) -> None:
-        """Raise InputError where the file has changed since it was digested: it must not change during a run."""
+    @contextmanager
+    def unchanged(self, file: Path) -> Iterator[None]:
+        """Make sure that what the block reads is the file that was digested.
+
+        Raises
+        ------
+        InputError
+            Where the file has changed since it was digested, before the block or by its end.
+        """
+        self._check(file)
+        try:
+            yield
+        finally:  # what failed may be the change's fault
+            self._check(file)
+
+    def _check(self, file: Path) -> None:
         if not self._unchanged(file):
             raise InputError(f"{file} has changed since it was indexed; run again")
 

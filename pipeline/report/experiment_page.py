@@ -17,6 +17,7 @@ from pipeline.report import html, plots, timelines
 from pipeline.report.illustrations import Illustrations
 from pipeline.results import per_class, tables
 from pipeline.results.per_class import ClassFigure
+from pipeline.results.report_files import write_figures
 from pipeline.results.result import Result, StreamFigures, groups
 from pipeline.scoring import metrics
 
@@ -34,7 +35,7 @@ class Confused(NamedTuple):
 
 
 def write(result: Result, illustrations: Illustrations, folder: Path) -> None:
-    """Write the files of a report, the page last.
+    """Write the files of a report, last the figures, which hold the others' digests.
 
     Parameters
     ----------
@@ -43,16 +44,15 @@ def write(result: Result, illustrations: Illustrations, folder: Path) -> None:
     illustrations
         Pictures of the first run.
     folder
-        Gets ``table.txt``, ``predictions.csv``, ``classes.csv``, ``metrics.json``, ``folds.json`` and ``report.html``,
+        Gets ``table.txt``, ``predictions.csv``, ``classes.csv``, ``folds.json``, ``report.html`` and ``metrics.json``,
         each written atomically.
     """
-    numbers = json.dumps(tables.numbers(result), indent=1, allow_nan=False)
     write_text(folder / "table.txt", tables.text_table(result) + "\n")
     write_text(folder / "predictions.csv", tables.predictions(result))
     write_text(folder / "classes.csv", tables.class_figures(result))
-    write_text(folder / "metrics.json", numbers + "\n")
     write_text(folder / "folds.json", json.dumps(result.folds, indent=1) + "\n")
     write_text(folder / "report.html", _page(result, illustrations))
+    write_figures(folder, tables.numbers(result))
 
 
 def _page(result: Result, illustrations: Illustrations) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pipeline.errors import UnusableVideo
 from pipeline.files.crash_notes import remove_unsigned
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.journal import Journal
-from pipeline.store.seal import seal, shards_by_key
+from pipeline.store.seal import seal
 
 Compute = Callable[[Any], Iterable[Row]]
 """Turns a video's source (a path, or rows) into its rows, one a variant."""
@@ -22,12 +23,12 @@ MAX_CRASHES = 2
 def fill(
     shard: Path,
     videos: Sequence[Keys],
-    source: Callable[[str], Any],
+    source: Callable[[str], AbstractContextManager[Any]],
     build: Callable[[], Compute],
     *,
     journal: Journal,
-    earlier: Iterable[Path],
-    provenance: Mapping[str, Any],
+    earlier: Mapping[str, Path],
+    provenance: Callable[[], Mapping[str, Any]],
 ) -> None:
     """Compute the rows, or the failure, of each video that has none yet, and seal all of them in ``shard``.
 
@@ -40,16 +41,18 @@ def fill(
     videos
         Keys of the shard's videos, in order.
     source
-        Returns, by video id, what the extractor reads. UnusableVideo makes the video a failure; any other exception
-        stops the shard, and what was journaled stays.
+        Returns, by video id, a context of what the extractor reads, which the video's rows are computed in: where it
+        raises at the end, they are not kept. UnusableVideo makes the video a failure; any other exception stops the
+        shard, and what was journaled stays.
     build
         Returns the extractor; called only where something is left to compute. The extractor may raise as ``source``.
     journal
         Where finished videos are kept until the shard is sealed.
     earlier
-        Sealed shards of the same stage, from which rows may be copied.
+        Sealed shards from which rows may be copied, by the rows' keys.
     provenance
-        What the shard says of its origin, JSON values; the number of computed videos and the wall time are added.
+        Returns what the shard says of its origin, JSON values, once all rows are there; the number of computed videos
+        and the wall time are added.
 
     Raises
     ------
@@ -58,18 +61,21 @@ def fill(
     """
     began = time.monotonic()
     remove_unsigned(journal.folder)
-    sealed = shards_by_key(earlier)
-    missing = [keys for keys in videos if keys.name not in sealed and keys not in journal]
+    missing = [keys for keys in videos if keys.name not in earlier and keys not in journal]
     if missing:
         _compute(missing, source, build(), journal, description=shard.parent.name)
-    sources = {keys.name: sealed.get(keys.name, journal.path(keys)) for keys in videos}
+    sources = {keys.name: earlier.get(keys.name, journal.path(keys)) for keys in videos}
     computed = {"computed": len(missing), "wall_s": round(time.monotonic() - began, 3)}
-    seal(shard, videos, sources, {**provenance, **computed})
+    seal(shard, videos, sources, {**provenance(), **computed})
     journal.discard(videos)
 
 
 def _compute(
-    videos: Sequence[Keys], source: Callable[[str], Any], compute: Compute, journal: Journal, description: str
+    videos: Sequence[Keys],
+    source: Callable[[str], AbstractContextManager[Any]],
+    compute: Compute,
+    journal: Journal,
+    description: str,
 ) -> None:
     for keys in tqdm(videos, desc=description, unit="video", disable=None):
         if keys in journal:
@@ -78,6 +84,8 @@ def _compute(
             try:
                 if len(crashes) >= MAX_CRASHES:
                     raise UnusableVideo(f"the process that read it died {len(crashes)} times: {'; '.join(crashes)}")
-                journal.write(keys, compute(source(keys.id)))
+                with source(keys.id) as given:
+                    rows = list(compute(given))
+                journal.write(keys, rows)
             except UnusableVideo as error:
                 journal.fail(keys, Failure(error.reason, error.frames_decoded))

@@ -110,6 +110,13 @@ def is_sealed(path: Path) -> bool:
         return "provenance" in file.attrs
 
 
+def journaled_for(path: Path) -> str | None:
+    """Return the fingerprint of the stage for which a journal's file was written; None where it states none."""
+    with _reading(path) as file:
+        stated = file.attrs.get("fingerprint")
+    return stated.decode(errors="replace") if isinstance(stated, bytes) else None
+
+
 def format_of(path: Path) -> str:
     """The version of the layout that a file of rows has."""
     with _reading(path) as file:
@@ -238,7 +245,9 @@ def _of_weights(path: Path) -> dict[str, Any]:
 
 
 def _of_figures(path: Path) -> dict[str, Any]:
-    return {"stage": "Evaluate", "components": json.loads(path.read_text())["provenance"]["experiment"], "upstream": {}}
+    told = json.loads(path.read_text())["provenance"]
+    components, fingerprint = told["experiment"], told.get("fingerprint", "")
+    return {"stage": "Evaluate", "fingerprint": fingerprint, "components": components, "upstream": {}}
 
 
 _PROVENANCE_READERS: dict[str, Callable[[Path], dict[str, Any]]] = {

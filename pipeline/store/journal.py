@@ -1,9 +1,10 @@
 """Keep the finished videos of a stage that no shard holds yet."""
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from pipeline.files.atomic import atomic_path
@@ -34,7 +35,7 @@ class Journal:
         """Return the path of the video's file, whether it exists or not."""
         return self.folder / f"{keys.name}.h5"
 
-    def write(self, keys: Keys, rows: Iterable[Row]) -> None:
+    def write(self, keys: Keys, rows: Sequence[Row]) -> None:
         """Write a video's rows.
 
         Parameters
@@ -51,16 +52,15 @@ class Journal:
         ValueError
             Where rows and variants differ in number.
         """
-        rows = list(rows)
         if len(rows) != len(keys.variants):
             raise ValueError(f"{keys.id}: {len(rows)} rows for {len(keys.variants)} variants")
-        with atomic_path(self.path(keys)) as temporary, new_file(temporary) as file:
+        with self._new(keys) as file:
             for variant, (key, row) in enumerate(zip(keys.variants, rows, strict=True)):
                 write_row(file.create_group(row_path(keys.id, variant)), key, keys.source_digest, row)
 
     def fail(self, keys: Keys, failure: Failure) -> None:
         """Write the reason why a video has no rows."""
-        with atomic_path(self.path(keys)) as temporary, new_file(temporary) as file:
+        with self._new(keys) as file:
             text = np.array([failure.reason.encode()])
             reason = file.create_dataset(failure_path(keys.id), data=text, chunks=(1,), fletcher32=True)
             reason.attrs.update(key=fixed_text(keys.name), frames_decoded=failure.frames_decoded)
@@ -94,6 +94,14 @@ class Journal:
                 if path.stem in sealed:
                     path.unlink(missing_ok=True)
             self.folder.rmdir()
+
+    @contextmanager
+    def _new(self, keys: Keys) -> Iterator[h5py.File]:
+        """Make the file of a video, which states the stage whose folder this is."""
+        stage = self.folder.parent.name.rpartition("-")[2]
+        with atomic_path(self.path(keys)) as temporary, new_file(temporary) as file:
+            file.attrs["fingerprint"] = fixed_text(stage)
+            yield file
 
     def _note(self, keys: Keys) -> Path:
         return self.folder / f"{keys.name}{NOTE}"

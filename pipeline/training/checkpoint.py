@@ -39,9 +39,12 @@ def identity(state: Mapping[str, Tensor], lengths: Sequence[int], config: Fit, s
 
 
 def write(checkpoint: Path, identity: str, state: Mapping[str, Any]) -> None:
-    """Write a training's state atomically: tensors, numbers and texts, in mappings and sequences."""
-    content = io.BytesIO()
-    torch.save({"identity": identity, **state}, content)  # its own writing hides a full disk's errno
+    """Write a training's state atomically: tensors, numbers and texts, in mappings and sequences.
+
+    It names the folder that it is for, by which it is known there as kinescope's.
+    """
+    content, known = io.BytesIO(), {"identity": identity, "stage": checkpoint.parent.name}
+    torch.save({**known, **state}, content)  # its own writing hides a full disk's errno
     with atomic_path(checkpoint) as temporary:
         temporary.write_bytes(content.getbuffer())
 
@@ -74,3 +77,13 @@ def read(checkpoint: Path, identity: str) -> dict[str, Any] | None:
         warnings.warn(f"{checkpoint} belongs to another training: this one starts over", RuntimeWarning, stacklevel=3)
         return None
     return state
+
+
+def stage_of(checkpoint: Path) -> str | None:
+    """Return the name of the folder that a checkpoint was written for; None where the file says nothing of the kind."""
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError):
+        return None
+    stage = state.get("stage") if isinstance(state, dict) else None
+    return stage if isinstance(stage, str) else None

@@ -11,9 +11,9 @@ from typer.core import TyperGroup
 from pipeline.errors import InputError
 from pipeline.results.tables import aligned
 from tasks import settings
-from tasks.commands.quantities import format_count
 from tasks.commands.store_layout import resolve_path
 from tasks.experiment import load_experiment
+from tasks.quantities import format_count
 from tasks.recipes import bundled, matching
 from tasks.runtime.start import start
 

@@ -12,8 +12,8 @@ from pipeline.compare.sources import NpyFolder, PlainFile, Stored
 from pipeline.errors import InputError
 from pipeline.results.tables import aligned
 from pipeline.store import inspection
-from tasks.commands.quantities import format_count
 from tasks.commands.store_layout import as_stage_folder, rows_file
+from tasks.quantities import format_count
 
 HEADER = ("video", "variant", "array", "cosine", "min cosine", "max difference", "EPE px", "95 %", "not finite", "")
 SUMMARY = ("array", "rows", "cosine", "min cosine", "max difference", "EPE px", "95 %")

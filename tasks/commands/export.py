@@ -13,7 +13,7 @@ from pipeline.files.atomic import atomic_path, write_text
 from pipeline.rows import Row
 from pipeline.store import inspection
 from tasks.commands.store_layout import rows_file
-from tasks.index import Library
+from tasks.library import Library
 
 ATTRIBUTES = "attributes.json"
 

@@ -1,27 +1,32 @@
 """Collects garbage, which no experiment needs any more: ``kinescope gc``.
 
-Only files and folders with names that kinescope gives are considered: folders of stages in folders of data sets.
-Everything else in a store stays. Links are removed, never followed.
+Only files that kinescope made are deleted, in folders of stages in folders of data sets: those that say themselves
+where they belong, and what comes with them. Everything else in a store stays. No link is followed.
 """
 
-import shutil
+import json
+import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
+from data.base import Dataset
+from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.files.atomic import is_in_use
 from pipeline.files.lock import exclusive_of_all
 from tasks import settings
-from tasks.base import Stage
+from tasks.base import Stage, elsewhere
 from tasks.commands.dependency_order import upstream_first
-from tasks.commands.quantities import format_size
-from tasks.commands.store_layout import INDEX, SHARD, StageFolder, bytes_in, datasets, stage_folders
+from tasks.commands.ownership import JOURNAL, ours
+from tasks.commands.store_layout import INDEX, SHARD, SHOWN, StageFolder, datasets, stage_folders
 from tasks.evaluation import Evaluate
 from tasks.features import ExtractShard
-from tasks.index import as_if_indexed, manifest
+from tasks.index import AnyDataset, as_if_indexed, manifest
+from tasks.quantities import format_size
 
 REST_S = 3600
 """Seconds after its last change for which a stage is kept in full, as a run may be using it.
@@ -45,18 +50,61 @@ def collect(evaluations: Iterable[Evaluate], *, delete: bool) -> Iterator[str]:
 
 def _collected(kept: "Kept", delete: bool) -> Iterator[str]:
     total, found = 0, list(garbage(settings.store(), kept))
-    for path in found:
-        amount = bytes_in(path)
-        total += amount
+    for item in found:
+        total += item.size
+        if item.files:
+            yield f"{'freed' if delete else 'would free'}  {format_size(item.size):>8}  {item.path}"
         if delete:
-            free(path)
-        yield f"{'freed' if delete else 'would free'}  {format_size(amount):>8}  {path}"
+            item.free()
+        for other in item.others[:SHOWN]:
+            yield f"kept, as kinescope did not make it, or cannot tell: {other}"
     for folder in sorted(filter(Path.exists, kept.whole)):
         yield f"kept, as its data set is not indexed or its files are missing: {folder}"
     for folder in at_work(settings.store(), kept):
         yield f"kept, as it was written to within the hour and a run may be at work in it: {folder}"
     ending = "freed" if delete else "would be freed; --delete frees it"
     yield f"{format_size(total)} {ending}" if found else "nothing to free"
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """File or folder that is not needed.
+
+    Attributes
+    ----------
+    path : Path
+        The file or folder.
+    files : tuple of Path
+        The files that kinescope made: itself, or those in the folder.
+    others : tuple of Path
+        All other files in the folder, which stay.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    others: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, path: Path, made: Iterable[Path]) -> Self:
+        """Divide what there is at a path by whether kinescope made it."""
+        inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+        files = sorted(file for file in inside if file.is_symlink() or not file.is_dir())
+        mine = set(made)
+        return cls(path, tuple(filter(mine.__contains__, files)), tuple(file for file in files if file not in mine))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files that kinescope made."""
+        return sum(file.lstat().st_size for file in self.files)
+
+    def free(self) -> None:
+        """Delete what kinescope made, and the folders that are then empty, up to that around the path."""
+        for file in self.files:
+            file.unlink(missing_ok=True)
+        inside = [path for path in self.path.rglob("*") if path.is_dir()] if self.path.is_dir() else []
+        for folder in (*sorted(inside, reverse=True), self.path, self.path.parent):
+            with suppress(OSError):  # it is no folder, or not empty
+                folder.rmdir()
 
 
 @dataclass
@@ -88,22 +136,22 @@ def reached(evaluations: Iterable[Evaluate]) -> Kept:
     """
     kept = Kept()
     for evaluation in evaluations:
-        folder = manifest(evaluation.index.dataset).parent
-        kept.datasets.add(folder)
+        dataset = evaluation.index.dataset
         try:
+            kept.datasets.add(settings.dataset_folder(dataset))
             _reach(kept, evaluation)
         except InputError:
-            kept.whole.add(folder)
+            kept.whole.update(_of_any_root(dataset))
     return kept
 
 
 def present(evaluations: Iterable[Evaluate]) -> Iterator[Evaluate]:
     """Yield the experiments of which the store holds anything, if only the data set's folder."""
-    return (task for task in evaluations if manifest(task.index.dataset).parent.exists())
+    return (task for task in evaluations if any(_of_any_root(task.index.dataset)))
 
 
-def garbage(store: Path, kept: Kept) -> Iterator[Path]:
-    """Yield folders and files that may be deleted; of a folder, not what is in it."""
+def garbage(store: Path, kept: Kept) -> Iterator[Garbage]:
+    """Yield what is not needed."""
     for dataset in datasets(store):
         if dataset in kept.whole:
             continue
@@ -111,8 +159,9 @@ def garbage(store: Path, kept: Kept) -> Iterator[Path]:
         for stage_folder in stage_folders(dataset):
             if stage_folder not in alive:
                 yield from _spent(stage_folder, kept)
-        if dataset not in kept.datasets and not alive:
-            yield from (path for path in (dataset / "index.json", dataset / "files") if path.exists())
+        read = any(folder.parent == dataset for folder in kept.folders)
+        if dataset not in kept.datasets and not read and not alive:
+            yield from _data(dataset)
 
 
 def at_work(store: Path, kept: Kept) -> list[Path]:
@@ -126,14 +175,10 @@ def at_work(store: Path, kept: Kept) -> list[Path]:
     return [stage_folder.folder for stage_folder in found if any(_spent(stage_folder, kept)) and is_alive(stage_folder)]
 
 
-def free(path: Path) -> None:
-    """Delete a file, or a folder with all that is in it, and the folder around it if that is then empty."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    if not any(path.parent.iterdir()):
-        path.parent.rmdir()
+def _of_any_root(dataset: Dataset) -> list[Path]:
+    """Return the folders of a data set in the store, whatever its root is or was."""
+    named = re.compile(rf"{re.escape(dataset.store_name)}(-[0-9a-f]{{12}})?|{re.escape(dataset.former_store_name)}")
+    return [folder for folder in datasets(settings.store()) if named.fullmatch(folder.name)]
 
 
 def _reach(kept: Kept, evaluation: Evaluate) -> None:
@@ -149,19 +194,36 @@ def _reach(kept: Kept, evaluation: Evaluate) -> None:
 def _keep(kept: Kept, stage: Stage) -> None:
     kept.folders.add(stage.path().parent)
     kept.files.add(stage.path())
-    if isinstance(stage, ExtractShard) and not stage.complete():
-        kept.files.update((*stage.earlier(), stage.journal))  # whose rows are taken over
+    if not stage.complete():  # rows and outputs of before are taken over
+        taken = [*stage.earlier(), *stage.elsewhere()] if isinstance(stage, ExtractShard) else elsewhere(stage.path())
+        kept.files.update(taken)
+        kept.folders.update(path.parent for path in taken)
+        if isinstance(stage, ExtractShard):
+            kept.files.add(stage.journal)
 
 
-def _spent(stage_folder: StageFolder, kept: Kept) -> Iterator[Path]:
+def _spent(stage_folder: StageFolder, kept: Kept) -> Iterator[Garbage]:
     """Yield a stage that is not needed; in one that is, superseded shards, their journals, and damaged files."""
+    made = list(ours(stage_folder))
     if stage_folder.folder not in kept.folders:
-        yield stage_folder.folder
+        yield Garbage.of(stage_folder.folder, made)
         return
     for path in sorted(stage_folder.folder.iterdir()):
         superseded = SHARD.fullmatch(path.name) or INDEX.fullmatch(path.name)
-        if path not in kept.files and (superseded or ".damaged-" in path.name or path.name.startswith("journal-")):
-            yield path
+        if path not in kept.files and (superseded or ".damaged-" in path.name or JOURNAL.fullmatch(path.name)):
+            yield Garbage.of(path, made)
+
+
+def _data(dataset: Path) -> Iterator[Garbage]:
+    """Yield the manifest of a data set that no experiment needs, and its files where they were generated."""
+    if (index := dataset / "index.json").is_file():
+        yield Garbage.of(index, [index])
+    if (mark := dataset / "files" / "complete").is_file():
+        try:
+            made = parse(AnyDataset, json.loads(mark.read_text())).generated_files(mark.parent)
+        except ValueError:
+            made = []
+        yield Garbage.of(mark.parent, [mark, *made] if made else [])
 
 
 def is_alive(stage_folder: StageFolder) -> bool:

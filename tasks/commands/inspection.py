@@ -13,7 +13,6 @@ from pipeline.rows import Failure, Row, variant_name
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
 from tasks.commands.dependency_order import upstream_first
-from tasks.commands.quantities import format_count, format_size
 from tasks.commands.store_layout import (
     SHOWN,
     StageFolder,
@@ -26,6 +25,7 @@ from tasks.commands.store_layout import (
     unknown_video,
 )
 from tasks.features import Extract
+from tasks.quantities import format_count, format_size
 
 if TYPE_CHECKING:
     from pipeline.store.inspection import Contents

@@ -16,16 +16,16 @@ from pipeline.results.sweeps import flat
 from pipeline.store import inspection
 from tasks.base import Stage, checkpoints
 from tasks.commands.dependency_order import upstream_first
-from tasks.commands.quantities import format_count
 from tasks.commands.store_layout import StageFolder, stage_folders
 from tasks.evaluation import Evaluate
 from tasks.features import Extract, ExtractShard
 from tasks.fusion import Fuse
-from tasks.index import Index, Library, as_if_indexed, library, manifest
+from tasks.index import as_if_indexed, library, manifest
+from tasks.library import changes, video_changes
 from tasks.training import StreamStage
 
 MAX_NAMED = 3
-"""Number of videos, or reasons, that are named."""
+"""Number of reasons that are named."""
 ABSENT = "none"
 DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
@@ -44,7 +44,7 @@ def explain(evaluation: Evaluate) -> Iterator[str]:
         return
     survey = None if index.complete() else index.survey()
     if survey is not None:
-        yield f"would run: Index {name}: {_joined(_resurveyed(index, survey))}"
+        yield f"would run: Index {name}: {_joined(changes(library(index.dataset), survey))}"
     with nullcontext() if survey is None else as_if_indexed(index.dataset, survey):
         lines = list(_lines(evaluation))
     yield from lines
@@ -184,33 +184,7 @@ def _rows_reasons(stage: Extract) -> Iterator[str]:
             yield "it was interrupted, and resumes from its journal"
         else:
             yield from _output_reasons(shard.path())
-    yield from _videos(old, new)
-
-
-def _videos(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Yield which videos were added, removed and changed between two states by id."""
-    kinds = {
-        "added": sorted(new.keys() - old.keys()),
-        "removed": sorted(old.keys() - new.keys()),
-        "changed": sorted(video for video in new.keys() & old.keys() if new[video] != old[video]),
-    }
-    for what, videos in kinds.items():
-        if videos:
-            many = format_count(len(videos), "video") if len(videos) > 1 else "video"
-            yield f"{many} {what}: {', '.join(videos[:MAX_NAMED])}{', …' if len(videos) > MAX_NAMED else ''}"
-
-
-def _resurveyed(index: Index, survey: Library) -> Iterator[str]:
-    """Yield what changed in a data set since it was indexed."""
-    known = library(index.dataset)
-    contents = [
-        {video.id: ([lib.digests[path] for path in video.files.values()], video.frames) for video in lib.listing.videos}
-        for lib in (known, survey)
-    ]
-    labels = [{video.id: video.labels for video in lib.listing.videos} for lib in (known, survey)]
-    moved = [video for video in labels[0].keys() & labels[1].keys() if labels[0][video] != labels[1][video]]
-    changes = [*_videos(*contents), *([f"labels of {format_count(len(moved), 'video')} changed"] if moved else [])]
-    yield from changes or ["files were touched, moved or listed anew; their content is as it was"]
+    yield from video_changes(old, new)
 
 
 def _report_reasons(evaluation: Evaluate, shortcoming: str, running: list[str]) -> Iterator[str]:

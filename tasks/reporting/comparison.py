@@ -1,6 +1,5 @@
 """Gathers several experiments for their common page."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -10,9 +9,10 @@ from typing import Any, NamedTuple
 
 from pipeline.report.comparison_page import Compared
 from pipeline.results.experiment_figure import MeasuredFigure
+from pipeline.results.report_files import read_figures
 from pipeline.results.sweeps import flat
-from pipeline.scoring.metrics import Summary
 from pipeline.training.curves import Curves
+from tasks import settings
 from tasks.reporting.results import curves
 from tasks.reporting.traces import clips
 from tasks.runs import Runs
@@ -56,20 +56,19 @@ def _compared(evaluated: Evaluated, title: str, page: Path) -> Compared:
     trained: dict[str, list[Curves]] = {names[name]: [] for name in streams}
     for prediction in runs.all_predictions():
         trained[names[prediction.stream.title]] += filter(None, [curves(prediction)])
-    told = json.loads((evaluated.folder / "metrics.json").read_text(encoding="utf-8"))
-    own = told["rows"][-1]
-    shares = own["average_precision"] or own["class_accuracy"] or [None] * len(told["classes"])
+    told = read_figures(evaluated.folder)
+    own = told.rows[-1]
+    shares = own.average_precision or own.class_accuracy or [None] * len(told.classes)
     return Compared(
         title=title,
         table=recipe.table,
-        dataset=recipe.dataset.store_name,
+        dataset=settings.dataset_folder(recipe.dataset).name,
         parameters=flat(recipe.model_dump(mode="json", exclude=_TOLD)),
         page=Path(os.path.relpath(evaluated.folder / "report.html", page.parent)).as_posix(),
         figures=tuple(
-            MeasuredFigure(row["name"], told["metric"], Summary(**row["summary"][told["metric"]]), row["reported"])
-            for row in told["rows"]
+            MeasuredFigure(row.name, told.metric, row.summary[told.metric], row.reported) for row in told.rows
         ),
-        classes={name: share / 100 for name, share in zip(told["classes"], shares, strict=True) if share is not None},
+        classes={name: share / 100 for name, share in zip(told.classes, shares, strict=True) if share is not None},
         curves={name: runs for name, runs in trained.items() if runs},
         clips=tuple(
             replace(clip, traces={names[name]: trace for name, trace in clip.traces.items()}) for clip in clips(runs)

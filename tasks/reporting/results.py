@@ -26,8 +26,8 @@ from tasks.runs import Runs
 from tasks.training import Predict
 
 
-def gather(runs: Runs) -> Result:
-    """Read the figures that the report tells from the finished stages."""
+def gather(runs: Runs, fingerprint: str) -> Result:
+    """Read the figures that the report tells from the finished stages; ``fingerprint`` is that of the report."""
     recipe = runs.recipe
     indexed = library(recipe.dataset)
     stages = list(_extractions(runs))
@@ -46,6 +46,7 @@ def gather(runs: Runs) -> Result:
         explained=tuple(_explained(runs)),
         provenance={
             "experiment": json.loads(recipe.canonical()),
+            "fingerprint": fingerprint,
             "stages": {str(stage.folder.name): provenance(stage.path()) for stage in stages},
             "files": {str(path): entry.digest for path, entry in indexed.digests.entries.items()},
         },

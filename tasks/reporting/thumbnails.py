@@ -66,12 +66,12 @@ def _stored(dataset: Dataset, video: Video, sampling: Sampling) -> tuple[str, ..
 
 def _decoded(dataset: Dataset, video: Video, sampling: Sampling, modality: str) -> tuple[str, ...]:
     path = video.files[modality]
-    library(dataset).digests.check(path)
-    if modality == "video":
-        return thumbnails.of_clip(path, video.frames, sampling)
-    from extractors.skeleton.file import BONES, FEET, HEAD, read
+    with library(dataset).digests.unchanged(path):
+        if modality == "video":
+            return thumbnails.of_clip(path, video.frames, sampling)
+        from extractors.skeleton.file import BONES, FEET, HEAD, read
 
-    joints = read(path, video.frames)
+        joints = read(path, video.frames)
     if (joints[:, HEAD, 1] < joints[:, FEET, 1].mean(axis=1)).mean() > 0.5:  # screen coordinates: y downwards
         joints = joints * (1, -1, 1)
     return thumbnails.of_skeleton(joints, BONES, HEAD, sampling)

@@ -11,12 +11,14 @@ PRELOADED = (
     "tasks.runtime.worker_process",
     "torch",
     "cv2",
+    "torch._dynamo",
     "scipy.linalg",
     "pipeline.training.loop",
     "pipeline.store",
     "pipeline.video.decode",
 )
-"""Modules that the fork server imports before it forks: starting, and what every worker needs and is slow to import."""
+"""Modules that the fork server imports before it forks: starting, and what workers need and is slow to import,
+optimisers' torch._dynamo among it."""
 _FILTER = UserErrorFilter()
 
 

@@ -18,6 +18,7 @@ from tests.support.paths import ROOT
 DEADLINE_S = 600
 FILL = """
 import json, sys
+from contextlib import nullcontext
 from pathlib import Path
 from extractors import EXTRACTORS
 from extractors.base import Clip
@@ -31,11 +32,11 @@ files = {Path(path).stem: Path(path) for path in given["files"]}
 fill(
     Path(given["shard"]),
     [Keys(name, "digest", tuple(f"{name}-{n}" for n in range(extractor.variants))) for name in files],
-    lambda name: Clip(files[name]),
+    lambda name: nullcontext(Clip(files[name])),
     lambda: extractor.build("cpu"),
     journal=Journal(Path(given["journal"])),
-    earlier=(),
-    provenance={},
+    earlier={},
+    provenance=dict,
 )
 """
 

@@ -47,11 +47,20 @@ store = {store}
 class Runs:
     """One experiment, or another task, started again and again on one store."""
 
-    def __init__(self, folder: Path, recipe: str, *, shard_size: int = 6, task: Sequence[str] = EVALUATE) -> None:
-        self.folder, self.store, self.task = folder, folder / "store", task
+    def __init__(
+        self,
+        folder: Path,
+        recipe: str,
+        *,
+        shard_size: int = 6,
+        task: Sequence[str] = EVALUATE,
+        store: Path | None = None,
+        more: str = "",
+    ) -> None:
+        self.folder, self.store, self.task = folder, store or folder / "store", task
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.toml").write_text(recipe)
-        (folder / "luigi.cfg").write_text(SETTINGS.format(store=self.store, shard_size=shard_size))
+        (folder / "luigi.cfg").write_text(SETTINGS.format(store=self.store, shard_size=shard_size) + more)
         self.environment = {
             **os.environ,
             "LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"),
@@ -95,7 +104,8 @@ class Runs:
                 with np.load(path) as arrays:
                     yield from ((f"{name}:{key}", arrays[key].tobytes()) for key in sorted(arrays))
             elif path.name == "metrics.json":
-                yield name, {key: value for key, value in json.loads(path.read_text()).items() if key != "provenance"}
+                told = json.loads(path.read_text())
+                yield name, {key: value for key, value in told.items() if key not in ("provenance", "blake2b")}
             elif path.suffix in (".csv", ".txt", ".mp4"):
                 yield name, path.read_bytes()
 

@@ -12,7 +12,8 @@ from data import DATASETS
 from data.base import Dataset, Fold, Listing, Video
 from pipeline.files.digests import Digests, Entry
 from tasks.evaluation import Evaluate
-from tasks.index import Library, as_if_indexed
+from tasks.index import as_if_indexed
+from tasks.library import Library
 from tasks.recipes import bundled
 from tests.support.paths import GOLDEN
 

@@ -199,7 +199,7 @@ def test_a_joined_stream_is_the_sum_of_its_inputs_and_is_drawn_step_by_step(run:
     for sequence, one, other in zip(found.inputs, each[0].inputs, each[1].inputs, strict=True):
         assert sequence.shape == (6, 5)
         np.testing.assert_array_equal(sequence, one + other)
-    result = gather(task.runs)
+    result = gather(task.runs, task.fingerprint)
     clips = illustrate(task.runs, result).clips
     assert all("joined" in clip.traces for clip in clips)
     assert len(clips) > 0

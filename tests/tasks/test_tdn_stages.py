@@ -137,7 +137,7 @@ def test_two_streams_from_files_to_report(run: Run) -> None:
     expected = sum(w * v / np.abs(v).sum(1, keepdims=True) for w, v in zip((1, 1.5), each, strict=True))
     np.testing.assert_allclose(Scores.load(fused.path()).values, expected)
 
-    result = gather(task.runs)
+    result = gather(task.runs, task.fingerprint)
     pictures = illustrate(task.runs, result)
     assert all(len(curves) == 2 for curves in result.runs[0].curves)
     assert set(pictures.activations) <= {"RGB", "flow"}

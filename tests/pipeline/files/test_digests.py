@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnusableVideo
 from pipeline.files import digests
 from pipeline.files.digests import Digests
 
@@ -56,12 +56,28 @@ def test_a_touched_file_keeps_its_digest(files: list[Path]) -> None:
     assert known.refreshed(files)[files[0]] == known[files[0]]
 
 
-def test_a_change_during_a_run_and_a_missing_file_are_named(files: list[Path]) -> None:
+def test_a_change_during_a_run_is_named(files: list[Path]) -> None:
+    known, changed = Digests({}).refreshed(files), r"a\.avi has changed since it was indexed"
+    with known.unchanged(files[0]):
+        pass
+    with pytest.raises(InputError, match=changed), known.unchanged(files[0]):
+        files[0].write_text("changed")
+    with pytest.raises(InputError, match=changed), known.unchanged(files[0]):
+        pass
+
+
+def test_what_fails_on_a_file_that_changes_meanwhile_is_the_changes_fault(files: list[Path]) -> None:
+    def cut_off() -> None:
+        files[0].write_text("changed")
+        raise UnusableVideo("cut off")
+
     known = Digests({}).refreshed(files)
-    known.check(files[0])
-    files[0].write_text("changed")
-    with pytest.raises(InputError, match=r"a\.avi has changed since it was indexed"):
-        known.check(files[0])
+    with pytest.raises(InputError, match="has changed since it was indexed"), known.unchanged(files[0]):
+        cut_off()
+
+
+def test_a_missing_file_is_named(files: list[Path]) -> None:
+    known = Digests({}).refreshed(files)
     files[0].unlink()
     assert not known.current(files)
     with pytest.raises(InputError, match=r"a\.avi: No such file"):

@@ -28,8 +28,8 @@ extractor = EXTRACTORS[name](**({"short_side": 64} if name == "frames" else {}))
 
 def run(folder):
     videos = [Keys(f"v{n}", "digest", tuple(f"v{n}-{k}" for k in range(extractor.variants))) for n in range(2)]
-    fill(folder / "shard.h5", videos, lambda _: Clip(file), lambda: extractor.build("cpu"),
-         journal=Journal(folder / "journal"), earlier=(), provenance={})
+    fill(folder / "shard.h5", videos, lambda _: nullcontext(Clip(file)), lambda: extractor.build("cpu"),
+         journal=Journal(folder / "journal"), earlier={}, provenance=dict)
     store = Store(folder / "shard.h5")
     assert not store.failures(), store.failures()
     return [row.arrays for video in store.ids() for row in store.rows(video)]

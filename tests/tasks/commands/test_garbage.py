@@ -1,15 +1,26 @@
 """Collecting garbage: it frees what no experiment reaches, and nothing that anyone needs."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tasks.runs import Runs
+from pipeline.rows import Keys, Row
+from pipeline.store.journal import Journal
 from tests.support.paths import ROOT
 from tests.support.small_experiment import Small
+
+
+def journaled(folder: Path) -> Path:
+    """A row in the journal of an interrupted run."""
+    journal, keys = Journal(folder), Keys("video99", "digest", (32 * "a",))
+    journal.write(keys, [Row({"features": np.zeros((2, 3), np.float32)}, {"frames": 2})])
+    return journal.path(keys)
 
 
 def test_gc_frees_what_is_not_reached_and_nothing_else(small: Small) -> None:
@@ -58,10 +69,7 @@ def test_gc_frees_superseded_shards_only_when_their_rows_were_taken_over(small: 
 
 
 def test_gc_leaves_a_run_that_is_alive_alone(small: Small) -> None:
-    journal = small.rows().parent / "skeleton-0123456789ab" / "journal-000-of-001"
-    journal.mkdir(parents=True)
-    row = journal / "row.h5"
-    row.write_bytes(b"x" * 100)
+    row = journaled(small.rows().parent / "skeleton-0123456789ab" / "journal-000-of-001")
     assert any("a run may be at work" in line for line in small.says("gc", small.recipe, "--delete"))
     assert row.exists()
     os.utime(row, (time.time() - 7200,) * 2)
@@ -89,12 +97,8 @@ def test_gc_leaves_alone_what_was_written_to_of_late(small: Small) -> None:
 
 def test_gc_frees_journals_of_another_state_of_the_data_and_keeps_those_that_a_run_goes_on_from(small: Small) -> None:
     shard = next(small.rows().glob("0*.h5"))
-    rows = [
-        small.rows() / name / "row.h5" for name in ("journal-000-of-999", f"journal-{shard.stem.rpartition('-')[0]}")
-    ]
-    for row in rows:
-        row.parent.mkdir()
-        row.write_bytes(b"x" * 100)
+    names = ("journal-000-of-999", f"journal-{shard.stem.rpartition('-')[0]}")
+    rows = [journaled(small.rows() / name) for name in names]
     shard.unlink()
     small.rest()
     small.says("gc", small.recipe, "--delete")
@@ -106,11 +110,11 @@ def test_gc_takes_nothing_while_a_report_is_gathered(small: Small, monkeypatch: 
 
     gather, answers = results.gather, []
 
-    def slowly(runs: Runs) -> object:
+    def slowly(*given: object) -> object:
         command = [sys.executable, "-c", "from tasks.commands.app import app; app()", "gc", small.recipe, "--delete"]
         environment = {**os.environ, "LUIGI_CONFIG_PATH": str(small.folder / "luigi.cfg")}
         answers.append(subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment))
-        return gather(runs)
+        return gather(*given)
 
     (small.folder / "luigi.cfg").write_text(f"[kinescope]\nstore = {small.store}\n")
     monkeypatch.setattr(results, "gather", slowly)
@@ -146,3 +150,30 @@ def test_gc_keeps_everything_of_a_data_set_it_knows_too_little_of(small: Small) 
     assert small.files() == before
     assert "name experiments to keep" in small.refused("gc")
     assert small.files() == before
+
+
+def test_gc_deletes_what_says_itself_that_it_is_the_stages_and_nothing_else(small: Small) -> None:
+    """Copies that a user made beside the stages, and files that a user put into them, stay as they are."""
+    dataset = small.rows().parent
+    (old,) = dataset.glob("drnn-*")
+    copies = [dataset / "backup-0123456789ab", dataset / "drnn-old-0123456789ab", dataset / f"skeleton-{'ab' * 6}"]
+    for copy, original in zip(copies, (old, old, small.rows()), strict=True):
+        shutil.copytree(original, copy, symlinks=True)
+    mine = [old / "notes.txt", old / "checkpoint-best.pt", old / "network.h5", small.rows() / "999-of-999.csv"]
+    for file in mine:
+        file.write_text("the user's own")
+    (dataset / "backup-ba9876543210").mkdir()
+    (dataset / "backup-ba9876543210" / "thesis.tex").write_text("the user's own")
+    before = small.files()
+    small.fields["order"] = 2
+    small.run()
+    small.rest()
+    lines = small.says("gc", small.recipe, "--delete")
+    gone = before - small.files()
+    assert old / "network.safetensors" not in (small.store / name for name in small.files())
+    assert not [name for name in gone if any((small.store / name).is_relative_to(copy) for copy in copies)]
+    assert all(file.read_text() == "the user's own" for file in mine)
+    assert (dataset / "backup-ba9876543210" / "thesis.tex").exists()
+    told = [line for line in lines if line.startswith("kept, as kinescope did not make it")]
+    assert any(str(old / "notes.txt") in line for line in told)
+    assert any(str(copies[0]) in line for line in told)

@@ -260,7 +260,7 @@ def ran(task: Any) -> Any:
 
 def test_a_trace_ends_with_the_stored_scores(experiments: dict[str, tasks.Evaluate]) -> None:
     task = ran(experiments["both"])
-    shown = illustrate(task.runs, gather(task.runs)).clips
+    shown = illustrate(task.runs, gather(task.runs, task.fingerprint)).clips
     assert [(clip.video, clip.label) for clip in shown] == [(BAD, "a"), ("video13", "b"), ("video14", "c")]
     assert not shown[0].traces
     for clip in shown[1:]:
@@ -283,7 +283,7 @@ def test_a_trace_ends_with_the_stored_scores(experiments: dict[str, tasks.Evalua
 
 def test_explained_energy_is_that_of_the_training_rows(experiments: dict[str, tasks.Evaluate]) -> None:
     task = ran(experiments["both"])
-    (explained,) = gather(task.runs).explained
+    (explained,) = gather(task.runs, task.fingerprint).explained
     prediction, _ = task.runs.predictions(0, 0)
     store = Store(prediction.features[0].path())
     rows = np.concatenate([store.read(f"video{number:02d}").arrays["features"] for number in range(12)])
@@ -297,7 +297,7 @@ def test_explained_energy_is_that_of_the_training_rows(experiments: dict[str, ta
 
 def test_what_says_nothing_step_by_step_is_not_drawn(experiments: dict[str, tasks.Evaluate]) -> None:
     task = ran(experiments["svm"])
-    assert illustrate(task.runs, gather(task.runs)).clips == ()
+    assert illustrate(task.runs, gather(task.runs, task.fingerprint)).clips == ()
     assert 'id="steps"' not in (task.folder() / "report.html").read_text()
     assert 'id="steps"' in (ran(experiments["both"]).folder() / "report.html").read_text()
 

@@ -1,0 +1,119 @@
+"""Holds an indexed data set: its videos, the digests of their files, and their distribution over shards."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from data.base import Listing, Video
+from pipeline.files.digests import Digests
+from pipeline.files.records import read_record, write_record
+from tasks.quantities import format_count
+
+MAX_NAMED = 3
+"""Number of videos that are named."""
+
+
+class _Video(BaseModel):
+    """A video, as ``index.json`` holds it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    files: dict[str, str]
+    labels: tuple[int, ...]
+    subject: str
+    frames: tuple[int, int] | None
+
+    def video(self) -> Video:
+        """Return the video of the listing."""
+        files = {modality: Path(path) for modality, path in self.files.items()}
+        return Video(self.id, files, self.labels, self.subject, self.frames)
+
+
+class _Manifest(BaseModel):
+    """Content of ``index.json``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    classes: tuple[str, ...]
+    videos: tuple[_Video, ...]
+    files: dict[str, tuple[int, int, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]]
+    shards: PositiveInt
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for video in self.videos:
+            if not all(0 <= label < len(self.classes) for label in video.labels):
+                raise ValueError(f"{video.id} has a label that is none of the {len(self.classes)} classes")
+            if unknown := set(video.files.values()) - self.files.keys():
+                raise ValueError(f"{video.id} has a file without digest: {min(unknown)}")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Indexed data set.
+
+    Attributes
+    ----------
+    listing : Listing
+        Videos and classes.
+    digests : Digests
+        Digest, size and time of each file.
+    shards : int
+        Number of shards.
+    """
+
+    listing: Listing
+    digests: Digests
+    shards: int
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote. A damaged file is set aside, and DamagedStore raised."""
+        table = read_record(path, _Manifest)
+        videos = tuple(entry.video() for entry in table.videos)
+        return cls(Listing(table.classes, videos), Digests.of(table.files), table.shards)
+
+    def save(self, path: Path) -> None:
+        """Write the manifest atomically."""
+        videos = [{**asdict(video), "files": _names(video)} for video in self.listing.videos]
+        known = {"classes": self.listing.classes, "videos": videos, "files": self.digests.entries}
+        write_record(path, {**known, "shards": self.shards})
+
+    def shard(self, video_id: str) -> int:
+        """Return the number of a video's shard, by a hash of its id, so that an insertion moves no other video."""
+        return int.from_bytes(hashlib.blake2b(video_id.encode(), digest_size=8).digest()) % self.shards
+
+
+def changes(old: Library, new: Library) -> Iterator[str]:
+    """Yield what differs between two states of one data set, one sentence each."""
+    contents = [
+        {video.id: ([lib.digests[path] for path in video.files.values()], video.frames) for video in lib.listing.videos}
+        for lib in (old, new)
+    ]
+    labels = [{video.id: video.labels for video in lib.listing.videos} for lib in (old, new)]
+    moved = [video for video in labels[0].keys() & labels[1].keys() if labels[0][video] != labels[1][video]]
+    found = [*video_changes(*contents), *([f"labels of {format_count(len(moved), 'video')} changed"] if moved else [])]
+    yield from found or ["files were touched, moved or listed anew; their content is as it was"]
+
+
+def video_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which videos were added, removed and changed between two states by id."""
+    kinds = {
+        "added": sorted(new.keys() - old.keys()),
+        "removed": sorted(old.keys() - new.keys()),
+        "changed": sorted(video for video in new.keys() & old.keys() if new[video] != old[video]),
+    }
+    for what, videos in kinds.items():
+        if videos:
+            many = format_count(len(videos), "video") if len(videos) > 1 else "video"
+            yield f"{many} {what}: {', '.join(videos[:MAX_NAMED])}{', …' if len(videos) > MAX_NAMED else ''}"
+
+
+def _names(video: Video) -> dict[str, str]:
+    return {modality: str(path) for modality, path in video.files.items()}
