@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST = $(BIN)/pytest -n 2 $(COVERAGE)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install evaluate test slow check bench matrix
+.PHONY: install evaluate test slow torture check bench matrix
 
 install: .venv/installed
 
@@ -21,6 +21,9 @@ test: install
 
 slow: install
 	$(PYTEST) -m slow
+
+torture: install
+	$(PYTEST) -m torture
 
 check: install
 	$(BIN)/ruff check .

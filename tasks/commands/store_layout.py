@@ -17,6 +17,21 @@ SHARD = re.compile(r"\d+-of-\d+-[0-9a-f]{12}\.h5")
 INDEX = re.compile(r"index-[0-9a-f]{12}\.h5")
 OUTPUTS = ("index.h5", "network.safetensors", "reducer.safetensors", "scores.npz", "metrics.json")
 """Names of the file that a complete stage's folder holds, one of them each."""
+KINDS = {
+    "manifest": "*/index.json",
+    "shard": "*/*/[0-9]*-of-*-*.h5",
+    "index": "*/*/index-*.h5",
+    "link to the index": "*/*/index.h5",
+    "reducer": "*/*/reducer.safetensors",
+    "network": "*/*/network.safetensors",
+    "scores": "*/*/scores.npz",
+    "figures": "*/evaluate-*/metrics.json",
+    "report": "*/evaluate-*/*",
+    "cache of keys": ".keys/*.json",
+    "digests of weights": "weights.json",
+    "lock": ".lock",
+}
+"""Kinds of files in a store, by patterns of their paths, upstream first."""
 SHOWN = 10
 """Number of ids that are listed."""
 

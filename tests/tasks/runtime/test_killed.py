@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from data.stick_figures.dataset import ACTIONS
-from pipeline.files.atomic import atomic_path, sweep
+from pipeline.files.atomic import atomic_path, is_abandoned, is_in_use, sweep
 from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.store import Store, provenance
 from tasks.runtime import workers as processes
@@ -93,7 +93,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, float]:
     return runs, time.monotonic() - began
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kills", [3, pytest.param(20, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.torture)]
+)
 def test_killed_at_random_moments_it_comes_to_the_same(
     kills: int, undisturbed: tuple[Runs, float], tmp_path: Path
 ) -> None:
@@ -238,8 +240,10 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(
     other = subprocess.Popen([sys.executable, "-c", script, living[1]], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert other.stdout
     theirs = Path(other.stdout.readline().strip())
-    foreign = theirs.with_name(re.sub(r"\.[^.]+-(\d+)\.tmp", r".another-host-\1.tmp", theirs.name))
-    foreign.touch()
+    foreign = theirs.with_name(re.sub(r"kinescope-[^.]+-(\d+)\.tmp", r"kinescope-another-host-\1.tmp", theirs.name))
+    unmarked = theirs.with_name(theirs.name.replace("kinescope-", ""))
+    for path in (foreign, unmarked):
+        path.touch()
     with atomic_path(living[0]) as mine:
         mine.write_text("half")
         assert sweep(tmp_path) == []
@@ -247,8 +251,12 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(
         other.wait()
         assert sweep(tmp_path) == [theirs]
         assert mine.exists()
-        os.utime(foreign, (0, 0))
-        assert sweep(tmp_path) == [foreign]
+        assert is_in_use(foreign)
+        for path in (foreign, unmarked):
+            os.utime(path, (0, 0))
+        assert sweep(tmp_path) == []
+        assert is_abandoned(foreign)
+        assert not is_abandoned(unmarked)
     assert living[0].read_text() == "half"
 
 

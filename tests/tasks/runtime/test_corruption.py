@@ -1,0 +1,173 @@
+"""Damage to every kind of file in a store: the next run comes to the same figures, and says what it did."""
+
+import logging
+import os
+import random
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import luigi
+import pytest
+
+from pipeline.scoring.scores import Scores
+from tasks.commands.store_layout import KINDS
+from tests.support.mutations import flipped, truncated
+from tests.support.small_experiment import Small
+
+Damage = Callable[[Path, list[Path], random.Random], None]
+"""Damages a file, given others of the store."""
+RESULTS = ("reducer", "network", "scores", "figures", "report")
+"""Kinds that are computed from others, upstream first."""
+
+
+def _truncate(file: Path, _: list[Path], rng: random.Random) -> None:
+    file.write_bytes(truncated(file.read_bytes(), rng))
+
+
+def _flip(file: Path, _: list[Path], rng: random.Random) -> None:
+    file.write_bytes(flipped(file.read_bytes(), rng))
+
+
+def _swap(file: Path, others: list[Path], rng: random.Random) -> None:
+    """Swap it with another of its kind: of another folder, or of its own."""
+    siblings = [other for other in others if other.suffix == file.suffix and other.is_file()]
+    if siblings:
+        sibling, content = rng.choice(siblings), file.read_bytes()
+        file.write_bytes(sibling.read_bytes())
+        sibling.write_bytes(content)
+
+
+def _replace(file: Path, others: list[Path], rng: random.Random) -> None:
+    """Replace it by a file of the same type, of another stage where there is one."""
+    foreign = [other for other in others if other.parent != file.parent] or others
+    if foreign:
+        shutil.copyfile(rng.choice(foreign), file)
+
+
+def _empty(file: Path, _: list[Path], __: random.Random) -> None:
+    os.truncate(file, 0)
+
+
+def _folder(file: Path, _: list[Path], __: random.Random) -> None:
+    file.unlink()
+    (file / "inside").mkdir(parents=True)
+
+
+def _permission(file: Path, _: list[Path], __: random.Random) -> None:
+    file.chmod(0)
+
+
+def _link(file: Path, others: list[Path], rng: random.Random) -> None:
+    """Put a link in its place: to another file, or to none."""
+    target = rng.choice([*others, file.with_name("nowhere")])
+    file.unlink()
+    file.symlink_to(target)
+
+
+DAMAGE: dict[str, Damage] = {
+    "truncated": _truncate,
+    "flipped": _flip,
+    "swapped": _swap,
+    "replaced": _replace,
+    "emptied": _empty,
+    "a folder": _folder,
+    "unreadable": _permission,
+    "a link": _link,
+}
+
+
+@pytest.fixture
+def said(small: Small) -> Iterator[list[str]]:
+    """What the runs of a test say."""
+    lines: list[str] = []
+
+    class Noted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    noted, log = Noted(), logging.getLogger("luigi-interface")
+    level = log.level
+    log.addHandler(noted)
+    log.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: lines.append(str(message))
+        yield lines
+    log.setLevel(level)
+    log.removeHandler(noted)
+
+
+def found(small: Small) -> dict[str, bytes]:
+    """The scores that the experiment's report is made from, by the folder's name."""
+    paths = [stage.path() for stage in small.experiment().runs.stages() if stage.path().name == "scores.npz"]
+    return {path.parent.name: Scores.load(path).values.tobytes() for path in paths}
+
+
+def of_kind(store: Path, kind: str) -> list[Path]:
+    return sorted(path for path in store.glob(KINDS[kind]) if path.is_symlink() or path.is_file())
+
+
+def downstream(small: Small, kind: str) -> None:
+    """Remove what is computed from files of a kind, so that the next run reads them."""
+    own = of_kind(small.store, kind)
+    later = RESULTS[RESULTS.index(kind) + 1 :] if kind in RESULTS else RESULTS
+    if kind == "cache of keys":
+        later = ("shard", *later)
+    for path in dict.fromkeys(path for each in later for path in of_kind(small.store, each)):
+        if path not in own and not path.name.startswith("000-"):
+            path.unlink()
+
+
+def test_every_file_of_a_store_is_of_a_known_kind(small: Small) -> None:
+    known = {path for kind in KINDS for path in of_kind(small.store, kind)}
+    assert {path for path in small.store.rglob("*") if not path.is_dir()} == known
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        range(1),
+        pytest.param(range(20), marks=pytest.mark.slow),
+        pytest.param(range(20, 200), marks=pytest.mark.torture),
+    ],
+    ids=lambda seeds: f"{len(seeds)} mutations",
+)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("lock", "digests of weights")])
+def test_a_rerun_comes_to_the_same_and_says_what_it_did(
+    kind: str, seeds: range, small: Small, said: list[str], tmp_path: Path
+) -> None:
+    if kind == "cache of keys":  # it is made where shards of another state are there
+        small.write("video03", seed=99)
+        small.run()
+    clean = found(small)
+    shutil.copytree(small.store, tmp_path / "clean", symlinks=True)
+    for seed in seeds:
+        name = list(DAMAGE)[seed % len(DAMAGE)]
+        case = f"{kind}, {name}, seed {seed}"
+        shutil.rmtree(small.store)
+        shutil.copytree(tmp_path / "clean", small.store, symlinks=True)
+        rng = random.Random(seed)
+        files = of_kind(small.store, kind)
+        file = rng.choice(files)
+        before = file.read_bytes()
+        alike = [path for path in small.store.rglob(f"*{file.suffix}") if path != file and path.is_file()]
+        downstream(small, kind)
+        DAMAGE[name](file, [path for path in alike if path.exists()], rng)
+        said.clear()
+        luigi.task_register.Register.clear_instance_cache()
+        ended = luigi.build([small.experiment()], local_scheduler=True, workers=1, log_level="WARNING")
+        told = "\n".join(said)
+        assert "Traceback" not in told, f"{case}: {told}"
+        if not ended:  # one sentence that names the file, which a user then moves away
+            assert file.name in told, f"{case}: {told}"
+            assert name in ("a folder", "unreadable", "a link"), f"{case}: {told}"
+            shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
+            small.run()
+        assert found(small) == clean, case
+        assert small.experiment().complete(), case
+        if list(small.store.rglob("*.damaged-*")):
+            assert "damaged" in told, f"{case}: {told}"
+        elif file.is_file() and kind in RESULTS:
+            assert file.read_bytes() == before or kind in ("figures", "report") or told, case
