@@ -21,6 +21,7 @@ from pipeline.store.layout import (
     places_of,
     row_path,
 )
+from pipeline.store.links import linked_shard, links_in
 
 
 def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], provenance: Mapping[str, Any]) -> None:
@@ -96,7 +97,8 @@ def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, An
 def verify(path: Path) -> None:
     """Read every array of a sealed file.
 
-    Raises DamagedStore where one is damaged, and quarantines the file; NewerFormat where a newer kinescope reads it.
+    Raises DamagedStore where one is damaged, or the file belongs elsewhere, and quarantines it; otherwise as
+    ``open_file``.
     """
     try:
         _read_everything(path)
@@ -122,4 +124,7 @@ def _read_everything(path: Path) -> None:
             item[()]
 
     with open_file(path) as file:
+        for place, link in links_in(file):
+            if not isinstance(link, h5py.HardLink):
+                linked_shard(place, link)
         file.visititems(read)
