@@ -9,6 +9,7 @@ import h5py
 
 from pipeline.errors import DamagedStore
 from pipeline.files.atomic import atomic_path, quarantine
+from pipeline.files.place import Contradiction
 from pipeline.rows import Keys
 from pipeline.store.layout import (
     DAMAGE,
@@ -107,9 +108,14 @@ def verify(path: Path) -> None:
 
 
 def _copy_video(source: Path, keys: Keys, target: h5py.File) -> None:
-    """Copy a video's rows, or its failure, from a file that may know it under another id."""
+    """Copy a video's rows, or its failure, from a file that may know it under another id.
+
+    A journal's file that lacks the key by which it is named is quarantined.
+    """
     with open_sealed(source) as file:
         places = dict(places_of(file))
+        if keys.name not in places and keys.name == source.stem:
+            quarantine(source, Contradiction("it holds nothing of the key by which it is named"))
         for variant, key in enumerate(keys.variants):
             if key in places:
                 failed = places[key].startswith("failures/")

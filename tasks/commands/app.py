@@ -146,7 +146,7 @@ def verify(store: Place = "") -> None:
     found = _say(damaged(files))
     again = f": the next run makes {'it' if found == 1 else 'them'} again" if found else ""
     older = without_place(files)
-    before = f"; {format_count(older, 'file')} of before without word of the place where it belongs" if older else ""
+    before = f"; {format_count(older, 'file')} of before without word of the place where they belong" if older else ""
     typer.echo(f"{format_count(len(files), 'file')} read, {found} damaged{again}{before}")
     raise typer.Exit(DAMAGED if found else 0)
 

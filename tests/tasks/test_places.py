@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import luigi
 import pytest
 from luigi.configuration import get_config
@@ -151,6 +152,16 @@ def two_indices(places: Places) -> list[Path]:
     return swap(places.stages(0, 0, 0)[4], places.stages(0, 0, 1)[4])
 
 
+def a_link_out_of_the_store(places: Places) -> list[Path]:
+    """In an index, to a file that a careless reader would rename."""
+    index = places.stages(0, 0, 0)[4]
+    place = f"videos/{Store(index).ids()[0]}/variant-0"
+    with h5py.File(index, "r+") as file:
+        del file[place]
+        file[place] = h5py.ExternalLink("../../../files/manifest.csv", place)
+    return [index]
+
+
 def ids(path: Path) -> list[str]:
     return Store(path).ids()
 
@@ -172,6 +183,7 @@ MADE_FROM: dict[Stray, list[str]] = {
     every_shard_of_a_stage: ["drnn", "scores", "fused"],
     two_shards_within_a_stage: ["drnn", "scores", "fused"],
     two_indices: ["drnn", "scores", "fused"],
+    a_link_out_of_the_store: ["drnn", "scores", "fused"],
 }
 
 
@@ -196,6 +208,7 @@ def test_a_run_makes_what_lies_in_anothers_place_again_and_comes_to_the_same(
     places.remove(*MADE_FROM[stray])
     assert places.run() == made[1]
     assert all(path.exists() for path in strayed)
+    assert not list(places.root.glob("*.damaged-*"))
     assert list(verify(sealed(places.folder / "store"))) == []
 
 
