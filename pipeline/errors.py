@@ -37,8 +37,16 @@ class DamagedStore(InputError):
     """Sealed file that was truncated or altered; it has been quarantined, and the next run makes it again."""
 
 
-class NewerFormat(InputError):
-    """A file of a store has a format that only a newer kinescope reads; it is whole, and stays as it is."""
+class Unavailable(InputError):
+    """A file of a store cannot be read here and now, though nothing says that it is damaged; it stays as it is."""
+
+
+class NewerFormat(Unavailable):
+    """A file of a store has a format that only a newer kinescope reads."""
+
+
+class HeldOpen(Unavailable):
+    """A file of a store is open for writing in another program, or was when that program was killed."""
 
 
 def lacks_space(error: BaseException | None) -> bool:

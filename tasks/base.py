@@ -301,6 +301,8 @@ def origin(stage: Stage, components: Any, upstream: Mapping[str, str], **more: A
     return {
         "stage": stage.task_family,
         "fingerprint": stage.fingerprint,
+        "file": stage.path().name,
+        **{name: number for name in ("fold", "seed") if (number := getattr(stage, name, None)) is not None},
         "components": components,
         "upstream": upstream,
         "versions": _versions(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from pipeline.files.atomic import atomic_path, quarantine
+from pipeline.files.place import check_place
 
 DIGEST = "blake2b"
 """Key of the digest in the metadata: of the header without this entry, and of the tensors' bytes."""
@@ -46,7 +47,7 @@ def read(path: Path) -> tuple[bytes, dict[str, str]]:
     Raises
     ------
     DamagedStore
-        Where the file is not as it was written; it is quarantined.
+        Where the file is not as it was written, or belongs elsewhere; it is quarantined.
     """
     try:
         with safe_open(path, "numpy") as file:
@@ -54,6 +55,7 @@ def read(path: Path) -> tuple[bytes, dict[str, str]]:
         content = path.read_bytes()
         if metadata.get(DIGEST, digest := _digest(content)) != digest:
             raise ValueError("its content does not match its digest")
+        check_place(path, metadata.get("provenance"))
     except (SafetensorError, ValueError) as error:
         quarantine(path, error)
     return content, metadata

@@ -54,7 +54,7 @@ def save_reducer(path: Path, state: Mapping[str, np.ndarray], provenance: Mappin
 
 
 def load_reducer(path: Path) -> dict[str, np.ndarray]:
-    """Read what ``save_reducer`` wrote. Raises DamagedStore where the file is damaged, and quarantines it."""
+    """Read what ``save_reducer`` wrote. Raises DamagedStore, and quarantines the file, as ``tensors.read``."""
     from safetensors.numpy import load
 
     from pipeline.files import tensors

@@ -13,6 +13,7 @@ from scipy.special import log_softmax
 
 from pipeline.errors import InputError
 from pipeline.files.atomic import atomic_path, quarantine
+from pipeline.files.place import check_place
 
 Kind = Literal["logits", "probabilities"]
 
@@ -103,9 +104,10 @@ class Scores:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote. Raises DamagedStore where the file is damaged, and quarantines it."""
+        """Read what ``save`` wrote. Raises DamagedStore where it is damaged or lies elsewhere, and quarantines it."""
         try:
             with np.load(path, allow_pickle=False) as archive:
+                check_place(path, _provenance(archive))
                 ids, classes, failed = (tuple(archive[name].tolist()) for name in ("ids", "classes", "failed"))
                 return cls(ids, archive["values"], archive["kind"].item(), classes, failed)
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError, AttributeError) as error:
@@ -113,9 +115,18 @@ class Scores:
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """Return where a file of scores comes from. Raises what ``np.load`` does where the file is damaged."""
+    """Return where a file of scores comes from.
+
+    Raises what ``np.load`` does where the file is damaged, KeyError where it does not say, Contradiction where it lies
+    elsewhere.
+    """
     with np.load(path, allow_pickle=False) as archive:
+        check_place(path, _provenance(archive))
         return dict(json.loads(archive["provenance"].item()))
+
+
+def _provenance(archive: Any) -> str | None:
+    return archive["provenance"].item() if "provenance" in archive else None
 
 
 def _duplicate(names: Iterable[str]) -> str | None:

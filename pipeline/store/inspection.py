@@ -12,10 +12,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from pipeline.errors import InputError
-from pipeline.rows import Failure, Row, variant_name, variant_number
+from pipeline.files.place import Contradiction, check_place
+from pipeline.rows import Failure, Row, variant_number
 from pipeline.scoring import scores
 from pipeline.store import layout
-from pipeline.store.layout import attributes_of, failure_of, items_of, open_file
+from pipeline.store.layout import attributes_of, failure_of, items_of, open_file, row_path
+from pipeline.store.links import holds, linked_shard, links_in
 
 Shape = tuple[int, ...]
 
@@ -99,9 +101,11 @@ def linked(index: Path) -> list[Path]:
 def read(shard: Path, video: str) -> list[Row]:
     """Read all variants of a video, in order; none where the shard has no such video."""
     with _reading(shard) as file:
-        group = file.get(f"videos/{video}", {})
-        numbers = sorted(number for name in group if (number := variant_number(name)) is not None)
-        return [_row(group[variant_name(number)]) for number in numbers]
+        place = f"videos/{video}"
+        names = file[place] if holds(file, place) else ()
+        numbers = sorted(number for name in names if (number := variant_number(name)) is not None)
+        places = [row_path(video, number) for number in numbers]
+        return [_row(file[row]) for row in places if holds(file, row)]
 
 
 def is_sealed(path: Path) -> bool:
@@ -167,6 +171,8 @@ def provenance(path: Path) -> dict[str, Any]:
         return dict(_PROVENANCE_READERS[path.suffix](path))
     except InputError:
         raise
+    except Contradiction as error:
+        raise _damaged(path, error) from None
     except Exception as error:  # damaged bytes may end the reading of them in any way
         raise InputError(f"{path} is damaged, or was not made by kinescope: it has no provenance") from error
 
@@ -178,20 +184,14 @@ def check(index: Path) -> None:
     for shard in filter(Path.exists, dict.fromkeys(path for _, path in places)):
         with _reading(shard) as file:
             for place, path in places:
-                if path == shard and place not in file:
+                if path == shard and not holds(file, place):
                     raise InputError(f"it links {place}, which {shard.name} does not hold")
 
 
 def _links(file: h5py.File, folder: Path) -> list[tuple[str, Path]]:
     """Return the paths that an index in a folder links, each with its shard."""
-    found: list[tuple[str, Path]] = []
-
-    def note(place: str, link: object) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            found.append((place, folder / link.filename))
-
-    file.visititems_links(note)
-    return found
+    linked = [(place, link) for place, link in links_in(file) if not isinstance(link, h5py.HardLink)]
+    return [(place, folder / linked_shard(place, link)) for place, link in linked]
 
 
 def _note(found: Contents, place: str, item: "h5py.Group | h5py.Dataset") -> None:
@@ -223,15 +223,22 @@ def _reading(path: Path) -> Iterator[h5py.File]:
         raise InputError(f"{path}: no such file") from None
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path} is damaged, or no HDF5 file ({error}): kinescope verify sets it aside") from None
+    except Contradiction as error:
+        raise _damaged(path, error) from None
 
 
 @contextmanager
 def _weights(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, "numpy") as file:
+            check_place(path, (file.metadata() or {}).get("provenance"))
             yield file
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged ({error}): kinescope verify sets it aside") from None
+    except (SafetensorError, Contradiction) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is damaged ({error}): kinescope verify sets it aside")
 
 
 def _of_rows(path: Path) -> dict[str, Any]:

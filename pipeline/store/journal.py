@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from pipeline.errors import Unavailable
 from pipeline.files.atomic import atomic_path
 from pipeline.files.crash_notes import NOTE, attempt
 from pipeline.rows import Failure, Keys, Row
@@ -86,9 +87,13 @@ class Journal:
     def discard_sealed(self, shards: Iterable[Path]) -> None:
         """Remove the files of videos that these sealed shards hold.
 
-        Such files are left when a process is killed, or slower than another, after the shard was sealed.
+        Such files are left when a process is killed, or slower than another, after the shard was sealed. They stay as
+        long as a shard cannot be read.
         """
-        sealed = shards_by_key(shards)
+        try:
+            sealed = shards_by_key(shards)
+        except Unavailable:
+            return
         with suppress(OSError):  # another run may sweep as well
             for path in self.folder.iterdir():
                 if path.stem in sealed:

@@ -22,15 +22,17 @@ import numpy as np
 from pipeline.errors import NewerFormat, UnusableVideo
 from pipeline.files.atomic import quarantine
 from pipeline.files.deferred_errors import DeferredErrors
+from pipeline.files.place import Contradiction, check_place
 from pipeline.rows import REASON, Failure, Row, variant_name
+from pipeline.store.held import open_when_free
 
 FORMAT = "kinescope-store/1"
 """Version of this layout, which files without the attribute ``format`` have as well: the first ones stated none."""
 CHUNK_BYTES = 1 << 20
 """Largest size of a chunk, but for a single step of an array that is larger."""
 _HDF5 = {"libver": ("v110", "v110")}
-DAMAGE = (OSError, KeyError, RuntimeError)
-"""Exceptions that h5py raises where a file is truncated or altered."""
+DAMAGE = (OSError, KeyError, RuntimeError, Contradiction)
+"""Exceptions that are raised where a file is truncated or altered, by h5py, or not the one that belongs there."""
 
 
 def row_path(video: str, variant: int) -> str:
@@ -157,12 +159,25 @@ def new_file(path: Path) -> Iterator[h5py.File]:
 
 
 def open_file(path: Path) -> h5py.File:
-    """Open a file for reading. Raises OSError where it is damaged, NewerFormat where a newer kinescope reads it."""
-    file = h5py.File(path, "r", locking=False)
+    """Open a file for reading.
+
+    Raises
+    ------
+    OSError
+        Where it is damaged, or there is none.
+    Contradiction
+        Where it belongs elsewhere.
+    NewerFormat
+        Where a newer kinescope reads it.
+    HeldOpen
+        Where another program goes on writing to it.
+    """
+    file = open_when_free(path)
     try:
         found = format_of(file)
         if found != FORMAT:
             raise NewerFormat(f"{path} has the format {found}, and {FORMAT} is read here: a newer kinescope reads it")
+        check_place(path, file.attrs.get("provenance"))
     except BaseException:
         file.close()
         raise
@@ -179,7 +194,7 @@ def format_of(file: h5py.File) -> str:
 def open_sealed(path: Path) -> h5py.File:
     """Open a sealed file for reading.
 
-    Raises DamagedStore where it is damaged, and quarantines it; NewerFormat where a newer kinescope reads it.
+    Raises DamagedStore where it is damaged, or belongs elsewhere, and quarantines it; otherwise as ``open_file``.
     """
     try:
         return open_file(path)

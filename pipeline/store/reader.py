@@ -1,20 +1,20 @@
 """Read the rows of a stage by video id."""
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from pipeline.errors import DamagedStore, InputError
+from pipeline.errors import InputError
 from pipeline.files.atomic import quarantine
 from pipeline.rows import Failure, Partial, Row, is_reserved, variant_number
 from pipeline.store.layout import DAMAGE, attributes_of, failure_of, failure_path, open_sealed, row_path
+from pipeline.store.links import holds, link_at, linked_shard, links_in
+from pipeline.store.open_files import OpenFile
 
 
 def provenance(path: Path) -> dict[str, Any]:
@@ -30,7 +30,8 @@ class Store:
     """Rows of one stage, read by video id from its index, or from one shard.
 
     Files open at first use, and anew in every process, so that a store can be pickled. Every method raises
-    DamagedStore where a file is damaged, and quarantines it: run again to make it anew.
+    DamagedStore where a file is damaged, or belongs elsewhere, and quarantines it: run again to make it anew. It raises
+    HeldOpen where another program goes on writing to one.
 
     Parameters
     ----------
@@ -40,11 +41,10 @@ class Store:
 
     def __init__(self, index: Path) -> None:
         self.index = index
-        self._files: dict[Path, tuple[h5py.File, int]] = {}
-        self._process = os.getpid()
+        self._files: dict[Path, OpenFile] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"index": self.index, "_files": {}, "_process": -1}
+        return {"index": self.index, "_files": {}}
 
     def read(
         self, video: str, variant: int = 0, arrays: Sequence[str] | None = None, part: slice | int | tuple[()] = ()
@@ -86,7 +86,7 @@ class Store:
         return Row(read, attributes)
 
     def partial(self, video: str, variant: int = 0) -> dict[str, Partial]:
-        """Return one row's arrays by name, each read only where it is indexed, while its file is open.
+        """Return one row's arrays by name, each read only where it is indexed.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Store:
         place = row_path(video, variant)
         shard = self._shard(place)
         with self._reading(shard) as file:
-            return {name: _StoredArray(self, shard, array) for name, array in file[place].items()}
+            return {name: _StoredArray(self._files[shard], f"{place}/{name}") for name in file[place]}
 
     def rows(self, video: str, arrays: Sequence[str] | None = None) -> list[Row]:
         """Read all variants of a video, in order; parameters as for ``read``."""
@@ -105,8 +105,8 @@ class Store:
     def variants(self, video: str) -> int:
         """Count the rows of a video; 0 where it has none."""
         with self._reading(self.index) as file:
-            group = file.get(f"videos/{video}", {})
-            return sum(variant_number(name) is not None for name in group)
+            place = f"videos/{video}"
+            return sum(variant_number(name) is not None for name in (file[place] if holds(file, place) else ()))
 
     def failures(self) -> dict[str, Failure]:
         """Return, by id, why videos have no rows."""
@@ -122,58 +122,43 @@ class Store:
 
     def _ids(self, kind: str) -> list[str]:
         found: set[str] = set()
-
-        def note(place: str, _: object) -> None:
-            video, _, name = place.rpartition("/")
-            if is_reserved(name):
-                found.add(video)
-
         with self._reading(self.index) as file:
-            if kind in file:
-                file[kind].visititems_links(note)
+            for place, link in links_in(file[kind]) if holds(file, kind) else ():
+                if not isinstance(link, h5py.HardLink):
+                    linked_shard(place, link)
+                video, _, name = place.removeprefix(f"{kind}/").rpartition("/")
+                if is_reserved(name):
+                    found.add(video)
         return sorted(found)
 
     def _shard(self, place: str) -> Path:
         """Return the file that holds a row or a failure; an index that links what its shard lacks is quarantined."""
         with self._reading(self.index) as file:
-            link = file.get(place, getlink=True)
+            link = link_at(file, place)
         if link is None:
             raise KeyError(f"{self.index} has no {place}: ids() lists the videos, failures() those without rows")
         if not isinstance(link, h5py.ExternalLink):
             return self.index
         shard: Path = self.index.parent / link.filename
         with self._reading(shard) as file:
-            exists = place in file
+            exists = holds(file, place)
         if not exists:
             quarantine(self.index, ValueError(f"it links {place}, which {shard.name} does not hold"))
         return shard
 
-    @contextmanager
-    def _reading(self, path: Path) -> Iterator[h5py.File]:
-        if self._process != os.getpid():
-            # Handles must not be shared over a fork, and closing them here would flush the parent's.
-            self._files, self._process = {}, os.getpid()
-        if path not in self._files:
-            self._files[path] = (open_sealed(path), path.stat().st_ino)
-        file, inode = self._files[path]
-        try:
-            yield file
-        except DAMAGE as error:
-            del self._files[path]
-            file.close()
-            if path.exists() and path.stat().st_ino == inode:
-                quarantine(path, error)
-            raise DamagedStore(f"{path} was damaged, and is being made anew by another run: run again") from None
+    def _reading(self, path: Path) -> AbstractContextManager[h5py.File]:
+        return self._files.setdefault(path, OpenFile(path)).reading()
 
 
-@dataclass(frozen=True, slots=True)
 class _StoredArray:
-    """An array in a store, valid while the store has its file open in this process."""
+    """An array in a store, which is opened again where its file was closed in the meantime."""
 
-    store: Store
-    shard: Path
-    array: h5py.Dataset
+    def __init__(self, file: OpenFile, place: str) -> None:
+        self._file, self._place = file, place
+        self._opened: tuple[h5py.File, h5py.Dataset] | None = None
 
     def __getitem__(self, part: Any) -> np.ndarray:
-        with self.store._reading(self.shard):
-            return self.array[part]  # type: ignore[no-any-return]
+        with self._file.reading() as file:
+            if self._opened is None or self._opened[0] is not file:
+                self._opened = file, file[self._place]
+            return self._opened[1][part]  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ import h5py
 
 from pipeline.errors import DamagedStore
 from pipeline.files.atomic import atomic_path, quarantine
+from pipeline.files.place import Contradiction
 from pipeline.rows import Keys
 from pipeline.store.layout import (
     DAMAGE,
@@ -21,6 +22,7 @@ from pipeline.store.layout import (
     places_of,
     row_path,
 )
+from pipeline.store.links import linked_shard, links_in
 
 
 def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], provenance: Mapping[str, Any]) -> None:
@@ -96,7 +98,8 @@ def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, An
 def verify(path: Path) -> None:
     """Read every array of a sealed file.
 
-    Raises DamagedStore where one is damaged, and quarantines the file; NewerFormat where a newer kinescope reads it.
+    Raises DamagedStore where one is damaged, or the file belongs elsewhere, and quarantines it; otherwise as
+    ``open_file``.
     """
     try:
         _read_everything(path)
@@ -105,9 +108,14 @@ def verify(path: Path) -> None:
 
 
 def _copy_video(source: Path, keys: Keys, target: h5py.File) -> None:
-    """Copy a video's rows, or its failure, from a file that may know it under another id."""
+    """Copy a video's rows, or its failure, from a file that may know it under another id.
+
+    A journal's file that lacks the key by which it is named is quarantined.
+    """
     with open_sealed(source) as file:
         places = dict(places_of(file))
+        if keys.name not in places and keys.name == source.stem:
+            quarantine(source, Contradiction("it holds nothing of the key by which it is named"))
         for variant, key in enumerate(keys.variants):
             if key in places:
                 failed = places[key].startswith("failures/")
@@ -122,4 +130,7 @@ def _read_everything(path: Path) -> None:
             item[()]
 
     with open_file(path) as file:
+        for place, link in links_in(file):
+            if not isinstance(link, h5py.HardLink):
+                linked_shard(place, link)
         file.visititems(read)

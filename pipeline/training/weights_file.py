@@ -32,12 +32,12 @@ def save_network(path: Path, state: Mapping[str, Tensor], curves: Curves, proven
 
 
 def load_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:
-    """Read a state dict onto ``device``. Raises DamagedStore where the file is damaged, and quarantines it."""
+    """Read a state dict onto ``device``. Raises DamagedStore, and quarantines the file, as ``tensors.read``."""
     content, _ = tensors.read(path)
     return {name: tensor.to(device) for name, tensor in load(content).items()}
 
 
 def load_curves(path: Path) -> Curves:
-    """Read how the training went. Raises DamagedStore where the file is damaged, and quarantines it."""
+    """Read how the training went. Raises DamagedStore, and quarantines the file, as ``tensors.read``."""
     _, metadata = tensors.read(path)
     return Curves.from_json(metadata["curves"])

@@ -139,13 +139,15 @@ def failures(
 @app.command()
 def verify(store: Place = "") -> None:
     """Read every sealed file in full; damaged ones are set aside, and the next run that needs them makes them again."""
-    from tasks.commands.verification import sealed
+    from tasks.commands.verification import sealed, without_place
     from tasks.commands.verification import verify as damaged
 
     files = sealed(resolve_path(store))
     found = _say(damaged(files))
     again = f": the next run makes {'it' if found == 1 else 'them'} again" if found else ""
-    typer.echo(f"{format_count(len(files), 'file')} read, {found} damaged{again}")
+    older = without_place(files)
+    before = f"; {format_count(older, 'file')} of before without word of the place where they belong" if older else ""
+    typer.echo(f"{format_count(len(files), 'file')} read, {found} damaged{again}{before}")
     raise typer.Exit(DAMAGED if found else 0)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import InputError, NewerFormat
+from pipeline.errors import HeldOpen, InputError, NewerFormat
 from pipeline.results.sweeps import flat
 from pipeline.results.tables import aligned
 from pipeline.rows import Failure, Row, variant_name
@@ -99,8 +99,8 @@ def _stage_cells(stage_folder: StageFolder) -> tuple[str, str, str, str]:
         stage = str(inspection.provenance(stage_folder.output)["stage"])
         found = stage_folder.contents()
     except InputError as error:
-        state = "of a newer format" if isinstance(error, NewerFormat) else "damaged"
-        return stage_folder.folder.name, state, str(error), held
+        states: dict[type, str] = {NewerFormat: "of a newer format", HeldOpen: "held open"}
+        return stage_folder.folder.name, states.get(type(error), "damaged"), str(error), held
     what = format_count(len(found.keys), "video") + (f", {len(found.failures)} failed" if found.failures else "")
     return stage_folder.folder.name, stage, what if stage_folder.output.suffix == ".h5" else "", held
 

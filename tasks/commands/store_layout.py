@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import InputError
+from pipeline.files.place import STAGE
 from tasks import settings
 
 if TYPE_CHECKING:
     from pipeline.store.inspection import Contents
 
-STAGE = re.compile(r"(?P<name>.+)-(?P<fingerprint>[0-9a-f]{12})")
 SHARD = re.compile(r"\d+-of-\d+-[0-9a-f]{12}\.h5")
 INDEX = re.compile(r"index-[0-9a-f]{12}\.h5")
 OUTPUTS = ("index.h5", "network.safetensors", "reducer.safetensors", "scores.npz", "metrics.json")

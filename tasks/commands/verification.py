@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.errors import DamagedStore, InputError, NewerFormat
+from pipeline.errors import DamagedStore, InputError, Unavailable
 from pipeline.files import tensors
 from pipeline.files.atomic import quarantine
 from pipeline.scoring.scores import Scores
@@ -39,9 +39,9 @@ def sealed(path: Path) -> list[Path]:
 def verify(files: list[Path]) -> Iterator[str]:
     """Read files in full, and yield a sentence for each that is damaged, which is then set aside.
 
-    Raises NewerFormat at the end where this version cannot read a file: whether it is whole remains open.
+    Raises Unavailable at the end where a file cannot be read here and now: whether it is whole remains open.
     """
-    newer: NewerFormat | None = None
+    unread: Unavailable | None = None
     total = sum(file.stat().st_size for file in files)
     with tqdm(total=total, desc="verify", unit="B", unit_scale=True, disable=None) as progress:
         for file in files:
@@ -50,11 +50,23 @@ def verify(files: list[Path]) -> Iterator[str]:
                 _CHECKS[file.suffix](file)
             except DamagedStore as error:
                 yield str(error)
-            except NewerFormat as error:
-                newer = error
+            except Unavailable as error:
+                unread = error
             progress.update(amount)
-    if newer is not None:
-        raise newer
+    if unread is not None:
+        raise unread
+
+
+def without_place(files: list[Path]) -> int:
+    """Count the files that do not state where they belong, as those of before do not: nothing was compared."""
+    return sum(file.suffix != ".json" and file.exists() and not _states_place(file) for file in files)
+
+
+def _states_place(file: Path) -> bool:
+    try:
+        return "file" in inspection.provenance(file)
+    except InputError:  # it has no provenance
+        return False
 
 
 def _is_sealed(file: Path) -> bool:
@@ -66,7 +78,7 @@ def _rows(file: Path) -> None:
     verify_rows(file)
     try:
         inspection.check(file)
-    except NewerFormat:  # of a shard; the index may be right
+    except Unavailable:  # of a shard; the index may be right
         raise
     except InputError as error:
         quarantine(file, error)
