@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pipeline.config import unknown
-from pipeline.errors import InputError, lacks_memory
+from pipeline.errors import InputError, lack_of_memory
 from pipeline.user_input import brief, resolve
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _content(path: Path) -> Any:
     except OSError:
         raise
     except Exception as error:  # bytes that are no pickle may end the reading of one in any way
-        if lacks_memory(error):
+        if lack_of_memory(error):
             raise
         reason = str(error).strip().split("\n")[0]
         raise InputError(

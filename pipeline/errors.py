@@ -67,18 +67,20 @@ def lacks_space(error: BaseException | None) -> bool:
     )
 
 
-def lacks_memory(error: BaseException | None) -> bool:
-    """Return whether a lack of memory, the processor's or a GPU's, caused an error, or one that it came from.
+def lack_of_memory(error: BaseException | None) -> BaseException | None:
+    """Return the lack of memory, the processor's or a GPU's, that an error is or came from; None where there is none.
 
     Few libraries raise MemoryError: torch and OpenCV have errors of their own, and so has the system's loader of
     libraries, so that messages are searched, too.
 
     Examples
     --------
-    >>> lacks_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory")), lacks_memory(KeyError("memory"))
-    (True, False)
+    >>> lack_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    RuntimeError("DefaultCPUAllocator: can't allocate memory")
+    >>> lack_of_memory(KeyError("memory"))
     """
-    return any(isinstance(each, MemoryError) or _NO_MEMORY_MESSAGE.search(str(each)) for each in _causes(error))
+    lacks = (each for each in _causes(error) if isinstance(each, MemoryError) or _NO_MEMORY_MESSAGE.search(str(each)))
+    return next(lacks, None)
 
 
 def path_of(error: BaseException | None) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import luigi
 
 from pipeline.config import adapter, parse
-from pipeline.errors import NO_PATH, DamagedStore, InputError, lacks_memory, lacks_space, path_of
+from pipeline.errors import NO_PATH, DamagedStore, InputError, lack_of_memory, lacks_space, path_of
 from pipeline.files.atomic import copy
 from pipeline.rows import Failure
 from pipeline.user_input import brief, read_json
@@ -267,8 +267,8 @@ def user_message(error: BaseException) -> str | None:
     if lacks_space(error):
         place = path_of(error) or settings.store()
         return f"no space left on {place}: free some and run again; finished rows are kept"
-    if lacks_memory(error):
-        said = f": {first}" if (first := str(error).strip().partition("\n")[0]) else ""
+    if lack := lack_of_memory(error):
+        said = f": {first}" if (first := str(lack).strip().partition("\n")[0]) else ""
         return f"not enough memory{said}; free some, or ask for less, and run again; finished rows are kept"
     if isinstance(error, OSError) and _unfit(error):
         return f"{error.filename}: {error.strerror}; the store in [kinescope] must be a writable folder"

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from pipeline.errors import DamagedStore, lacks_memory, naming
+from pipeline.errors import DamagedStore, lack_of_memory, naming
 
 FOREIGN_AGE_S = 24 * 3600
 """Seconds without a write after which a temporary file of another machine counts as abandoned."""
@@ -137,7 +137,7 @@ def quarantine(path: Path, error: Exception) -> NoReturn:
     DamagedStore
         Naming the file, the reason and the new name.
     """
-    if getattr(error, "errno", None) is not None or lacks_memory(error):
+    if getattr(error, "errno", None) is not None or lack_of_memory(error):
         raise error
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():

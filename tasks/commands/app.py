@@ -34,6 +34,8 @@ class Sentences(TyperGroup):
             return super().invoke(context)
         except Exception as error:
             sentence = user_message(error)
+            if sentence is None and isinstance(error, OSError) and error.filename is not None:
+                sentence = f"{error.filename}: {error.strerror}; it must be readable, and writable where it is written"
             if sentence is None:
                 raise
             typer.echo(f"error: {sentence}", err=True)
