@@ -109,3 +109,17 @@ def test_a_folder_whose_provenance_nobody_wrote_is_left_alone(content: str, smal
     (tmp_path / "provenance.json").write_text(content)
     assert "an empty or new folder is needed" in small.refused("export", small.rows(), tmp_path, "--npy")
     assert (tmp_path / "provenance.json").read_text() == content
+
+
+@pytest.mark.parametrize("content", ["", "[3]", '{"a": 3}', "[" * 5000])
+def test_failures_that_no_export_wrote_are_a_mistake(content: str, small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    small.says("export", small.rows(), out, "--npy")
+    (out / "failures.json").write_text(content)
+    assert "failures.json is damaged, or not what kinescope export writes" in small.refused("compare", out, out)
+
+
+def test_an_export_to_where_nothing_can_be(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "Not a directory; it must be" in small.refused("export", small.rows(), tmp_path / "file" / "out", "--npy")
+    assert "File name too long" in small.refused("export", small.rows(), tmp_path / ("x" * 300), "--npy")
