@@ -12,6 +12,7 @@ from pydantic import Field
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.rows import is_reserved
+from pipeline.user_input import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def contained(root: Path, relative: str) -> Path:
     Raises
     ------
     InputError
-        Where the path leaves the root.
+        Where the path leaves the root, or no file can have it.
 
     Examples
     --------
@@ -160,8 +161,8 @@ def contained(root: Path, relative: str) -> Path:
     Traceback (most recent call last):
     pipeline.errors.InputError: '../ucf101' leaves the data root /data/kth; paths in lists must stay below it
     """
-    path = (root / relative).resolve()
-    if Path(relative).is_absolute() or not path.is_relative_to(root.resolve()):
+    path = resolve(root / relative)
+    if Path(relative).is_absolute() or not path.is_relative_to(resolve(root)):
         raise InputError(f"{relative!r} leaves the data root {root}; paths in lists must stay below it")
     return path
 
@@ -183,7 +184,18 @@ def by_id(videos: Iterable[Video]) -> tuple[Video, ...]:
     for video in ordered:
         if any(part in ("", ".", "..") or is_reserved(part) for part in video.id.split("/")):
             raise InputError(f"video id {video.id!r}: no part may be empty, '.', '..', 'reason' or 'variant-<n>'")
+        if not _is_unicode(video.id):
+            raise InputError(f"video id {video.id!r}: the file's name is not in UTF-8, as is needed; rename the file")
     for first, second in pairwise(ordered):
         if first.id == second.id:
             raise InputError(f"video id {first.id!r} occurs twice: {first.files} and {second.files}")
     return tuple(ordered)
+
+
+def _is_unicode(name: str) -> bool:
+    """Return whether a file's name is text; bytes that are none become half characters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

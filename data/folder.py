@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from data.base import Dataset, Fold, Listing, Video, by_id
 from data.manifest import COLUMNS, Example, modality, read_existing
 from data.protocols import Side, divided, stratified_trials, subject_trials
+from pipeline.config import Few, Seed
 from pipeline.errors import InputError
 from pipeline.fingerprint import short_digest
+from pipeline.user_input import resolve
 
 Protocol = Literal["split_column", "by_subject", "stratified"]
 _DRAWN = {"by_subject": subject_trials, "stratified": stratified_trials}
@@ -44,8 +46,8 @@ class Folder(Dataset):
     test_fraction: float = Field(
         0.3, gt=0, lt=1, description="fraction of the subjects, or of each class, that is tested"
     )
-    trials: PositiveInt = Field(1, description="number of random divisions")
-    protocol_seed: NonNegativeInt = Field(0, description="seed of the random divisions")
+    trials: Few = Field(1, description="number of random divisions")
+    protocol_seed: Seed = Field(0, description="seed of the random divisions")
 
     @model_validator(mode="after")
     def _one_division_by_column(self) -> Self:
@@ -56,7 +58,7 @@ class Folder(Dataset):
     @property
     def location(self) -> Path:
         """Absolute path of the root."""
-        return Path(self.root).expanduser().resolve()
+        return resolve(self.root)
 
     @property
     def store_name(self) -> str:
@@ -120,7 +122,7 @@ class Folder(Dataset):
 
     def _manifest(self, root: Path) -> Path | None:
         path = root / (self.manifest or "manifest.csv")
-        return path if self.manifest or path.exists() else None
+        return path if self.manifest or os.path.lexists(path) else None
 
     def _examples(self, root: Path) -> list[Example]:
         manifest = self._manifest(root)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ COLUMNS = ("path", "label", "subject", "split", "start_frame", "end_frame")
 
 A path is relative to the manifest's folder, or absolute; split is train or test. The range of frames is half-open and
 counted from 0: start_frame belongs to it, end_frame does not; both are empty for a whole file."""
+_FRAME = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ def _examples(reader: "csv.DictReader[str]", manifest: Path, root: Path) -> Iter
             raise InputError(
                 f"{place}: the line does not have {len(columns)} cells; the columns are {', '.join(columns)}"
             )
+        if any("\0" in cell for cell in cells.values()):
+            raise InputError(f"{place}: a NUL character; no path and no name may have one")
         yield _example({name: cell.strip() for name, cell in cells.items()}, place, manifest, root)
 
 
@@ -156,8 +160,10 @@ def _frames(start: str, end: str, place: str) -> tuple[int, int] | None:
     """Parse the half-open range, None where both cells are empty."""
     if not start and not end:
         return None
-    if not (start.isascii() and start.isdecimal() and end.isascii() and end.isdecimal()):
-        raise InputError(f"{place}: frames {start!r} to {end!r}; two whole numbers are needed, or two empty cells")
+    if not all(_FRAME.fullmatch(cell) for cell in (start, end)):
+        raise InputError(
+            f"{place}: frames {start!r} to {end!r}; two whole numbers below 10⁹ are needed, or two empty cells"
+        )
     if int(start) >= int(end):
         raise InputError(
             f"{place}: frames {start} to {end}; start_frame must be below end_frame, which is not included"

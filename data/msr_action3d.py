@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from data.base import Dataset, Fold, Listing, Video, by_id
 from data.official import files_in, read_lines, required
 from data.protocols import divided, leave_one_out
+from pipeline.config import Few
 from pipeline.errors import InputError
 
 ACTIONS = (
@@ -68,7 +69,7 @@ class MsrAction3D(Dataset):
         description='"cross_subject": train on train_subjects and test the others; "leave_one_out": test each of '
         "train_subjects in turn, to choose a recipe without looking at the test subjects",
     )
-    train_subjects: tuple[int, ...] = Field((1, 3, 5, 7, 9), description="numbers of the training subjects, 1 to 10")
+    train_subjects: tuple[Few, ...] = Field((1, 3, 5, 7, 9), description="numbers of the training subjects, 1 to 10")
 
     @model_validator(mode="after")
     def _some_to_train_and_some_to_test(self) -> Self:

@@ -134,7 +134,9 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; this official list is needed") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file; the official list is needed") from None
+        text = "\0"
+    if "\0" in text:
+        raise InputError(f"{path}: not a text file; the official list is needed")
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield f"{path}, line {number}", line.strip()

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from data.base import Dataset, Fold, Listing, Video
+from pipeline.config import Few, Seed
 from pipeline.errors import InputError
 
 Side = Literal["train", "test", "unused"]
@@ -53,11 +54,11 @@ class BySubject(Dataset):
     protocol: Literal["trials", "official", "leave_one_out"] = Field(
         "trials", description='"trials": random divisions; "official": the published split; "leave_one_out"'
     )
-    trials: PositiveInt = Field(5, description="number of random divisions")
-    train_subjects: PositiveInt | None = Field(
+    trials: Few = Field(5, description="number of random divisions")
+    train_subjects: Few | None = Field(
         None, description="number of subjects that train in each trial; None: 16 of every 25"
     )
-    protocol_seed: NonNegativeInt = Field(0, description="seed of the random divisions")
+    protocol_seed: Seed = Field(0, description="seed of the random divisions")
     train_on_validation: bool = Field(False, description="train on the official validation subjects as well")
 
     @property

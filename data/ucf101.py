@@ -9,8 +9,8 @@ from data.official import Entry, ThreeSplits, read_lines
 from data.protocols import Side
 from pipeline.errors import InputError
 
-_CLASS = re.compile(r"(?P<index>\d+)\s+(?P<name>\w+)")
-_VIDEO = re.compile(r"(?P<id>(?P<name>\w+)/v_\w+_g\d+_c\d+)\.\w+(?:\s+(?P<index>\d+))?")
+_CLASS = re.compile(r"(?P<index>\d{1,9})\s+(?P<name>\w+)")
+_VIDEO = re.compile(r"(?P<id>(?P<name>\w+)/v_\w+_g\d+_c\d+)\.\w+(?:\s+(?P<index>\d{1,9}))?")
 _LISTS: tuple[tuple[str, Side], ...] = (("trainlist", "train"), ("testlist", "test"))
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from data import DATASETS
 from data.base import Dataset, Fold, Listing, Video
 from data.protocols import divided, drawn
-from pipeline.config import one_of
+from pipeline.config import Seed, one_of
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Validation(Dataset):
     share: float = Field(
         0.2, gt=0, lt=1, description="fraction of each fold's training subjects, or videos, that is tested"
     )
-    seed: NonNegativeInt = Field(0, description="seed of the draw")
+    seed: Seed = Field(0, description="seed of the draw")
 
     @property
     def plain(self) -> Dataset:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
-from pipeline.config import Config
+from pipeline.config import MAX_SEED, Config
 from pipeline.rows import Partial, Row
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class FittedNetwork(Config):
     crops, does not make it train again.
     """
 
-    seed: NonNegativeInt = Field(0, description="seed of all random numbers")
+    seed: int = Field(0, ge=0, le=2 * MAX_SEED, description="seed of all random numbers: of its own or a sum of two")
 
     @abstractmethod
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from extractors.base import FittedNetwork, Labelled
+from pipeline.config import Count
 from pipeline.errors import InputError
 from pipeline.pca.config import PCA
 
@@ -21,7 +22,7 @@ class FittedProjection(FittedNetwork):
     """PCA of the ``features`` of the training videos' rows, at positions of each row that are drawn at random."""
 
     pca: PCA = Field(description="principal components that are kept")
-    sampled_frames: PositiveInt = Field(description="largest number of positions of a row that are drawn")
+    sampled_frames: Count = Field(description="largest number of positions of a row that are drawn")
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
         """Fit the components and return the arrays of ``fit_pca`` by name; their curves are empty.

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip_reader import ClipReader
 from extractors.pictures import Spool
+from pipeline.config import Positive, Size
 
 if TYPE_CHECKING:
     from pipeline.video.decode import Block
@@ -35,15 +36,13 @@ class Frames(Extractor):
     version: ClassVar[int] = 2
     added: ClassVar[frozenset[str]] = frozenset({"size_px", "every_s"})
 
-    short_side: PositiveInt | None = Field(
+    short_side: Size | None = Field(
         256, description="length in pixels that the shorter side is scaled to; None keeps the video's own size"
     )
-    size_px: tuple[PositiveInt, PositiveInt] | None = Field(
+    size_px: tuple[Size, Size] | None = Field(
         None, description="width and height in pixels that frames are scaled to instead, whatever the video's"
     )
-    every_s: PositiveFloat | None = Field(
-        None, description="seconds between two stored frames; None stores every frame"
-    )
+    every_s: Positive | None = Field(None, description="seconds between two stored frames; None stores every frame")
     encoding: Literal["jpeg", "raw"] = Field("jpeg", description="format of the stored pictures")
     quality: int = Field(95, ge=1, le=100, description="quality of JPEG")
 

@@ -5,13 +5,13 @@ Encoded pictures called ``name`` are the arrays ``name`` (bytes,) uint8, one aft
 uint8. Colours are RGB.
 """
 
-import tempfile
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 
 from pipeline.errors import UnusableVideo
+from pipeline.files.temporary_array import TemporaryArray
 from pipeline.rows import Partial
 
 Encoding = Literal["jpeg", "png", "raw"]
@@ -36,7 +36,7 @@ class Spool:
     def __init__(self, name: str, encoding: Encoding, quality: int) -> None:
         self.name, self.encoding, self.quality = name, encoding, quality
         self.sizes: list[int] = []
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the array)
+        self._content = TemporaryArray()
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -63,12 +63,11 @@ class Spool:
 
     def write(self, encoded: Buffer) -> None:
         """Append a picture that ``encoded`` has encoded."""
-        self.sizes.append(self._file.write(encoded))
+        self.sizes.append(self._content.write(encoded))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the row's arrays of all pictures, at least one; the file vanishes with the large array."""
-        self._file.flush()
-        data = np.memmap(self._file, np.uint8, mode="r")
+        data = self._content.mapped(np.uint8)
         if self.encoding == "raw":
             return {self.name: data.reshape(len(self), *self._shape)}
         return {self.name: data, f"{self.name}_offsets": np.cumsum([0, *self.sizes], dtype=np.int64)}

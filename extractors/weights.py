@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pipeline.config import unknown
-from pipeline.errors import InputError
+from pipeline.errors import InputError, lack_of_memory
+from pipeline.user_input import brief, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,9 +88,9 @@ def locate(name_or_path: str, folder: Path) -> Path:
     InputError
         Where there is none; it says which URL to download into which folder, or which name was perhaps meant.
     """
-    for path in (Path(name_or_path).expanduser(), folder / name_or_path):
+    for path in (resolve(name_or_path), resolve(folder / name_or_path)):
         if path.is_file():
-            return path.resolve()
+            return path
     if name_or_path in SOURCES:
         source = SOURCES[name_or_path]
         for file in source.files:
@@ -120,12 +121,13 @@ def load(path: Path) -> "dict[str, Tensor]":
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    if (
-        not isinstance(content, Mapping)
-        or not content
-        or not all(hasattr(value, "shape") for value in content.values())
-    ):
+    if not isinstance(content, Mapping) or not content:
         raise InputError(f"{path} holds no state dict; a mapping of names to tensors is needed")
+    for key, value in content.items():
+        if not isinstance(key, str):
+            raise InputError(f"{path} holds no state dict: {brief(key)} is no name; names with tensors are needed")
+        if not _is_plain(value):
+            raise InputError(f"{path} holds no state dict: {brief(key)} is no dense tensor of real numbers")
     return dict(content)
 
 
@@ -212,14 +214,23 @@ def _content(path: Path) -> Any:
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):
+    except OSError:
         raise
     except Exception as error:  # bytes that are no pickle may end the reading of one in any way
+        if lack_of_memory(error):
+            raise
         reason = str(error).strip().split("\n")[0]
         raise InputError(
             f"{path} does not load as plain tensors ({reason}); a safetensors file, or a torch file that holds nothing"
             " but a state dict, is needed"
         ) from None
+
+
+def _is_plain(value: Any) -> bool:
+    import torch
+
+    plain = isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+    return plain and not value.is_complex() and not value.is_quantized
 
 
 def _renamed(key: str, renames: tuple[tuple[str, str], ...]) -> str:

@@ -2,10 +2,8 @@
 
 import difflib
 import json
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar, Union, get_args
 
 from pydantic import (
@@ -13,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Discriminator,
+    Field,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -20,10 +19,24 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from pipeline.errors import InputError
+from pipeline.user_input import brief
 
 C = TypeVar("C", bound="Config")
 MAX_NAMED, FEW_NAMED = 40, 8
 """Largest number of known names of which a message lists all, and the number that it lists of more."""
+
+MAX_SEED, MAX_COUNT, MAX_SIZE, MAX_FEW, MAX_NUMBER = 10**9, 10**9, 2**16, 1000, 1e9
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+"""Type of a field that is a seed: the sum of two, doubled and raised by 1, is below 2³², NumPy's and scikit-learn's
+limit."""
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+"""Type of a field that counts what is passed over, or at most taken: no memory is allocated for it."""
+Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+"""Type of a field for which memory is allocated: units of a layer, pixels of a side, steps of a sequence."""
+Few = Annotated[int, Field(ge=1, le=MAX_FEW)]
+"""Type of a field that says how many times something large is made: layers, scales, copies, trials."""
+Positive = Annotated[float, Field(gt=0, le=MAX_NUMBER)]
+NonNegative = Annotated[float, Field(ge=0, le=MAX_NUMBER)]
 
 
 class ByContent:
@@ -167,8 +180,12 @@ def one_of(registry: Mapping[str, type[C]], what: str) -> Any:
             return value
         if not isinstance(value, Mapping) or "name" not in value:
             raise ValueError(f"a table with a name is needed, such as {{ name = {next(iter(registry))!r} }}")
+        if not isinstance(value["name"], str):
+            raise ValueError(
+                f"name = {brief(value['name'])} is no text; a name is needed, such as {next(iter(registry))!r}"
+            )
         if value["name"] not in registry:
-            raise ValueError(unknown(what, str(value["name"]), registry))
+            raise ValueError(unknown(what, value["name"], registry))
         return registry[value["name"]].model_validate(value)
 
     return Annotated[Union[tuple(registry.values())], Discriminator("name"), BeforeValidator(choose)]  # noqa: UP007
@@ -197,17 +214,7 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
     if len(names) > MAX_NAMED:
         nearest = difflib.get_close_matches(given, names, n=FEW_NAMED, cutoff=0)
         names = [*nearest, f"… and {len(names) - len(nearest)} more"]
-    return f"unknown {what} {given!r}: {hint} ({', '.join(names)})"
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file as a table. Raises InputError where it is missing or malformed."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; the path of an experiment's TOML file is needed") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: invalid TOML: {error}") from None
+    return f"unknown {what} {brief(given)}: {hint} ({', '.join(names)})"
 
 
 def _names_file(field: FieldInfo) -> bool:
@@ -225,5 +232,5 @@ def _sentences(error: ValidationError) -> Iterable[str]:
             continue  # a consequence of what is wrong inside
         place = ".".join(str(part) for part in detail["loc"])
         message = detail["msg"].removeprefix("Value error, ")
-        given = "" if detail["type"] in ("value_error", "missing") else f", not {detail['input']!r}"
+        given = "" if detail["type"] in ("value_error", "missing") else f", not {brief(detail['input'])}"
         yield f"{place}: {message}{given}" if place else f"{message}{given}"

@@ -3,10 +3,21 @@
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """Values of an OSError's ``errno`` where a disk, a quota or a limit on file sizes leaves no room."""
+NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Values of an OSError's ``errno`` where no file can have the path."""
 _NO_SPACE_MESSAGE = re.compile("|".join([*map(os.strerror, NO_SPACE), rf"errno = ({'|'.join(map(str, NO_SPACE))})\b"]))
+
+_NO_MEMORY_MESSAGE = re.compile(
+    f"{os.strerror(errno.ENOMEM)}|can't allocate memory|out of memory|[Ii]nsufficient memory|ALLOC_FAILED"
+    "|failed to map segment from shared object"
+)
+_FILE_NAME = re.compile(r"filename = '([^']+)'")  # as HDF5 writes it
 
 
 class InputError(ValueError):
@@ -59,8 +70,56 @@ def lacks_space(error: BaseException | None) -> bool:
     >>> lacks_space(OSError(errno.ENOSPC, "No space left on device")), lacks_space(KeyError("features"))
     (True, False)
     """
+    return any(
+        getattr(each, "errno", None) in NO_SPACE or _NO_SPACE_MESSAGE.search(str(each)) for each in _causes(error)
+    )
+
+
+def lack_of_memory(error: BaseException | None) -> BaseException | None:
+    """Return the lack of memory, the processor's or a GPU's, that an error is or came from; None where there is none.
+
+    Few libraries raise MemoryError: torch and OpenCV have errors of their own, and so has the system's loader of
+    libraries, so that messages are searched, too.
+
+    Examples
+    --------
+    >>> lack_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    RuntimeError("DefaultCPUAllocator: can't allocate memory")
+    >>> lack_of_memory(KeyError("memory"))
+    """
+    lacks = (each for each in _causes(error) if isinstance(each, MemoryError) or _NO_MEMORY_MESSAGE.search(str(each)))
+    return next(lacks, None)
+
+
+def path_of(error: BaseException | None) -> str | None:
+    """Return the path that an error, or the first of those that it came from that has one, is about.
+
+    Examples
+    --------
+    >>> path_of(OSError(errno.ENOSPC, "No space left on device", "features.h5")), path_of(MemoryError())
+    ('features.h5', None)
+    """
+    for each in _causes(error):
+        if isinstance(name := getattr(each, "filename", None), str):
+            return name
+        if named := _FILE_NAME.search(str(each)):
+            return named[1]
+    return None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError for lack of space the path that is written in the block: a write itself knows no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, the one that it came from, and so on."""
     while error is not None:
-        if getattr(error, "errno", None) in NO_SPACE or _NO_SPACE_MESSAGE.search(str(error)):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False

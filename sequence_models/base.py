@@ -3,9 +3,9 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from pipeline.config import Config
+from pipeline.config import Config, Size
 from pipeline.training.config import Fit
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Model(Config):
     """
 
     name: str = Field(description="the model's name, by which a recipe chooses it")
-    steps: PositiveInt | None = Field(
+    steps: Size | None = Field(
         None, description="number of steps to which a sequence is sampled, by σ(t) of Res-LSTM; None: all its steps"
     )
 

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
+from pipeline.config import MAX_FEW, Positive, Size
 from pipeline.training.config import Fit
 from sequence_models.base import TrainedModel
 
@@ -33,10 +34,13 @@ class DRNN(TrainedModel):
     version: ClassVar[int] = 2
 
     name: Literal["drnn"] = "drnn"
-    order: NonNegativeInt = Field(
-        2, description="highest derivative of the state that the gates see; 0 is the paper's LSTM, 1 and 2 its dRNNs"
+    order: int = Field(
+        2,
+        ge=0,
+        le=MAX_FEW,
+        description="highest derivative of the state that the gates see; 0 is the paper's LSTM, 1 and 2 its dRNNs",
     )
-    state: PositiveInt = Field(300, description="number of internal states")
+    state: Size = Field(300, description="number of internal states")
     truncation: Literal["dos", "none", "hs97"] = Field(
         "dos",
         description='where the gradient stops: "dos" at the derivatives of the state, "none" nowhere, "hs97" also '
@@ -50,8 +54,10 @@ class DRNN(TrainedModel):
     decision: Literal["last", "mean"] = Field(
         "last", description="scores of the sequence: the logits of its last step, or their mean over all steps"
     )
-    forget_bias: float = Field(0.0, description="number added to the initial biases of the forget gates")
-    init_bound: PositiveFloat | None = Field(
+    forget_bias: float = Field(
+        0.0, ge=-1000, le=1000, description="number added to the initial biases of the forget gates"
+    )
+    init_bound: Positive | None = Field(
         None, description="weights are initialised uniformly in ±init_bound; None: 1/√state"
     )
     fit: Fit = Field(Fit(optimiser="adam", lr=1e-4, epochs=50), description="optimiser, schedule and stopping rule")

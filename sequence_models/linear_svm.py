@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
+from pipeline.config import Positive
 from sequence_models.base import Model
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class LinearSVM(Model):
     """
 
     name: Literal["linear_svm"] = "linear_svm"
-    C: PositiveFloat = Field(1.0, description="weight of the loss beside the ℓ2 penalty of the weights")
+    C: Positive = Field(1.0, description="weight of the loss beside the ℓ2 penalty of the weights")
     scaling: Literal["standardise", "largest", "none"] = Field(
         "standardise",
         description='scaling of the means over the training sequences: "standardise": each feature to mean 0 and '

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from pipeline.config import Few, Size
 from pipeline.training.config import Fit
 from sequence_models.base import TrainedModel
 
@@ -28,8 +29,8 @@ class LSTM(TrainedModel):
     """
 
     name: Literal["lstm"] = "lstm"
-    hidden: PositiveInt = Field(50, description="number of cells in each layer")
-    layers: PositiveInt = Field(1, description="number of layers")
+    hidden: Size = Field(50, description="number of cells in each layer")
+    layers: Few = Field(1, description="number of layers")
     forget_gate: bool = Field(True, description="give the cells forget gates; without them they never forget")
     decision: Literal["mean", "last"] = Field(
         "mean",

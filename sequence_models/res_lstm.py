@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from pipeline.config import Few, Size
 from pipeline.errors import InputError
 from pipeline.training.config import Fit
 from sequence_models.base import TrainedModel
@@ -25,15 +26,13 @@ class ResLSTM(TrainedModel):
     """
 
     name: Literal["res_lstm"] = "res_lstm"
-    layers: PositiveInt = Field(2, description="number of layers")
+    layers: Few = Field(2, description="number of layers")
     residual: bool = Field(True, description="add each layer's input to its output")
-    hidden: PositiveInt | None = Field(
-        None, description="number of cells in each layer; None: as many as there are features"
-    )
+    hidden: Size | None = Field(None, description="number of cells in each layer; None: as many as there are features")
     classify: Literal["m", "x"] = Field(
         "m", description="read the classes off the last layer's output m, or off its sum x with the layer's input"
     )
-    steps: PositiveInt | None = Field(
+    steps: Size | None = Field(
         25, description="number of steps to which a sequence is sampled, by the paper's σ(t); None: all its steps"
     )
     fit: Fit = Field(

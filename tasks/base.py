@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 import luigi
 
 from pipeline.config import adapter, parse
-from pipeline.errors import DamagedStore, InputError, lacks_space
+from pipeline.errors import NO_PATH, DamagedStore, InputError, lack_of_memory, lacks_space, path_of
 from pipeline.files.atomic import copy
 from pipeline.rows import Failure
+from pipeline.user_input import brief, read_json
 from tasks import settings
 from tasks.snapshot import snapshot, superseded
 
@@ -54,10 +55,7 @@ class ConfigParameter(luigi.Parameter[T]):
 
     def parse(self, text: str) -> T:
         """Parse a configuration from JSON. Raises InputError that says what would be right."""
-        try:
-            parsed: T = parse(self._kind, json.loads(text))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{text!r} is not valid JSON ({error}); a configuration in JSON is needed") from None
+        parsed: T = parse(self._kind, read_json(text, "a configuration"))
         return parsed
 
     def serialize(self, config: Any) -> str:
@@ -267,12 +265,15 @@ def user_message(error: BaseException) -> str | None:
     if isinstance(error, InputError):
         return str(error)
     if lacks_space(error):
-        return f"no space left on {settings.store()}: free some and run again; finished rows are kept"
-    if isinstance(error, MemoryError):
-        said = f": {error}" if str(error) else ""
+        place = path_of(error) or settings.store()
+        return f"no space left on {place}: free some and run again; finished rows are kept"
+    if lack := lack_of_memory(error):
+        said = f": {first}" if (first := str(lack).strip().partition("\n")[0]) else ""
         return f"not enough memory{said}; free some, or ask for less, and run again; finished rows are kept"
     if isinstance(error, OSError) and _unfit(error):
         return f"{error.filename}: {error.strerror}; the store in [kinescope] must be a writable folder"
+    if isinstance(error, OSError) and error.errno in NO_PATH:
+        return f"{brief(error.filename)}: {error.strerror}; a path that a file can have is needed"
     if isinstance(error, luigi.parameter.MissingParameterException):
         return str(error).rpartition("]: ")[2]
     return None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.files.atomic import write_text
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.results import report_files
+from pipeline.user_input import brief, read_json
 from tasks import settings
 from tasks.base import Root
 from tasks.experiment import DEFAULT, Experiment, load_experiment
@@ -100,10 +102,11 @@ class Names(luigi.ListParameter):  # type: ignore[type-arg]
     """Names of experiments; on the command line they are JSON."""
 
     def parse(self, text: str) -> Any:
-        try:
-            return super().parse(text)
-        except ValueError:
-            raise InputError(f"names in JSON are needed, such as '[\"{DEFAULT}\"]', not {text!r}") from None
+        with suppress(InputError):
+            names = read_json(text, "a list of names")
+            if isinstance(names, list) and all(isinstance(name, str) for name in names):
+                return tuple(names)
+        raise InputError(f"names in JSON are needed, such as '[\"{DEFAULT}\"]', not {brief(text)}")
 
 
 class EvaluateAll(Root):

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config import Config, one_of, parse
+from pipeline.config import Config, Seed, one_of, parse
 from pipeline.errors import InputError
 from pipeline.pca.config import PCA
 from pipeline.results.result import Metric
@@ -44,7 +44,9 @@ class Stream(Config):
     )
     model: AnyModel = Field(description="the model that turns the features into scores")
     label: str = Field("", description="the stream's name in tables; by default extractor + model")
-    reported: float | None = Field(None, description="the paper's figure for this stream alone, in percent")
+    reported: float | None = Field(
+        None, ge=0, le=100, description="the paper's figure for this stream alone, in percent"
+    )
     join: ClassVar[None] = None
 
     def seeded(self, seed: int) -> Self:
@@ -78,7 +80,9 @@ class JoinedStream(Config):
     inputs: Annotated[tuple[Input, ...], Field(min_length=2)] = Field(description="the inputs, two or more")
     model: AnyModel = Field(description="the model that turns the joined features into scores")
     label: str = Field("", description="the stream's name in tables; by default extractors + model")
-    reported: float | None = Field(None, description="the paper's figure for this stream alone, in percent")
+    reported: float | None = Field(
+        None, ge=0, le=100, description="the paper's figure for this stream alone, in percent"
+    )
 
     def seeded(self, seed: int) -> Self:
         """Return the same stream with ``seed`` added to the seed of the network of every input's extractor."""
@@ -127,13 +131,15 @@ class Experiment(Config):
     )
     reported: float | None = Field(
         None,
+        ge=0,
+        le=100,
         description="the paper's figure in percent; only where the recipe is the paper's own, stage one included",
     )
     metric: Metric = Field("accuracy", description="the metric of the reported figure")
     dataset: AnyDataset = Field(description="the data set, with its protocol")
     streams: Annotated[tuple[AnyStream, ...], Field(min_length=1)] = Field(description="the streams, one or more")
     fusion: Fusion | None = Field(None, description="late fusion of the streams' scores; needed for several streams")
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = Field(
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         (0,),
         description="seeds of the models, one run each; where no stream has a model to train, as with consensus alone, "
         "they are added to the seeds of the networks that the extractors train",

@@ -2,6 +2,9 @@
 
 import multiprocessing
 import os
+import re
+from collections.abc import Mapping
+from configparser import BasicInterpolation, InterpolationError
 from contextlib import AbstractContextManager
 from functools import cache, lru_cache
 from pathlib import Path
@@ -9,13 +12,15 @@ from typing import Any
 
 import luigi
 from luigi.cmdline_parser import CmdlineParser
-from luigi.configuration import add_config_path, get_config
+from luigi.configuration import LuigiConfigParser, add_config_path, get_config
+from luigi.configuration.cfg_parser import CombinedInterpolation, EnvironmentInterpolation
 
 from data.base import Dataset
 from pipeline.config import unknown
 from pipeline.errors import InputError
 from pipeline.files import lock
 from pipeline.fingerprint import short_digest
+from pipeline.user_input import brief, resolve
 
 DEFAULTS = Path(__file__).with_name("defaults.cfg")
 _CONFIGURED = ("/etc/luigi/client.cfg", "/etc/luigi/luigi.cfg", "client.cfg", "luigi.cfg")
@@ -43,9 +48,31 @@ class kinescope(luigi.Config):
     )
 
 
+SECTION = "section [kinescope] of luigi.cfg"
+BOUNDS = {"workers": (1, 1024), "gpus": (1, 1024), "shard_size": (1, 10**6), "max_failed_videos": (0, 10**9)}
+"""Smallest and largest value of each setting that is a number."""
 _adopted: list[kinescope | InputError] = []
 _limited: list[int] = []
 """The number of threads that this process last limited its libraries to."""
+
+
+class Interpolation(BasicInterpolation):
+    """Interpolation of ``%(name)s`` by which any other % stands for itself, as it does in names of folders."""
+
+    def before_get(self, parser: Any, section: str, option: str, value: str, defaults: Any) -> str:
+        """Return a value as it is meant."""
+        return super().before_get(parser, section, option, _LONE_PERCENT.sub(_doubled, value), defaults)
+
+    def before_set(self, parser: Any, section: str, option: str, value: str) -> str:
+        """Return a value as it is kept: as it is."""
+        return value
+
+
+_LONE_PERCENT = re.compile(r"(%%|%\(\w+\)s)|%")
+
+
+def _doubled(percent: re.Match[str]) -> str:
+    return percent[1] or "%%"
 
 
 @cache  # reading the files again would undo what was set since
@@ -54,6 +81,12 @@ def complete() -> None:
     for path in (DEFAULTS, *_CONFIGURED, os.environ.get("LUIGI_CONFIG_PATH", "")):
         if Path(path).is_file():
             add_config_path(str(path))
+    config = get_config()
+    if isinstance(config, LuigiConfigParser):
+        # luigi has made the parser by now, and a parser has no other way to change how it interpolates
+        config._interpolation = CombinedInterpolation(  # type: ignore[attr-defined]
+            [Interpolation(), EnvironmentInterpolation()]
+        )
 
 
 def current() -> kinescope:
@@ -87,26 +120,37 @@ def adopt(given: dict[str, str] | str) -> None:
 def _checked() -> kinescope:
     """Return the settings; they are asked for thousands of times, and change only between runs of one process."""
     config = get_config()
-    given = tuple(config.items("kinescope")) if config.has_section("kinescope") else ()
+    try:
+        given = tuple(config.items("kinescope")) if config.has_section("kinescope") else ()
+    except InterpolationError as error:
+        raise InputError(f"{SECTION}: {error}") from None
     return _parsed(given, CmdlineParser.get_instance())
 
 
 @lru_cache(maxsize=1)
 def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kinescope:
-    section, known = "section [kinescope] of luigi.cfg", [name for name, _ in kinescope.get_params()]
+    known = [name for name, _ in kinescope.get_params()]
     for name, _value in given:
         if name not in known:
-            raise InputError(f"{section}: {unknown('setting', name, known)}")
+            raise InputError(f"{SECTION}: {unknown('setting', name, known)}")
     try:
         settings = kinescope()
-    except (ValueError, luigi.parameter.ParameterException) as error:
+    except (ValueError, RecursionError, luigi.parameter.ParameterException) as error:
         setting = str(error).rpartition("default value of ")[2]
-        raise InputError(f"{section}: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
-    for name, minimum in {"workers": 1, "gpus": 1, "shard_size": 1, "max_failed_videos": 0}.items():
+        raise InputError(f"{SECTION}: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
+    for name, (minimum, maximum) in BOUNDS.items():
         if getattr(settings, name) < minimum:
-            raise InputError(f"{section}: {name!r}: {getattr(settings, name)}; at least {minimum} is needed")
-    if not all(isinstance(root, str) for root in settings.data_roots.values()):
-        raise InputError(f"{section}: 'data_roots': names of data sets with their folders are needed, both in quotes")
+            raise InputError(f"{SECTION}: {name!r}: {getattr(settings, name)}; at least {minimum} is needed")
+        if getattr(settings, name) > maximum:
+            raise InputError(f"{SECTION}: {name!r}: {brief(getattr(settings, name))}; at most {maximum} is possible")
+    for name in ("store", "weights"):
+        try:
+            resolve(getattr(settings, name))
+        except InputError as error:
+            raise InputError(f"{SECTION}: {name!r}: {error}") from None
+    roots = settings.data_roots
+    if not isinstance(roots, Mapping) or not all(isinstance(root, str) for root in roots.values()):
+        raise InputError(f"{SECTION}: 'data_roots': names of data sets with their folders are needed, both in quotes")
     return settings
 
 
@@ -118,7 +162,7 @@ def store() -> Path:
 @lru_cache
 def _resolved(path: str, _: str) -> Path:
     """Resolve a path from the working directory; it is asked for thousands of times, and links are looked up once."""
-    return Path(path).expanduser().resolve()
+    return resolve(path)
 
 
 def exclusive(wanted: Path) -> AbstractContextManager[None]:
@@ -158,7 +202,14 @@ def _named_root(dataset: Dataset) -> Path:
             f'no data root for {dataset.name!r}: set data_roots = {{"{dataset.name}": "/path/to/it"}} '
             "in section [kinescope] of luigi.cfg"
         )
-    return Path(os.path.abspath(Path(root).expanduser()))
+    return _absolute(str(root), os.getcwd())
+
+
+@lru_cache
+def _absolute(path: str, _: str) -> Path:
+    """Return a path from the working directory with its links, by which a root is told apart from others."""
+    resolve(path)  # or say that no file can have it
+    return Path(os.path.abspath(Path(path).expanduser()))
 
 
 @lru_cache

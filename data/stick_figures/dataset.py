@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from data.base import Listing, Video, by_id
 from data.protocols import BySubject
 from data.stick_figures.body import Array, Person, in_picture
 from data.stick_figures.motion import ACTIONS, FPS, Performance, perform
+from pipeline.config import Few, NonNegative, Seed
 from pipeline.errors import InputError
 from pipeline.files.atomic import write_text
 from pipeline.fingerprint import short_digest
@@ -73,8 +74,8 @@ class StickFigures(BySubject):
     )
     subjects: int = Field(9, ge=2, le=99, description="number of subjects")
     scenarios: tuple[Scenario, ...] = Field(("d1", "d4"), min_length=1, description="scenarios, of d1, d2, d3 and d4")
-    repetitions: PositiveInt = Field(2, description="repetitions of the action in each file; KTH has 4")
-    noise: NonNegativeFloat = Field(2.0, description="standard deviation of the camera's noise in grey levels")
+    repetitions: Few = Field(2, description="repetitions of the action in each file; KTH has 4")
+    noise: NonNegative = Field(2.0, description="standard deviation of the camera's noise in grey levels")
     clutter: float = Field(0.2, ge=0, le=1, description="density of the objects in the background")
     occlusion: float = Field(
         0.0, ge=0, le=1, description="fraction of videos with a post or a hedge in front of the figure"
@@ -82,15 +83,18 @@ class StickFigures(BySubject):
     speed_ratio: float | None = Field(
         None,
         gt=1,
+        le=10,
         description="None: each gait has a form of its own; a number: the gaits share one form, and jogging is that "
         "many times as fast as walking, and running as jogging",
     )
-    camera_back_m: NonNegativeFloat = Field(
+    camera_back_m: float = Field(
         0.0,
+        ge=0,
+        le=1000,
         description="largest additional distance of the camera in metres; each video's is drawn uniformly up to it",
     )
-    seed: NonNegativeInt = Field(0, description="seed of all that is drawn at random")
-    trials: PositiveInt = Field(1, description="number of random divisions")
+    seed: Seed = Field(0, description="seed of all that is drawn at random")
+    trials: Few = Field(1, description="number of random divisions")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

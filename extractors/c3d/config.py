@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip_reader import ClipReader
-from pipeline.config import File
+from pipeline.config import Count, File
 
 _BATCH = 8  # clips that are computed at once
 
@@ -54,7 +54,7 @@ class C3D(Extractor):
         None,
         description="file of a mean for every pixel, (3, 16, 128, 171), .npy or .safetensors; None: one a colour",
     )
-    stride_frames: PositiveInt = Field(8, description="frames between the first frames of clips")
+    stride_frames: Count = Field(8, description="frames between the first frames of clips")
     dtype: Literal["float16", "float32"] = Field("float32", description="type of the stored features")
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:

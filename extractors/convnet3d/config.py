@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from extractors.base import Extract, Extractor, FittedNetwork, Labelled, Row
 from extractors.convnet3d.person_boxes import PersonBoxes
+from pipeline.config import Count
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.training.config import Fit
 
@@ -39,7 +40,7 @@ class ConvNet3DNetwork(FittedNetwork):
     """
 
     fit: Fit = Field(description="optimiser, schedule and stopping rule")
-    stride_frames: PositiveInt = Field(1, description="frames between the starts of training windows")
+    stride_frames: Count = Field(1, description="frames between the starts of training windows")
     mirror: bool = Field(True, description="train on the mirrored copies, too")
     flip: bool = Field(False, description="train on copies turned upside down, too")
 
@@ -84,7 +85,7 @@ class ConvNet3D(Extractor):
 
     boxes: PersonBoxes = Field(PersonBoxes(), description="person boxes that the windows are cut from")
     network: ConvNet3DNetwork = Field(description="training of the network")
-    stride_frames: PositiveInt = Field(1, description="frames between the starts of windows")
+    stride_frames: Count = Field(1, description="frames between the starts of windows")
 
     @model_validator(mode="after")
     def _mirrored_copies_exist(self) -> Self:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip_reader import ClipReader
@@ -47,7 +47,9 @@ class PersonBoxes(Extractor):
 
     name: Literal["person_boxes"] = "person_boxes"
     mirror: bool = Field(True, description="make a mirrored copy as variant 1")
-    smoothing_seconds: PositiveFloat = Field(1.0, description="seconds that the centre of the box is averaged over")
+    smoothing_seconds: float = Field(
+        1.0, gt=0, le=3600, description="seconds that the centre of the box is averaged over"
+    )
     min_foreground: float = Field(
         0.001, gt=0, lt=1, description="least share of the frame that moves where a person is present"
     )

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip_reader import ClipReader
+from pipeline.config import NonNegative
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
     from pipeline.video.decode import Block, Image
 
-Scale = Annotated[float, Field(ge=0.5)]  # what is narrower is no Gaussian once it is sampled
+Scale = Annotated[float, Field(ge=0.5, le=1000)]  # what is narrower is no Gaussian once it is sampled
 
 _STRIDE_FRAMES = 32  # searched at once
 
@@ -62,10 +63,8 @@ class Harris3D(Extractor):
     taus: tuple[Scale, ...] = Field(
         tuple(2 ** (j / 2) for j in range(1, 3)), min_length=1, description="temporal scales τ in frames"
     )
-    k: NonNegativeFloat = Field(
-        5e-4, description="factor k of H: the higher, the more alike the three eigenvalues must be"
-    )
-    threshold: NonNegativeFloat = Field(1e-9, description="value that H exceeds at a point")
+    k: NonNegative = Field(5e-4, description="factor k of H: the higher, the more alike the three eigenvalues must be")
+    threshold: NonNegative = Field(1e-9, description="value that H exceeds at a point")
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Prepare to run on the CPU, whatever the device."""

@@ -1,18 +1,19 @@
 """Configurations of HOG3D: dense histograms of spatio-temporal gradients, and their principal components."""
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip_reader import ClipReader
 from extractors.fitted_pca import FittedProjection, sample
 from extractors.hog3d.grid import Descriptor, Grid
+from pipeline.config import Count, Seed
+from pipeline.files.temporary_array import TemporaryArray
 from pipeline.pca.config import PCA
 
 if TYPE_CHECKING:
@@ -54,12 +55,10 @@ class HOG3DRows(Extractor):
 
     descriptor: Descriptor = Field(Descriptor(), description="histograms that describe a box")
     grid: Grid = Field(Grid(), description="places and sizes of the boxes")
-    sampled_frames: PositiveInt | None = Field(
+    sampled_frames: Count | None = Field(
         None, description="number of positions that are drawn at random from a clip; None takes all"
     )
-    seed: NonNegativeInt = Field(
-        0, description="seed of that draw, which otherwise depends on the number of positions alone"
-    )
+    seed: Seed = Field(0, description="seed of that draw, which otherwise depends on the number of positions alone")
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         from extractors.hog3d.dense import Dense
@@ -99,11 +98,9 @@ class HOG3D(Extractor):
 
     descriptor: Descriptor = Field(Descriptor(), description="histograms that describe a box")
     grid: Grid = Field(Grid(), description="places and sizes of the boxes")
-    dims: PositiveInt = Field(450, description="number of principal components")
-    sampled_frames: PositiveInt = Field(
-        32, description="number of positions of each training video that PCA is fitted to"
-    )
-    seed: NonNegativeInt = Field(0, description="seed of the draw of these positions")
+    dims: Count = Field(450, description="number of principal components")
+    sampled_frames: Count = Field(32, description="number of positions of each training video that PCA is fitted to")
+    seed: Seed = Field(0, description="seed of the draw of these positions")
     keep_raw: bool = Field(False, description="store the raw descriptors, too: 112 kB a frame of 160×120 pixels")
 
     @property
@@ -170,12 +167,9 @@ def _projected_rows(projections: "Projections", rows: Sequence[Row]) -> Iterator
 
 def _spooled(pieces: "Iterable[tuple[np.ndarray, Tensor]]") -> tuple[np.ndarray, np.ndarray]:
     """Gather all first frames (time,), and all features in a temporary file that vanishes with the array."""
-    starts = []
-    with tempfile.TemporaryFile() as spool:
-        for some, part in pieces:
-            starts.append(some)
-            features = part.cpu().numpy()
-            spool.write(features.data)
-        spool.flush()
-        data = np.memmap(spool, features.dtype, mode="r")  # outlives the file's name and handle
-    return np.concatenate(starts), data.reshape(-1, *features.shape[1:])
+    starts, gathered = [], TemporaryArray()
+    for some, part in pieces:
+        starts.append(some)
+        features = part.cpu().numpy()
+        gathered.write(features.data)
+    return np.concatenate(starts), gathered.mapped(features.dtype).reshape(-1, *features.shape[1:])

@@ -3,9 +3,9 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from pipeline.config import Config
+from pipeline.config import MAX_SIZE, Config, Count, Few
 
 
 class Descriptor(Config):
@@ -28,11 +28,11 @@ class Descriptor(Config):
     960
     """
 
-    cells_xy: PositiveInt = Field(5, description="number of cells along each side of a box")
-    cells_t: PositiveInt = Field(4, description="number of cells along the duration of a box")
-    sub_blocks: PositiveInt = Field(4, description="number of sub-blocks along each of the three axes of a cell")
-    sigma_support: PositiveFloat = Field(16, description="side of a box in units of σ")
-    tau_support: PositiveFloat = Field(4, description="duration of a box in units of τ")
+    cells_xy: Few = Field(5, description="number of cells along each side of a box")
+    cells_t: Few = Field(4, description="number of cells along the duration of a box")
+    sub_blocks: Few = Field(4, description="number of sub-blocks along each of the three axes of a cell")
+    sigma_support: float = Field(16, gt=0, le=1000, description="side of a box in units of σ")
+    tau_support: float = Field(4, gt=0, le=1000, description="duration of a box in units of τ")
     solid: Literal["icosahedron", "dodecahedron"] = Field(
         "icosahedron", description="polyhedron on whose faces gradients are quantised"
     )
@@ -89,13 +89,13 @@ class Grid(Config):
     ['7×5', '5×3', '3×2']
     """
 
-    stride_px: PositiveFloat = Field(20, description="pixels between the centres of the smallest boxes")
-    sigma_px: PositiveFloat = Field(1.25, description="σ of the smallest boxes in pixels")
-    scales: PositiveInt = Field(
+    stride_px: float = Field(20, ge=0.1, le=MAX_SIZE, description="pixels between the centres of the smallest boxes")
+    sigma_px: float = Field(1.25, gt=0, le=1000, description="σ of the smallest boxes in pixels")
+    scales: Few = Field(
         3, description="number of sizes of boxes, each √2 times as large, and as far apart, as the one before"
     )
-    tau_frames: PositiveFloat = Field(4, description="τ of all boxes in frames")
-    stride_frames: PositiveInt = Field(1, description="frames between the first frames of boxes")
+    tau_frames: float = Field(4, gt=0, le=1000, description="τ of all boxes in frames")
+    stride_frames: Count = Field(1, description="frames between the first frames of boxes")
 
     def places(self, descriptor: Descriptor, height: int, width: int) -> list[tuple[list[float], list[float], float]]:
         """Place the boxes of each scale in a frame.

@@ -4,10 +4,10 @@ import hashlib
 from typing import NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from extractors.skeleton.file import HIP_CENTRE, JOINTS
-from pipeline.config import Config
+from pipeline.config import Config, Few, NonNegative, Seed
 
 
 class Augmentation(Config):
@@ -18,18 +18,18 @@ class Augmentation(Config):
     The y axis is vertical, coordinates are metres.
     """
 
-    copies: PositiveInt = Field(8, description="number of copies besides the sequence itself")
-    speed_factor: float = Field(1.25, ge=1, description="largest factor by which a copy is faster or slower")
-    yaw_degrees: NonNegativeFloat = Field(20, description="largest turn to either side about the vertical axis")
-    pitch_degrees: NonNegativeFloat = Field(9, description="largest tilt up or down about the horizontal axis")
+    copies: Few = Field(8, description="number of copies besides the sequence itself")
+    speed_factor: float = Field(1.25, ge=1, le=100, description="largest factor by which a copy is faster or slower")
+    yaw_degrees: NonNegative = Field(20, description="largest turn to either side about the vertical axis")
+    pitch_degrees: NonNegative = Field(9, description="largest tilt up or down about the horizontal axis")
     axis_scale: float = Field(0.15, ge=0, lt=1, description="largest stretch or shrinkage of each axis, as a share")
-    joint_offset_metres: NonNegativeFloat = Field(
+    joint_offset_metres: NonNegative = Field(
         0.02, description="standard deviation of each joint's constant shift along each axis, in metres"
     )
     time_warp: float = Field(
         0.0, ge=0, le=0.5, description="half of the largest share by which parts of a copy are faster or slower"
     )
-    seed: NonNegativeInt = Field(0, description="seed of the perturbations")
+    seed: Seed = Field(0, description="seed of the perturbations")
 
 
 class Perturbation(NamedTuple):

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.skeleton.augmentation import Augmentation
+from pipeline.config import Positive, Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +54,7 @@ class Skeleton(Extractor):
     equal_bones: bool = Field(
         False, description="make all 19 bones as long as their mean, each in its direction, which evens out bodies"
     )
-    sampled_frames: PositiveInt | None = Field(
+    sampled_frames: Size | None = Field(
         None,
         description="number of frames that sequences are interpolated to, which evens out speed; None keeps theirs",
     )
@@ -62,10 +63,10 @@ class Skeleton(Extractor):
         description="whether frames are spaced equally in time, or along the path of all joints relative to the hip "
         "centre, which evens out pauses and rhythm",
     )
-    velocity_window_frames: PositiveInt = Field(
+    velocity_window_frames: Size = Field(
         5, description="number of frames that a velocity histogram covers, up to and including its own"
     )
-    velocity_threshold_bone_lengths: PositiveFloat = Field(
+    velocity_threshold_bone_lengths: Positive = Field(
         0.02, description="movement in a frame up to which a coordinate is still, in mean bone lengths of the clip"
     )
     augment: Augmentation | None = Field(None, description="perturbed copies as further variants; None makes none")

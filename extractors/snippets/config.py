@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from extractors.base import Clip, Extractor, FittedNetwork, Row
 from extractors.frames import Frames, one_size
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.tvl1.config import TVL1
-from pipeline.config import Config, File
+from pipeline.config import Config, File, Positive, Seed, Size
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Backbone(Config):
     fit: Finetuning | None = Field(
         None, description="fine-tuning on the training videos; None uses the weights as they are"
     )
-    seed: NonNegativeInt = Field(0, description="seed of the fine-tuning")
+    seed: Seed = Field(0, description="seed of the fine-tuning")
 
 
 class SnippetExtractor(Extractor):
@@ -54,14 +54,14 @@ class SnippetExtractor(Extractor):
     crops: Literal[1, 10] = Field(
         10, description="crops of a picture: 1, its centre; 10, its corners and centre, and their mirror images"
     )
-    short_side: PositiveInt | None = Field(256, description="shorter side of the scaled picture in pixels")
-    size_px: tuple[PositiveInt, PositiveInt] | None = Field(
+    short_side: Size | None = Field(256, description="shorter side of the scaled picture in pixels")
+    size_px: tuple[Size, Size] | None = Field(
         None, description="width and height of the scaled frame in pixels instead of short_side; not for flow"
     )
-    every_s: PositiveFloat | None = Field(
+    every_s: Positive | None = Field(
         None, description="seconds between the frames that are looked at; None looks at all; not for flow"
     )
-    crop: PositiveInt = Field(224, description="side of a crop in pixels")
+    crop: Size = Field(224, description="side of a crop in pixels")
     flow: TVL1 | None = Field(None, description="optical flow; modality flow has it by default, no other takes it")
     frames: Frames | None = Field(
         None, description="frames that RGB or RGB difference is fine-tuned on; by default sized as those looked at"

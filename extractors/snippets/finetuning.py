@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, field_validator
 
 from extractors.snippets.modality import Modality
+from pipeline.config import Few, NonNegative, Positive, Size
 from pipeline.training.config import Fit
 
 
@@ -25,19 +26,19 @@ class Finetuning(Fit):
     """
 
     optimiser: Literal["sgd", "adam", "rmsprop"] = "sgd"
-    weight_decay: float = Field(5e-4, ge=0, description="factor of the ℓ2 penalty on weights")
-    batch: PositiveInt = Field(128, description="number of videos in a batch")
-    clip_norm: PositiveFloat | None = Field(
+    weight_decay: NonNegative = Field(5e-4, description="factor of the ℓ2 penalty on weights")
+    batch: Size = Field(128, description="number of videos in a batch")
+    clip_norm: Positive | None = Field(
         40.0, description="largest ℓ2 norm of all gradients together; the paper's code has 20 for flow"
     )
-    segments: PositiveInt = Field(3, description="equal parts of a video that give one snippet each")
+    segments: Few = Field(3, description="equal parts of a video that give one snippet each")
     dropout: float = Field(
         0.8, ge=0, lt=1, description="share of features dropped before the classifier; the paper has 0.7 for flow"
     )
     partial_bn: bool = Field(
         True, description="freeze the statistics and weights of all batch normalisation but the first layer's"
     )
-    jitter_scales: tuple[float, ...] = Field(
+    jitter_scales: tuple[Positive, ...] = Field(
         (1, 0.875, 0.75, 0.66),
         min_length=1,
         description="falling scales of a crop's sides, relative to the picture's short side; flow goes without 0.66",

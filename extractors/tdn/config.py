@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from extractors.base import Clip, Extract, Row
 from extractors.snippets.config import Backbone, SnippetExtractor
@@ -14,7 +14,7 @@ from extractors.snippets.finetuning import Finetuning
 from extractors.tdn.difference_places import LAYERS
 from extractors.tdn.training import FittedTDN, JointFinetuning
 from extractors.tsn.config import TSN
-from pipeline.config import unknown
+from pipeline.config import Seed, Size, unknown
 
 if TYPE_CHECKING:
     from extractors.snippets.sources import Pictures
@@ -102,8 +102,8 @@ class TDN(SnippetExtractor):
 
     modality: Literal["rgb", "flow"] = Field("rgb", description="what a snippet is made of: a frame, or optical flow")
     network: TDNBackbone = Field(description="image networks; network.start is needed for flow")
-    clips: PositiveInt = Field(25, description="number of clips drawn from a video")
-    clip_seed: NonNegativeInt = Field(0, description="seed of that draw")
+    clips: Size = Field(25, description="number of clips drawn from a video")
+    clip_seed: Seed = Field(0, description="seed of that draw")
 
     @model_validator(mode="after")
     def _starts_from_the_same(self) -> Self:

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from extractors.base import Labelled
 from extractors.snippets.finetune import finetune, on_cpu
 from extractors.snippets.finetuning import Finetuning
 from extractors.tsn.training import FittedTSN
-from pipeline.config import Config
+from pipeline.config import Config, Count, Positive
 
 if TYPE_CHECKING:
     import torch
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 class JointFinetuning(Config):
     """Schedule of phase 2, in which the whole network learns; everything else is as in phase 1."""
 
-    epochs: PositiveInt | None = Field(None, description="length of phase 2 in epochs")
-    iterations: PositiveInt | None = Field(None, description="length of phase 2 in iterations instead")
-    lr: PositiveFloat | None = Field(
+    epochs: Count | None = Field(None, description="length of phase 2 in epochs")
+    iterations: Count | None = Field(None, description="length of phase 2 in iterations instead")
+    lr: Positive | None = Field(
         None, description="initial learning rate; None continues at the rate with which phase 1 ends by its schedule"
     )
-    milestones: tuple[PositiveInt, ...] = Field(
+    milestones: tuple[Count, ...] = Field(
         (), description="epochs or iterations within phase 2 where the rate is multiplied by gamma"
     )
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip_reader import ClipReader
 from extractors.trajectories.layout import Layout
+from pipeline.config import Few, Size
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
@@ -53,16 +54,14 @@ class Trajectories(Extractor):
 
     name: Literal["trajectories"] = "trajectories"
 
-    length_frames: PositiveInt = Field(
-        15, description="number of steps of a trajectory, each from one frame to the next"
-    )
-    stride_px: PositiveInt = Field(5, description="distance between points that begin, in pixels of each scale")
-    scales: PositiveInt = Field(8, description="largest number of scales, each √2 smaller, of those that hold a patch")
-    patch_px: PositiveInt = Field(32, description="side in pixels of the square around a point that is described")
-    cells_xy: PositiveInt = Field(2, description="number of cells along each side of a patch")
-    cells_t: PositiveInt = Field(3, description="number of cells along a trajectory")
+    length_frames: Size = Field(15, description="number of steps of a trajectory, each from one frame to the next")
+    stride_px: Size = Field(5, description="distance between points that begin, in pixels of each scale")
+    scales: Few = Field(8, description="largest number of scales, each √2 smaller, of those that hold a patch")
+    patch_px: Size = Field(32, description="side in pixels of the square around a point that is described")
+    cells_xy: Few = Field(2, description="number of cells along each side of a patch")
+    cells_t: Few = Field(3, description="number of cells along a trajectory")
     camera_motion: bool = Field(True, description="take the camera's motion out of the flow")
-    size_px: tuple[PositiveInt, PositiveInt] | None = Field(
+    size_px: tuple[Size, Size] | None = Field(
         None, description="width and height in pixels that frames are resized to first; None keeps the video's own"
     )
 

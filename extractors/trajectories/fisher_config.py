@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from extractors.base import Extract, Extractor, FittedNetwork, Labelled, Row
 from extractors.fitted_pca import sample
 from extractors.trajectories.config import Trajectories
+from pipeline.config import Count, Seed, Size
 
 if TYPE_CHECKING:
     import torch
@@ -32,11 +33,9 @@ class FisherVocabulary(FittedNetwork):
     Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013), section 3.2.
     """
 
-    widths: tuple[PositiveInt, ...] = Field(
-        description="lengths of the descriptors, which lie side by side in features"
-    )
-    gaussians: PositiveInt = Field(description="number of Gaussians of a mixture")
-    sampled: PositiveInt = Field(description="largest number of features of all rows together")
+    widths: tuple[Count, ...] = Field(description="lengths of the descriptors, which lie side by side in features")
+    gaussians: Size = Field(description="number of Gaussians of a mixture")
+    sampled: Count = Field(description="largest number of features of all rows together")
 
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
         """Fit the state of ``FisherVectors``; its curves are empty.
@@ -99,13 +98,13 @@ class IDT(Extractor):
     name: Literal["idt"] = "idt"
 
     trajectories: Trajectories = Field(Trajectories(), description="trajectories that are encoded")
-    gaussians: PositiveInt = Field(256, description="number of Gaussians of each mixture")
-    sampled_trajectories: PositiveInt = Field(
+    gaussians: Size = Field(256, description="number of Gaussians of each mixture")
+    sampled_trajectories: Count = Field(
         256_000,
         description="number of trajectories that components and Gaussians are fitted to, the same for each training"
         " video",
     )
-    seed: NonNegativeInt = Field(0, description="seed of the sample and of k-means")
+    seed: Seed = Field(0, description="seed of the sample and of k-means")
 
     @property
     def upstream(self) -> Trajectories:

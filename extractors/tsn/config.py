@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from extractors.base import Clip, Extract, Row
 from extractors.snippets.config import SnippetExtractor
 from extractors.tsn.training import FittedTSN
+from pipeline.config import Count, Size
 
 if TYPE_CHECKING:
     from extractors.snippets.sources import Pictures
@@ -48,10 +49,10 @@ class TSN(SnippetExtractor):
 
     name: Literal["tsn"] = "tsn"
 
-    snippets: PositiveInt | None = Field(
+    snippets: Size | None = Field(
         25, description="number of equal segments of the clip, each with a snippet at its centre"
     )
-    stride_frames: PositiveInt | None = Field(
+    stride_frames: Count | None = Field(
         None, description="frames between the starts of two snippets, instead of snippets"
     )
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from extractors.base import FittedNetwork, Labelled
 from extractors.snippets.finetune import finetune, on_cpu
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.modality import Modality
-from pipeline.config import File
+from pipeline.config import File, Size
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class FittedTSN(FittedNetwork):
     modality: Modality = Field(description="what snippets are made of")
     backbone: str = Field(description="name of the image network in extractors.backbones.registry")
     weights: File = Field(description="file of pretrained weights, or a name in extractors.weights.SOURCES")
-    crop: PositiveInt = Field(description="side of the network's input in pixels")
+    crop: Size = Field(description="side of the network's input in pixels")
     fit: Finetuning = Field(description="schedule, regularisation and augmentation")
 
     def examples(self, material: Labelled) -> "TrainingSnippets":

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip_reader import ClipReader
 from extractors.frames import scaled
 from extractors.pictures import Buffer, Encoding, Spool
+from pipeline.config import Count, Few, NonNegative, Size
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
@@ -88,20 +89,20 @@ class TVL1(Extractor):
         le=100,
         description="coupling θ of the two flows that are updated in turn: the smaller, the closer they are",
     )
-    scales: PositiveInt = Field(5, description="number of scales of the pyramid, as far as both sides have 16 pixels")
+    scales: Few = Field(5, description="number of scales of the pyramid, as far as both sides have 16 pixels")
     scale_step: float = Field(0.8, gt=0, lt=1, description="size of a scale relative to the next finer one")
-    warps: PositiveInt = Field(5, description="number of warps of the second image at each scale")
-    epsilon: float = Field(
-        0.01, ge=0, description="root mean square change in pixels that ends the iterations of a warp"
+    warps: Few = Field(5, description="number of warps of the second image at each scale")
+    epsilon: NonNegative = Field(
+        0.01, description="root mean square change in pixels that ends the iterations of a warp"
     )
     semantics: Literal["opencv-cpu", "opencv-cuda"] = Field(
         "opencv-cpu", description="implementation whose decisions are taken where the paper leaves them open"
     )
 
-    size_px: tuple[PositiveInt, PositiveInt] | None = Field(
+    size_px: tuple[Size, Size] | None = Field(
         (340, 256), description="width and height in pixels that frames are scaled to; None keeps the video's own"
     )
-    stride_frames: PositiveInt = Field(1, description="frames between the first frames of two pairs")
+    stride_frames: Count = Field(1, description="frames between the first frames of two pairs")
     bound_px: float = Field(20, ge=0.1, le=1000, description="largest component that is stored, in pixels")
     encoding: Encoding = Field("jpeg", description="format of the stored pictures")
     quality: int = Field(95, ge=1, le=100, description="quality of JPEG")

@@ -1,6 +1,5 @@
 """Read features by video id from files of a store, plain HDF5 files and ``.npy`` files."""
 
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from pipeline.compare.differences import Arrays, FeatureSet
 from pipeline.errors import InputError
 from pipeline.store import inspection
+from pipeline.user_input import read_json
 
 BARE = "features"
 """Name given to an array that has none of its own."""
@@ -78,14 +78,25 @@ class NpyFolder(FeatureSet):
                 self.bare = True
             self.places.setdefault(video, {}).setdefault(variant, {})[array] = path
         self.videos = frozenset(self.places)
-        failures = folder / "failures.json"
-        failed = json.loads(failures.read_text(encoding="utf-8")) if failures.is_file() else {}
-        self.failed = {video: str(failure["reason"]) for video, failure in failed.items()}
+        self.failed = _failed(folder / "failures.json")
 
     def read(self, video: str) -> list[Arrays]:
         """Read the arrays of each variant of a video, in order."""
         variants = sorted(self.places[video].items())
         return [{name: _loaded(path) for name, path in arrays.items()} for _, arrays in variants]
+
+
+def _failed(path: Path) -> dict[str, str]:
+    """Read the reasons by video; a file that is not what ``kinescope export`` writes is a mistake."""
+    try:
+        failures = read_json(path.read_text(encoding="utf-8"), "a table")
+        return {video: str(failure["reason"]) for video, failure in failures.items()}
+    except FileNotFoundError:
+        return {}
+    except (InputError, UnicodeDecodeError, AttributeError, LookupError, TypeError):
+        raise InputError(
+            f"{path} is damaged, or not what kinescope export writes: remove it, or export again"
+        ) from None
 
 
 def _loaded(path: Path) -> np.ndarray:

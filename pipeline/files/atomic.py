@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from pipeline.errors import NO_SPACE, DamagedStore
+from pipeline.errors import DamagedStore, lack_of_memory, naming
 
 FOREIGN_AGE_S = 24 * 3600
 """Seconds without a write after which a temporary file of another machine counts as abandoned."""
@@ -47,14 +47,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
     try:
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
-        if error.errno in NO_SPACE and error.filename is None:  # a write knows no name
-            error.filename = str(path)
-        raise
+        with naming(path):
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -132,14 +129,15 @@ def quarantine(path: Path, error: Exception) -> NoReturn:
         The damaged file.
     error
         What reading it raised. One with an ``errno`` comes from the operating system (no such file, too many open
-        files): the file is not at fault, so it keeps its name, and the error is raised as it is.
+        files), and the file is no more at fault for a lack of memory: it keeps its name, and the error is raised as it
+        is.
 
     Raises
     ------
     DamagedStore
         Naming the file, the reason and the new name.
     """
-    if getattr(error, "errno", None) is not None:
+    if getattr(error, "errno", None) is not None or lack_of_memory(error):
         raise error
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():

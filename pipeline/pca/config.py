@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.config import Config
+from pipeline.config import Config, Count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ class PCA(Config):
 
     version: ClassVar[int] = 2
 
-    dims: PositiveInt | None = None
+    dims: Count | None = None
     energy: float | None = Field(None, gt=0, le=1, description="fraction of the variance that the components explain")
     whiten: bool = Field(False, description="scale each projection to variance 1 over the fitted samples")
 

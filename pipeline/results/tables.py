@@ -13,6 +13,8 @@ from pipeline.scoring.metrics import Summary
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
 
+_FORMULA = re.compile(r"\s*[=+\-@\t\r＝＋－＠]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "top5": "top 5", "mAP": "mAP"}
 
 
@@ -140,15 +142,13 @@ def predictions(result: Result) -> str:
 
     Labels are joined by "|"; nothing is predicted of a failed video.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["fold", "seed", "stream", "video", "labels", "predicted", "probability", "correct"])
+    lines: list[Sequence[object]] = []
     for run in result.runs:
         names = [stream.name for stream in result.streams]
         for name, scores in zip([*names, FUSION], [*run.scores, run.fused], strict=True):
             if scores is not None:
-                table.writerows([run.fold, run.seed, name, *line] for line in _verdicts(result, scores))
-    return text.getvalue()
+                lines += ([run.fold, run.seed, name, *line] for line in _verdicts(result, scores))
+    return csv_text(["fold", "seed", "stream", "video", "labels", "predicted", "probability", "correct"], lines)
 
 
 def class_figures(result: Result) -> str:
@@ -156,18 +156,42 @@ def class_figures(result: Result) -> str:
 
     Figures and gains are in percent; empty where there is none.
     """
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
     best = per_class.best_stream(result)
     gain = [] if best is None else [f"gain over {best.name}"]
-    lines.writerow(["group", "class", "test videos", *(row.name for row in result.rows), *gain])
+    lines: list[Sequence[object]] = []
     known = per_class.figures(result)
     for group in per_class.in_groups(result):
         for figure in (known[place] for place in group.places if known):
             shares = [*figure.streams, figure.share, *([figure.gain] if gain else [])]
             cells = ["" if math.isnan(share) else f"{100 * share:.4f}" for share in shares]
-            lines.writerow([group.name, figure.name, figure.videos, *cells])
+            lines.append([group.name, figure.name, figure.videos, *cells])
+    return csv_text(["group", "class", "test videos", *(row.name for row in result.rows), *gain], lines)
+
+
+def csv_text(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """Format lines as CSV of which a spreadsheet runs nothing.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it, which marks a text there; a number,
+    such as -1.5, stays as it is.
+
+    Examples
+    --------
+    >>> print(csv_text(["class", "gain"], [["=1+1", "-1.5"], ["walk", ""]]), end="")
+    class,gain
+    '=1+1,-1.5
+    walk,
+    """
+    text = io.StringIO()
+    for line in (header, *lines):
+        breaks = any("\r" in str(cell) for cell in line)  # which the writer quotes only from Python 3.13 on
+        table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if breaks else csv.QUOTE_MINIMAL)
+        table.writerow([_inert(cell) for cell in line])
     return text.getvalue()
+
+
+def _inert(cell: object) -> object:
+    runs = isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if runs else cell
 
 
 def _verdicts(result: Result, scores: Scores) -> Iterator[list[str]]:

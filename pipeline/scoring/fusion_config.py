@@ -3,9 +3,9 @@
 from math import comb
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.config import Config
+from pipeline.config import Config, Few, NonNegative, Seed
 
 MAX_TRIED = 2000
 """Largest number of weightings that are tried."""
@@ -29,8 +29,8 @@ class Chosen(Config):
     """
 
     validation: float = Field(gt=0, lt=1, description="fraction of the training videos that is held out to choose on")
-    seed: NonNegativeInt = Field(0, description="seed by which groups, or videos without groups, are drawn")
-    parts: PositiveInt = 20
+    seed: Seed = Field(0, description="seed by which groups, or videos without groups, are drawn")
+    parts: Few = 20
 
 
 class Fusion(Config):
@@ -66,7 +66,7 @@ class Fusion(Config):
     """
 
     rule: Literal["sum", "product", "weighted", "l1"] = "product"
-    weights: tuple[NonNegativeFloat, ...] | None = None
+    weights: tuple[NonNegative, ...] | None = None
     choose: Chosen | None = None
     times_last: bool = False
 

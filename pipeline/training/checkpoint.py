@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.errors import lack_of_memory
 from pipeline.files.atomic import atomic_path
 from pipeline.training.config import Fit
 
@@ -70,6 +71,8 @@ def read(checkpoint: Path, identity: str) -> dict[str, Any] | None:
     try:
         state = torch.load(content, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        if lack_of_memory(error):
+            raise
         reason = str(error).partition("\n")[0]
         warnings.warn(f"{checkpoint} is damaged ({reason}): training starts over", RuntimeWarning, stacklevel=3)
         return None

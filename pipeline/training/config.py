@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.config import Config
+from pipeline.config import Config, Count, NonNegative, Positive, Size
 
 
 class Fit(Config):
@@ -49,19 +49,19 @@ class Fit(Config):
     """
 
     optimiser: Literal["sgd", "adam", "rmsprop"] = "adam"
-    lr: PositiveFloat = 1e-3
+    lr: Positive = 1e-3
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     smoothing: float = Field(0.9, ge=0, lt=1, description="smoothing constant of RMSProp's running mean of squares")
-    weight_decay: float = Field(0.0, ge=0)
-    batch: PositiveInt = 32
-    epochs: PositiveInt | None = None
-    iterations: PositiveInt | None = None
-    milestones: tuple[PositiveInt, ...] = Field(
+    weight_decay: NonNegative = 0.0
+    batch: Size = 32
+    epochs: Count | None = None
+    iterations: Count | None = None
+    milestones: tuple[Count, ...] = Field(
         (), description="epochs or iterations after which the rate is multiplied by gamma"
     )
-    gamma: PositiveFloat = 0.1
-    clip_norm: PositiveFloat | None = Field(None, description="largest ℓ2 norm of all gradients together")
-    patience: PositiveInt | None = Field(None, description="epochs without a rise of training accuracy, then stop")
+    gamma: Positive = 0.1
+    clip_norm: Positive | None = Field(None, description="largest ℓ2 norm of all gradients together")
+    patience: Count | None = Field(None, description="epochs without a rise of training accuracy, then stop")
     bf16: bool = Field(False, description="autocast to bfloat16 on CUDA")
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from pipeline.errors import InputError
 from pipeline.results.tables import aligned
 from tasks import settings
+from tasks.base import user_message
 from tasks.commands.store_layout import resolve_path
 from tasks.experiment import load_experiment
 from tasks.quantities import format_count
@@ -26,13 +27,18 @@ DIFFERENT = 1
 
 
 class Sentences(TyperGroup):
-    """Group of commands that report a user's mistake as one sentence, without a traceback."""
+    """Group of commands that report what a user can mend as one sentence, without a traceback."""
 
     def invoke(self, context: Any) -> Any:
         try:
             return super().invoke(context)
-        except InputError as error:
-            typer.echo(f"error: {error}", err=True)
+        except Exception as error:
+            sentence = user_message(error)
+            if sentence is None and isinstance(error, OSError) and error.filename is not None:
+                sentence = f"{error.filename}: {error.strerror}; it must be readable, and writable where it is written"
+            if sentence is None:
+                raise
+            typer.echo(f"error: {sentence}", err=True)
             raise typer.Exit(MISTAKE) from None
 
 

@@ -1,5 +1,6 @@
 """Exports a store's rows to plain files for other tools: ``kinescope export``."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,14 +16,15 @@ from pipeline.store import inspection
 from tasks.commands.store_layout import rows_file
 from tasks.library import Library
 
-ATTRIBUTES = "attributes.json"
+ATTRIBUTES, DIGESTS = "attributes.json", "digests.json"
 
 
 def export(store: Path, out: Path) -> tuple[int, int]:
     """Write ``out/<video id>/<variant>/<array>.npy`` for every row of a stage, or of a shard.
 
-    Each row's attributes lie beside its arrays, written last: a row that has its attributes is complete, and is not
-    written again while its key is the same. Rows of an earlier export that the store no longer holds are removed.
+    Each row's attributes, and the SHA-256 of its files, lie beside its arrays; the attributes are written last. A row
+    that has them under the same key, and whose files are as they were written, is not written again. Rows of an earlier
+    export that the store no longer holds are removed.
     ``provenance.json``, ``failures.json`` and ``labels.json`` lie in ``out``.
 
     Parameters
@@ -61,7 +63,7 @@ def _shard(shard: Path, out: Path, progress: "tqdm[None]") -> int:
     new = 0
     for video, keys in inspection.contents([shard]).keys.items():
         folders = [_below(out, f"{video}/{variant}") for variant in range(len(keys))]
-        if [_key(folder) for folder in folders] != keys:
+        if [_key(folder) for folder in folders] != keys or not all(map(_is_whole, folders)):
             for folder, row in zip(folders, inspection.read(shard, video), strict=True):
                 _row(folder, row)
             new += len(keys)
@@ -71,8 +73,9 @@ def _shard(shard: Path, out: Path, progress: "tqdm[None]") -> int:
 
 def _claim(out: Path, origin: Mapping[str, Any]) -> None:
     known = out / "provenance.json"
-    if known.exists() and (other := json.loads(known.read_text())["fingerprint"]) != origin["fingerprint"]:
-        raise InputError(f"{out} holds rows of another stage, {other}; an empty or new folder is needed")
+    if known.exists() and (other := _table(known).get("fingerprint")) != origin["fingerprint"]:
+        what = f"rows of another stage, {other}" if other else f"a {known.name} that no export wrote"
+        raise InputError(f"{out} holds {what}; an empty or new folder is needed")
     if not known.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and holds other files; an empty or new folder is needed")
     _write(known, origin)
@@ -92,14 +95,36 @@ def _row(folder: Path, row: Row) -> None:
     for name, array in row.arrays.items():
         with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
+    _write(folder / DIGESTS, {name: _digest(folder / name) for name in (f"{array}.npy" for array in row.arrays)})
     _write(folder / ATTRIBUTES, row.attributes)
 
 
 def _key(folder: Path) -> str | None:
+    key = _table(folder / ATTRIBUTES).get("key")
+    return None if key is None else str(key)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether the arrays of a row are those that were written."""
+    digests = _table(folder / DIGESTS)
     try:
-        return str(json.loads((folder / ATTRIBUTES).read_text())["key"])
-    except (FileNotFoundError, ValueError, LookupError, TypeError):  # none, or not ours
-        return None
+        return bool(digests) and all(_digest(folder / name) == digest for name, digest in digests.items())
+    except OSError:  # one is missing, or is no file
+        return False
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """Read a file of JSON that an export may have written; {} where there is none, or another's."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
 
 
 def _strange(out: Path, variants: Mapping[str, int]) -> list[Path]:
@@ -111,8 +136,8 @@ def _strange(out: Path, variants: Mapping[str, int]) -> list[Path]:
 
 def _remove(folder: Path, out: Path) -> None:
     """Remove what an export wrote for a row, and the folders that are then empty."""
-    for file in (folder / ATTRIBUTES, *folder.glob("*.npy")):
-        file.unlink()
+    for file in (folder / ATTRIBUTES, folder / DIGESTS, *folder.glob("*.npy")):
+        file.unlink(missing_ok=True)
     for parent in (folder, *folder.parents):
         if parent == out or any(parent.iterdir()):
             break

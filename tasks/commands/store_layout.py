@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import InputError
 from pipeline.files.place import STAGE
+from pipeline.user_input import resolve
 from tasks import settings
 
 if TYPE_CHECKING:
@@ -134,10 +135,10 @@ def resolve_path(given: str, others: Collection[str] = ()) -> Path:
     Raises
     ------
     InputError
-        Where there is no such path, with the nearest existing one or the nearest of ``others``.
+        Where there is no such path, with the nearest existing one or the nearest of ``others``, or none can be.
     """
     for base in (Path(), settings.store()) if given else (settings.store(),):
-        if (base / given).exists():
+        if resolve(base / given).exists():
             return base / given
     if near := difflib.get_close_matches(given, others, n=1):
         raise InputError(f"no such experiment or store: {given}; did you mean {near[0]}?")

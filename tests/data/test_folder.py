@@ -1,5 +1,6 @@
 """Anybody's own data: one folder a class, or a manifest."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,9 @@ class TestFolder:
             ("path,label,start_frame,end_frame", "b.mp4,y,5,5", "line 3: .*start_frame must be below end_frame"),
             ("path,label,start_frame,end_frame", "b.mp4,y,1,x", "line 3: .*whole numbers"),
             ("path,label,start_frame,end_frame", "b.mp4,y,-1,5", "line 3: .*whole numbers"),
+            ("path,label,start_frame,end_frame", f"b.mp4,y,1,{'9' * 5000}", "line 3: .*whole numbers below"),
+            ("path,label", "b.mp4,y\0", "line 3: a NUL character"),
+            ("path,label", "b\0.mp4,y", "line 3: a NUL character"),
             ("path,label,start_frame,end_frame", "b.mp4,y,1.0,5", "line 3: .*whole numbers"),
             ("path,label,start_frame,end_frame", "b.mp4,y,,5", "line 3: .*two empty cells"),
             ("path,label,start_frame", "b.mp4,y,1", "line 1: no column end_frame; a manifest starts with"),
@@ -189,6 +193,23 @@ class TestFolder:
             Folder(root=str(tmp_path), manifest="other.csv").listing(tmp_path)
         with pytest.raises(InputError, match=r"nowhere: No such file"):
             config.listing(tmp_path / "nowhere")
+
+    def test_links_to_themselves(self, tmp_path: Path):
+        touch(tmp_path, "jump/1.mp4", "run/1.mp4")
+        (tmp_path / "manifest.csv").symlink_to("manifest.csv")
+        with pytest.raises(InputError, match=r"manifest\.csv: Too many levels of symbolic links"):
+            Folder(root=str(tmp_path)).listing(tmp_path)
+        (tmp_path / "manifest.csv").unlink()
+        (tmp_path / "loop").symlink_to("loop")
+        with pytest.raises(InputError, match="loop': Too many levels of symbolic links"):
+            _ = Folder(root=str(tmp_path / "loop")).location
+
+    def test_names_that_are_no_text(self, tmp_path: Path):
+        touch(tmp_path, "jump/1.mp4", "run/1.mp4")
+        name = os.fsdecode(b"\xff.mp4")
+        touch(tmp_path, f"run/{name}")
+        with pytest.raises(InputError, match="not in UTF-8, as is needed; rename the file"):
+            Folder(root=str(tmp_path)).listing(tmp_path)
 
     def test_stores_are_told_apart_by_where_the_root_lies(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "My Clips!").mkdir()

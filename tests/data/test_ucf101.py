@@ -123,6 +123,8 @@ class TestUCF101:
             ("testlist01.txt", "Archery/v_Archery_g02_c01.avi", "line 7: .* second time"),
             ("classInd.txt", "5 Fishing", "line 4: '5 Fishing'; '4 <new class>' should be here"),
             ("classInd.txt", "4 YoYo", "line 4"),
+            ("classInd.txt", f"{'9' * 5000} Fishing", "line 4"),
+            ("trainlist01.txt", f"Archery/v_Archery_g09_c01.avi {'9' * 5000}", "line 13"),
             ("classInd.txt", "4 ..", "line 4"),
         ],
     )
@@ -131,6 +133,14 @@ class TestUCF101:
         with open(tmp_path / "ucfTrainTestlist" / file, "a") as stream:
             stream.write(line + "\n")
         with pytest.raises(InputError, match=f"{file}, {match}"):
+            config.listing(tmp_path)
+
+    def test_a_video_that_is_a_link_to_itself(self, tmp_path: Path):
+        config = ucf101(tmp_path)
+        video = next(tmp_path.rglob("v_Archery_*"))
+        video.unlink()
+        video.symlink_to(video.name)
+        with pytest.raises(InputError, match="Too many levels of symbolic links"):
             config.listing(tmp_path)
 
     def test_missing_and_binary_lists(self, tmp_path: Path):

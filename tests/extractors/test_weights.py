@@ -186,7 +186,22 @@ def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
             load(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [torch.zeros(3), {}, {"a": 1}, [torch.zeros(3)]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        torch.zeros(3),
+        {},
+        {"a": 1},
+        [torch.zeros(3)],
+        {1: torch.zeros(3)},
+        {("a",): torch.zeros(3), "b": torch.zeros(3)},
+        {"state_dict": {None: torch.zeros(3)}},
+        {"a": torch.Size([3])},
+        {"a": torch.eye(3).to_sparse()},
+        {"a": torch.zeros(3, dtype=torch.complex64)},
+        {"a": torch.zeros(3, device="meta")},
+    ],
+)
 def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "odd.pth")
     with pytest.raises(InputError, match="no state dict"):

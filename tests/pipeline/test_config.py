@@ -1,14 +1,13 @@
 """Configurations say what would be right; fingerprints change with what is significant, and with nothing else."""
 
 import json
-from pathlib import Path
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import Config, File, one_of, parse, read_toml, unknown
+from pipeline.config import Config, File, one_of, parse, unknown
 from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint, row_key, short_digest
 from pipeline.training.config import Fit
@@ -123,11 +122,3 @@ def test_different_rows_have_different_keys(
 def test_order_of_fields_is_nothing_order_of_inputs_is_something() -> None:
     assert short_digest({"a": 1, "b": 2}) == short_digest({"b": 2, "a": 1})
     assert fingerprint("f", {}, ["a", "b"]) != fingerprint("f", {}, ["b", "a"])
-
-
-def test_toml_that_is_not_there_or_malformed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
-        read_toml(tmp_path / "none.toml")
-    (tmp_path / "bad.toml").write_text("a = = 1")
-    with pytest.raises(InputError, match="invalid TOML"):
-        read_toml(tmp_path / "bad.toml")

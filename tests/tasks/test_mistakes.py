@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +50,20 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows = np.column_stack([rng.normal(size=(20 * 12, 3)), np.ones(20 * 12)])
             np.savetxt(folder / "skeletons" / label / f"{number}.txt", rows)
     (folder / "empty").mkdir()
+    (folder / "loop").symlink_to("loop")
     (folder / "file").write_text("no folder")
     save_file({"a": np.zeros(3, np.float32)}, folder / "other.safetensors")
     return folder
 
 
-def answer(code: str, *arguments: str, folder: Path, config: str = "") -> subprocess.CompletedProcess[str]:
+def answer(
+    code: str, *arguments: str, folder: Path, config: str = "", store: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
     """What a user sees who has the default settings, with a store of his own and ``config`` added to [kinescope]."""
-    text = DEFAULTS.read_text().replace("store = store", f"store = {folder / 'store'}")
+    text = DEFAULTS.read_text().replace("store = store", store or f"store = {folder / 'store'}")
     (folder / "luigi.cfg").write_text(text + config + "\n")
-    environment = {**os.environ, "LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"), "PYTHONPATH": str(ROOT)}
+    ours = {"LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **ours, **variables}
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=folder, env=environment, timeout=300
@@ -103,6 +108,10 @@ def test_a_mistyped_command_is_answered_by_the_nearest(tmp_path: Path) -> None:
         ("seed = 1", "unknown field of Experiment 'seed': did you mean 'seeds'?"),
         ('seeds = ["a"]', "seeds.0: Input should be a valid integer, unable to parse string as an integer, not 'a'"),
         ("seeds = [", "invalid TOML"),
+        (f"seeds = [{10**10}]", "seeds.0: Input should be less than or equal to 1000000000"),
+        (f"seeds = [{'1' * 5000}]", "thousands of digits"),
+        (f"seeds = {'[' * 5000}{']' * 5000}", "more than 50 deep"),
+        ('like = "mine.toml"', "like refers back to its own file"),
     ],
 )
 def test_recipes(more: str, sentence: str, tmp_path: Path) -> None:
@@ -114,10 +123,18 @@ def test_recipes(more: str, sentence: str, tmp_path: Path) -> None:
     [
         ("stor = x", "unknown setting 'stor': did you mean 'store'?"),
         ("shard-size = 3", "did you mean 'shard_size'?"),
+        ("weights = a\0b", "'weights': 'a\\x00b': embedded null byte; a path that a file can have is needed"),
+        ("weights = loop", "'weights': 'loop': Too many levels of symbolic links"),
+        ("weights = ~nobody-of-this-name/x", "'weights': '~nobody-of-this-name/x': Could not determine home directory"),
+        ("weights = %(nowhere)s/x", "'weights' in section 'kinescope' contains an interpolation key 'nowhere'"),
+        ("weights = ${NOWHERE_OF_THIS_NAME}/x", "nonexisting environment variable NOWHERE_OF_THIS_NAME"),
+        ("data_roots = [3]", "names of data sets with their folders are needed"),
+        (f"data_roots = {'[' * 5000}", "'data_roots'"),
     ],
 )
 def test_settings(config: str, sentence: str, tmp_path: Path) -> None:
     luigi = ("--module", "tasks", "Evaluate")
+    (tmp_path / "loop").symlink_to("loop")
     for code, arguments in ((KINESCOPE, ("run", "stick-figures")), (LUIGI, luigi)):
         check(answer(code, *arguments, folder=tmp_path, config=config), "[kinescope] of luigi.cfg", sentence)
 
@@ -128,6 +145,7 @@ def test_settings(config: str, sentence: str, tmp_path: Path) -> None:
         (("--kinescope-device", "gpu"), "'device': gpu is not a valid choice"),
         (("--kinescope-max-failed-videos", "some"), "invalid literal for int()"),
         (("--kinescope-shard-size", "0"), "'shard_size': 0; at least 1 is needed"),
+        (("--kinescope-workers", "9" * 30), "'workers': " + "9" * 30 + "; at most 1024 is possible"),
         (("--kinescope-data-roots", '{"ucf101": 3}'), "names of data sets with their folders are needed"),
     ],
 )
@@ -140,6 +158,12 @@ def test_settings_on_the_command_line(option: tuple[str, str], sentence: str, tm
     [
         ({"root": "nowhere"}, "the data root of 'folder' is no folder: "),
         ({"root": "empty"}, "there are no videos, and two classes or more are needed"),
+        ({"root": "a\\u0000b"}, "holds a NUL character, which no name and no path may have"),
+        ({"root": "loop"}, "Too many levels of symbolic links"),
+        ({"root": "a" * 300}, "File name too long"),
+        ({"root": 'empty"\nmanifest = "a\\u0000b'}, "holds a NUL character"),
+        ({"root": 'empty"\nmanifest = "../loop'}, "Too many levels of symbolic links; a CSV manifest is needed there"),
+        ({"root": 'empty"\ntrials = 1000000000 #'}, "trials: Input should be less than or equal to 1000"),
         ({"dataset": "ucf"}, "unknown data set 'ucf': did you mean 'ucf101'?"),
         ({}, "has no skeleton file, only video; choose another extractor"),
     ],
@@ -186,6 +210,13 @@ def test_weights_and_devices(
         (["EvaluateAll", "--experiments", '["stick-figure"]'], "did you mean 'stick-figures'?"),
         (["Decode", "--dataset", '{"name": "folders"}'], "did you mean 'folder'?"),
         (["Decode", "--dataset", "folder"], "a configuration in JSON is needed"),
+        (["Decode", "--dataset", '{"name": ["folder"]}'], "is no text; a name is needed"),
+        (["Decode", "--dataset", '{"name": "folder", "root": "a\\u0000b"}'], "holds a NUL character"),
+        (["Decode", "--dataset", f'{{"name": "kth", "trials": {"1" * 5000}}}'], "thousands of digits"),
+        (["Decode", "--dataset", "[" * 50_000], "more than 50 deep"),
+        (["EvaluateAll", "--experiments", "3"], "names in JSON are needed, such as"),
+        (["EvaluateAll", "--experiments", "[" * 50_000], "names in JSON are needed, such as"),
+        (["Evaluate", "--experiment", "a" * 3000 + ".toml"], "File name too long"),
         (["Decode"], "requires the 'dataset' parameter to be set"),
     ],
 )
@@ -266,3 +297,49 @@ def test_a_lack_of_space_is_recognised_however_it_is_told() -> None:
     after = ValueError("closing failed, too")
     after.__context__ = OSError(errno.ENOSPC, "No space left on device")
     assert lacks_space(after)
+
+
+@pytest.mark.parametrize("name", ["100%", "100%d", "%(x", "50%%"])
+def test_a_percent_sign_in_a_path_of_luigi_cfg(name: str, material: Path, tmp_path: Path) -> None:
+    """Two stand for one, as everywhere in such files."""
+    folder = tmp_path / name.replace("%%", "%")
+    folder.mkdir()
+    text = recipe(material, PICTURES, weights="imagenet-squeezenet1_0")
+    answered = answer(KINESCOPE, "run", text, folder=tmp_path, config=f"weights = {tmp_path / name}")
+    check(answered, f"into {folder}")
+
+
+def test_what_a_setting_of_luigi_cfg_refers_to_is_still_filled_in(material: Path, tmp_path: Path) -> None:
+    text = recipe(material, PICTURES, weights="imagenet-squeezenet1_0")
+    config = "weights = %(device)s-${KINESCOPE_TEST_HOME}-%"
+    environment = {"KINESCOPE_TEST_HOME": "home"}
+    answered = answer(KINESCOPE, "run", text, folder=tmp_path, config=config, **environment)
+    check(answered, f"into {tmp_path / 'auto-home-%'}")
+
+
+@pytest.mark.parametrize("arguments", [["inspect", "x" * 3000], ["verify", "loop"], ["export", "loop", "o", "--npy"]])
+def test_paths_of_commands_that_no_file_can_have(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    check(answer(KINESCOPE, *arguments, folder=tmp_path), "a path that a file can have is needed")
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, to which nothing can be written."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system may be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_store_to_which_nothing_can_be_written(read_only: Path, material: Path, tmp_path: Path) -> None:
+    text = recipe(material, root="skeletons")
+    config = f"store = {read_only}"
+    for arguments in (["gc", text, "--delete"], ["run", text]):
+        answered = answer(KINESCOPE, *arguments, folder=tmp_path, store=config)
+        check(answered, "Read-only file system; the store in [kinescope] must be a writable folder")
+        assert answered.returncode == (2 if arguments[0] == "gc" else 30)
+    assert answer(KINESCOPE, "gc", text, folder=tmp_path, store=config).returncode == 0

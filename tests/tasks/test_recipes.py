@@ -144,3 +144,72 @@ def test_a_pattern_lists_a_part() -> None:
     assert header.split() == ["experiment", "reported", "table", "title"]
     assert [line.split()[0] for line in lines] == ["kth1-drnn1", "kth1-drnn2"]
     assert CliRunner().invoke(app, ["list", "nothing-*"]).exit_code != 0
+
+
+def test_files_that_many_take_over_from_are_read_once(write: Write) -> None:
+    """Each takes over the one before twice; read anew each time, the last one's would be read a million times."""
+    write('title = "0"\nx = { y = 1 }', "0.toml")
+    for number in range(1, 21):
+        like = f"{number - 1}.toml"
+        path = write(f'title = "x"\nx = {{ like = "{like}#x" }}\ny = {{ like = "{like}" }}\ny.y = 1', f"{number}.toml")
+        write(f'title = "x"\nlike = "{like}"\nx = {{ like = "{like}#x" }}', f"{number}.toml")
+    assert read_recipe(Path(path)) == {"title": "x", "x": {"y": 1}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x = {{ like = "{0}" }}\ny = {{ like = "{0}" }}',
+        'like = "{0}"\nx = {{ like = "{0}" }}\ny = {{ like = "{0}" }}',
+    ],
+)
+def test_tables_that_double_with_every_file_have_an_end(text: str, write: Write) -> None:
+    write('title = "0"', "0.toml")
+    for number in range(1, 41):
+        path = write(f'title = "x"\n{text.format(f"{number - 1}.toml")}', f"{number}.toml")
+    with pytest.raises(InputError, match=r"40\.toml: .*\d+\.toml: with what it takes over it has more than 10,000"):
+        load_experiment(path)
+
+
+def test_a_long_chain_is_followed(write: Write) -> None:
+    write('title = "0"\nseeds = [7]\nx = { like = "base.toml" }', "0.toml")
+    for number in range(1, 1401):
+        path = write(f'title = "{number}"\nlike = "{number - 1}.toml"', f"{number}.toml")
+    found = read_recipe(Path(path))
+    assert (found["title"], found["seeds"], found["x"]["seeds"]) == ("1400", [7], [0, 1])
+
+
+def test_a_long_circle_is_found(write: Write) -> None:
+    for number in range(1400):
+        path = write(f'like = "{(number + 1) % 1400}.toml"', f"{number}.toml")
+    with pytest.raises(InputError, match=r"like refers back to its own file: 1399\.toml → 0\.toml → 1\.toml"):
+        load_experiment(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('like = "a\\u0000.toml"', "NUL"),
+        (f'like = "{"a" * 300}.toml"', "File name too long"),
+        ('like = "loop.toml"', "Too many levels of symbolic links"),
+        (f"a = {'[' * 5000}{']' * 5000}", "more than 50 deep"),
+        (f"seeds = [{'1' * 5000}]", "thousands of digits"),
+        (
+            f'title = "x"\nlike = "base.toml"\ntable = {{ x = "{"x" * 100_000}" }}',
+            "table: Input should be a valid string",
+        ),
+        (
+            'title = "x"\nlike = "base.toml"\nstreams = [{ model = { name = ["a"] } }]',
+            "is no text; a name is needed, such as",
+        ),
+    ],
+)
+def test_what_no_recipe_can_hold(text: str, sentence: str, write: Write, tmp_path: Path) -> None:
+    (tmp_path / "loop.toml").symlink_to("loop.toml")
+    path = write(text)
+    answer = CliRunner().invoke(app, ["show", path])
+    assert answer.exit_code == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith(f"error: {path}: ")
+    assert sentence in line
+    assert len(line) < 600

@@ -1,12 +1,15 @@
 """Results: their tables and groups, and what does not fit together."""
 
+import csv
+import io
+
 import numpy as np
 import pytest
 
 from pipeline.errors import InputError
 from pipeline.results.per_class import in_groups
 from pipeline.results.result import ReportedStream, Result, Run
-from pipeline.results.tables import markdown_table, text_table
+from pipeline.results.tables import class_figures, markdown_table, predictions, text_table
 from pipeline.scoring.scores import Scores
 from tests.support.made_results import make
 
@@ -59,3 +62,26 @@ def test_what_does_not_fit_is_refused() -> None:
     for streams, runs, labels, message in cases:
         with pytest.raises(InputError, match=message):
             Result("t", streams, runs, labels)
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", " =", "＝"])
+def test_a_spreadsheet_runs_nothing_of_a_csv_file(sign: str) -> None:
+    command = f"{sign}HYPERLINK(1)"
+    scores = Scores((f"{command}/a", "b"), np.eye(2), "logits", (command, "-1.5"))
+    labels = {f"{command}/a": (0,), "b": (1,)}
+    streams = (ReportedStream(f"{command} 1"), ReportedStream(f"{command} 2"))
+    result = Result("t", streams, (Run(command, 0, (scores, scores), scores, (None, None)),), labels)
+    written = [[*csv.reader(io.StringIO(text, newline=""))] for text in (predictions(result), class_figures(result))]
+    cells = [cell for lines in written for line in lines for cell in line]
+    assert sum(cell.startswith(f"'{command}") for cell in cells) > 10
+    numbers = [cell for cell in cells if not cell.startswith("'")]
+    assert not [cell for cell in numbers if cell.strip().startswith(tuple("=+@＝")) or cell != cell.strip()]
+    assert "-1.5" in numbers, "a number is no formula"
+
+
+def test_a_loss_stays_a_number_and_other_text_is_as_it_was() -> None:
+    result = make(3, 2, 1)
+    header, *lines = csv.reader(io.StringIO(class_figures(result)))
+    gains = [line[header.index(next(name for name in header if name.startswith("gain")))] for line in lines]
+    assert all(f"{float(gain):.4f}" == gain for gain in gains)
+    assert "'" not in predictions(result) + class_figures(result)

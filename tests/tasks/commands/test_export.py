@@ -1,9 +1,11 @@
 """Export: it writes every array once, and goes on where it was interrupted."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipeline.store import Store
 from tests.support.small_experiment import BROKEN, Small
@@ -51,3 +53,73 @@ def test_export_removes_rows_that_the_store_has_no_more(small: Small, tmp_path: 
     assert not row.exists()
     assert not (out / "extra").exists()
     assert [path for path in (out / "video01").rglob("*") if path.is_file()] == sorted(mine, reverse=True)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def swap(file: Path) -> None:
+    other = file.parents[2] / "video03" / "0" / file.name
+    mine, others = file.read_bytes(), other.read_bytes()
+    file.write_bytes(others)
+    other.write_bytes(mine)
+
+
+@pytest.mark.parametrize("harm", [cut, flip, empty, swap, Path.unlink])
+def test_what_is_not_as_it_was_written_is_written_again(
+    harm: Callable[[Path], None], small: Small, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    small.says("export", small.rows(), out, "--npy")
+    expected = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    (line,) = small.says("export", small.rows(), out, "--npy")
+    assert line.startswith("0 rows written")
+    harm(out / "video02" / "0" / "features.npy")
+    (line,) = small.says("export", small.rows(), out, "--npy")
+    assert line.startswith("2 rows written" if harm is swap else "1 row written")
+    assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == expected
+
+
+@pytest.mark.parametrize("name", ["digests.json", "attributes.json"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"features.npy": 3}'])
+def test_files_beside_the_arrays_are_not_believed_either(name: str, content: str, small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    small.says("export", small.rows(), out, "--npy")
+    file = out / "video02" / "0" / name
+    expected = file.read_text()
+    file.write_text(content)
+    (line,) = small.says("export", small.rows(), out, "--npy")
+    assert line.startswith("1 row written")
+    assert file.read_text() == expected
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "nonsense"])
+def test_a_folder_whose_provenance_nobody_wrote_is_left_alone(content: str, small: Small, tmp_path: Path) -> None:
+    (tmp_path / "provenance.json").write_text(content)
+    assert "an empty or new folder is needed" in small.refused("export", small.rows(), tmp_path, "--npy")
+    assert (tmp_path / "provenance.json").read_text() == content
+
+
+@pytest.mark.parametrize("content", ["", "[3]", '{"a": 3}', "[" * 5000])
+def test_failures_that_no_export_wrote_are_a_mistake(content: str, small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    small.says("export", small.rows(), out, "--npy")
+    (out / "failures.json").write_text(content)
+    assert "failures.json is damaged, or not what kinescope export writes" in small.refused("compare", out, out)
+
+
+def test_an_export_to_where_nothing_can_be(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "Not a directory; it must be" in small.refused("export", small.rows(), tmp_path / "file" / "out", "--npy")
+    assert "File name too long" in small.refused("export", small.rows(), tmp_path / ("x" * 300), "--npy")

@@ -133,7 +133,11 @@ def test_bounds_and_choices_are_told() -> None:
     }
     assert TABLES["C3D"]["properties"]["layer"]["enum"] == ["fc6", "fc7"]
     assert TABLES["C3D"]["properties"]["name"]["const"] == "c3d"
-    assert TABLES["Experiment"]["properties"]["seeds"]["items"] == {"minimum": 0, "type": "integer"}
+    assert TABLES["Experiment"]["properties"]["seeds"]["items"] == {
+        "minimum": 0,
+        "maximum": 1_000_000_000,
+        "type": "integer",
+    }
 
 
 def test_descriptions_are_one_paragraph() -> None:
