@@ -11,8 +11,8 @@ from pydantic import Field
 
 from pipeline.config import Config
 from pipeline.errors import InputError
+from pipeline.files.user_input import resolve
 from pipeline.rows import is_reserved
-from pipeline.user_input import resolve
 
 
 @dataclass(frozen=True, slots=True)

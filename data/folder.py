@@ -14,8 +14,8 @@ from data.manifest import COLUMNS, Example, modality, read_existing
 from data.protocols import Side, divided, stratified_trials, subject_trials
 from pipeline.config import Few, Seed
 from pipeline.errors import InputError
+from pipeline.files.user_input import resolve
 from pipeline.fingerprint import short_digest
-from pipeline.user_input import resolve
 
 Protocol = Literal["split_column", "by_subject", "stratified"]
 _DRAWN = {"by_subject": subject_trials, "stratified": stratified_trials}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pipeline.config import unknown
 from pipeline.errors import InputError, lack_of_memory
-from pipeline.user_input import brief, resolve
+from pipeline.files.user_input import brief, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from pipeline.errors import InputError
-from pipeline.user_input import brief
+from pipeline.files.user_input import brief
 
 C = TypeVar("C", bound="Config")
 MAX_NAMED, FEW_NAMED = 40, 8

@@ -19,8 +19,8 @@ import luigi
 from pipeline.config import adapter, parse
 from pipeline.errors import NO_PATH, DamagedStore, InputError, lack_of_memory, lacks_space, path_of
 from pipeline.files.atomic import copy
+from pipeline.files.user_input import brief, read_json
 from pipeline.rows import Failure
-from pipeline.user_input import brief, read_json
 from tasks import settings
 from tasks.snapshot import snapshot, superseded
 

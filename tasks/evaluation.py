@@ -11,9 +11,9 @@ import luigi
 
 from pipeline.errors import InputError
 from pipeline.files.atomic import write_text
+from pipeline.files.user_input import brief, read_json
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.results import report_files
-from pipeline.user_input import brief, read_json
 from tasks import settings
 from tasks.base import Root
 from tasks.experiment import DEFAULT, Experiment, load_experiment

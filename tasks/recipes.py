@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from pipeline.config import unknown
 from pipeline.errors import InputError
-from pipeline.user_input import brief, read_toml, resolve
+from pipeline.files.user_input import brief, read_toml, resolve
 
 BUNDLED = Path(__file__).parent / "experiments"
 OWN = ("title", "reported")

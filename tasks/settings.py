@@ -19,8 +19,8 @@ from data.base import Dataset
 from pipeline.config import unknown
 from pipeline.errors import InputError
 from pipeline.files import lock
+from pipeline.files.user_input import brief, resolve
 from pipeline.fingerprint import short_digest
-from pipeline.user_input import brief, resolve
 
 DEFAULTS = Path(__file__).with_name("defaults.cfg")
 _CONFIGURED = ("/etc/luigi/client.cfg", "/etc/luigi/luigi.cfg", "client.cfg", "luigi.cfg")

@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.compare.differences import Arrays, FeatureSet
 from pipeline.errors import InputError
+from pipeline.files.user_input import read_json
 from pipeline.store import inspection
-from pipeline.user_input import read_json
 
 BARE = "features"
 """Name given to an array that has none of its own."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import InputError
 from pipeline.files.place import STAGE
-from pipeline.user_input import resolve
+from pipeline.files.user_input import resolve
 from tasks import settings
 
 if TYPE_CHECKING:

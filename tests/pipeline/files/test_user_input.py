@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.user_input import MAX_DEPTH, brief, read_json, read_toml, resolve
+from pipeline.files.user_input import MAX_DEPTH, brief, read_json, read_toml, resolve
 
 DIGITS = "1" * 5000
 
