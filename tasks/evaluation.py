@@ -121,7 +121,7 @@ class EvaluateAll(Root):
 
     def up_to_date(self) -> bool:
         complete = all(task.complete() for task in self.evaluations)
-        return complete and self._path("md").exists() and self._path("html").exists()
+        return complete and report_files.as_recorded(self._path("json"), self._files)
 
     def output(self) -> luigi.LocalTarget:
         return luigi.LocalTarget(str(self._path("html")))
@@ -135,6 +135,7 @@ class EvaluateAll(Root):
             rows += _table_rows(task)
         write_text(self._path("md"), markdown_table(rows, numbers=2) + "\n")
         write_text(self._path("html"), compared)
+        report_files.write_digests(self._path("json"), self._files)
 
     def needed(self) -> Iterator[Any]:
         """Yield the experiments, and then what their common page reads."""
@@ -152,6 +153,11 @@ class EvaluateAll(Root):
     def summary(self) -> str:
         """Return the table, and the paths of it and of the page."""
         return f"{self._path('md').read_text()}\nreport: {self._path('html')}\ntable: {self._path('md')}"
+
+    @property
+    def _files(self) -> tuple[str, str]:
+        """Names of the table and the page."""
+        return self._path("md").name, self._path("html").name
 
     def _path(self, suffix: str) -> Path:
         name = short_digest([task.fingerprint for task in self.evaluations])

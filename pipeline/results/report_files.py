@@ -1,7 +1,7 @@
 """Tell whether the files of a report are as they were written, and read the figures in them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -82,6 +82,26 @@ def write_figures(folder: Path, numbers: Mapping[str, Any]) -> None:
 def read_figures(folder: Path) -> ReportedFigures:
     """Read the figures of a report. Raises DamagedStore where they are damaged, and quarantines their file."""
     return read_record(folder / FIGURES, ReportedFigures)
+
+
+class _Digests(BaseModel):
+    """Content of a record that tells whether other files are as they were written."""
+
+    digests: dict[str, str]
+
+
+def write_digests(record: Path, names: Iterable[str]) -> None:
+    """Write a record of the digests of files that lie beside it."""
+    write_record(record, {"digests": {name: _digest(record.with_name(name)) for name in names}})
+
+
+def as_recorded(record: Path, names: Iterable[str]) -> bool:
+    """Return whether the files beside a record are as they were when it was written."""
+    try:
+        told = load_record(record, _Digests)
+        return all(told.digests.get(name) == _digest(record.with_name(name)) for name in names)
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def shortcoming(folder: Path) -> str | None:

@@ -28,6 +28,7 @@ KINDS = {
     "scores": "*/*/scores.npz",
     "figures": "*/evaluate-*/metrics.json",
     "report": "*/evaluate-*/*",
+    "comparison": "tables/*",
     "cache of keys": ".keys/*.json",
     "digests of weights": "weights.json",
     "lock": ".lock",

@@ -243,6 +243,12 @@ def test_several_experiments_make_one_table_and_share_their_features(runs: Runs)
     assert sum(line.startswith(r"| small \| first: skeleton + drnn |") for line in lines) == 1
     assert sum(line.startswith("| small: skeleton + drnn |") for line in lines) == 1
     assert lines[-1].startswith("table: ")
+    for line in lines[-2:]:
+        os.truncate(line.partition(": ")[2], 0)
+        assert not everything.complete()
+        assert luigi.build([everything], local_scheduler=True, workers=1, log_level="ERROR")
+        assert everything.complete()
+    assert everything.summary().splitlines() == lines
 
 
 def test_only_what_a_gpu_makes_faster_waits_for_one(runs: Runs) -> None:
