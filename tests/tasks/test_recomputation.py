@@ -14,8 +14,10 @@ from safetensors.numpy import load, load_file
 
 import tasks
 from extractors.skeleton.config import Skeleton
+from pipeline.fingerprint import short_digest
 from pipeline.results.report_files import REPORT
 from pipeline.store import Store
+from tests.support.equality import same_rows
 from tests.support.recipes import write_skeleton
 
 RECIPE = """
@@ -297,14 +299,60 @@ def test_an_inserted_video_moves_no_other(runs: Runs) -> None:
     assert all(path.exists() for path in shards.values())
 
 
+def outputs(runs: Runs) -> list[Path]:
+    """The network and the scores of the experiment as it is now."""
+    (prediction,) = runs.experiment().runs.predictions(0, 0)
+    return [prediction.path(), *(training.path() for training in prediction.training())]
+
+
 def test_a_moved_data_root_recomputes_nothing_but_digests(runs: Runs) -> None:
     runs()
-    rows = runs.store().read("video00").attributes
+    rows, before = runs.store().read("video00").attributes, outputs(runs)
     moved = runs.folder / "moved"
     shutil.move(runs.root, moved)
     runs.root = moved
     runs()
+    assert runs.extracted == []
     assert runs.store().read("video00").attributes == rows
+    assert all(map(Path.samefile, outputs(runs), before))
+    assert set(outputs(runs)).isdisjoint(before)
+
+
+def test_a_pilot_and_the_whole_set_share_rows(runs: Runs) -> None:
+    whole, pilot = runs.root, runs.folder / "pilot"
+    shutil.copytree(whole, pilot)
+    lines = (whole / "manifest.csv").read_text().splitlines(keepends=True)
+    (pilot / "manifest.csv").write_text("".join([lines[0], *lines[1:5], *lines[9:11]]))
+    runs.root = pilot
+    runs()
+    assert len(runs.extracted) == 6
+    runs.root = whole
+    runs()
+    assert len(runs.extracted) == 6
+    shutil.rmtree(runs.folder / "store" / ".keys")
+    for network in (runs.folder / "store").glob("*/drnn-*/network.safetensors"):
+        network.write_bytes(b"damaged")  # what cannot be read is not taken over
+    runs.root = shutil.move(whole, runs.folder / "moved")
+    runs()
+    assert runs.extracted == []
+    everything = [runs.store().read(video) for video in runs.store().ids()]
+    shutil.rmtree(runs.folder / "store")
+    runs()
+    assert same_rows(everything, [runs.store().read(video) for video in runs.store().ids()])
+
+
+def test_the_folder_of_an_earlier_version_is_taken_over_once(runs: Runs) -> None:
+    runs()
+    dataset = runs.experiment().recipe.dataset
+    now, former = runs.store().index.parent.parent, runs.folder / "store" / dataset.former_store_name
+    assert now.name.removeprefix("folder-files-") == short_digest([str(runs.root)])
+    now.rename(former)
+    assert runs() == ["Index"]
+    assert not former.exists()
+    assert now.exists()
+    shutil.copytree(now, former)
+    assert runs() == []
+    assert former.exists()
 
 
 def test_two_segments_of_one_file_keep_their_own_rows(runs: Runs) -> None:
