@@ -14,6 +14,7 @@ from tests.support.paths import ROOT
 
 STARVED = """
 import json, resource, sys
+from contextlib import nullcontext
 from pathlib import Path
 import numpy as np
 from extractors import EXTRACTORS
