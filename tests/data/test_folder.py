@@ -11,6 +11,7 @@ from data.base import Fold, Listing, Video
 from data.folder import Folder
 from pipeline.config import parse
 from pipeline.errors import InputError
+from tasks.settings import dataset_folder
 from tests.support.toy_datasets import touch, write_lines
 
 
@@ -217,9 +218,12 @@ class TestFolder:
         monkeypatch.chdir(tmp_path)
         config = Folder(root="My Clips!")
         assert config.location == (tmp_path / "My Clips!").resolve()
-        assert config.store_name.startswith("folder-my-clips-")
-        assert config.store_name == Folder(root=str(tmp_path / "other/../My Clips!")).store_name
-        assert config.store_name == Folder(root="My Clips!", protocol="stratified", protocol_seed=3).store_name
+        assert dataset_folder(config).name.startswith("folder-my-clips-")
+        assert dataset_folder(config).name == dataset_folder(Folder(root=str(tmp_path / "other/../My Clips!"))).name
+        assert (
+            dataset_folder(config).name
+            == dataset_folder(Folder(root="My Clips!", protocol="stratified", protocol_seed=3)).name
+        )
         (tmp_path / "other/My Clips!").mkdir()
-        assert config.store_name != Folder(root="other/My Clips!").store_name
-        assert config.store_name != Folder(root="My Clips!", manifest="second.csv").store_name
+        assert dataset_folder(config).name != dataset_folder(Folder(root="other/My Clips!")).name
+        assert dataset_folder(config).name != dataset_folder(Folder(root="My Clips!", manifest="second.csv")).name
