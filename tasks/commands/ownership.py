@@ -26,19 +26,13 @@ def ours(stage_folder: StageFolder) -> Iterator[Path]:
         elif JOURNAL.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
             yield from (row for row in sorted(path.iterdir()) if _is_journaled(row, stage_folder))
         elif path.is_symlink():
-            if path.name == "index.h5" and INDEX.fullmatch(str(path.readlink())):
+            if path.name == "index.h5" and sealed and INDEX.fullmatch(str(path.readlink())):
                 yield path
         elif path.name in CHECKPOINTS:
             if sealed or _is_checkpoint(path, stage_folder):
                 yield path
         elif is_abandoned(path) or (sealed and _comes_with(path, sealed)):
             yield path
-
-
-def belongs(path: Path, stage_folder: StageFolder) -> bool:
-    """Return whether one file, or all of a journal, is kinescope's."""
-    found = set(ours(stage_folder))
-    return found.issuperset(path.iterdir()) if path.is_dir() and not path.is_symlink() else path in found
 
 
 def is_of(stage_folder: StageFolder, path: Path) -> bool:
