@@ -29,6 +29,7 @@ def features(seed: int, steps: int = 6) -> Arrays:
 def stage(folder: Path, videos: Mapping[str, list[Arrays] | str], shards: int = 2) -> Path:
     """A stage's folder, sealed and indexed as a run does it; a text is the reason of a failure."""
     journal, sealed = Journal(folder / "journal"), []
+    origin = {"fingerprint": folder.name.rpartition("-")[2], "stage": "s"}
     for number in range(shards):
         keys = []
         for video in sorted(videos)[number::shards]:
@@ -40,9 +41,9 @@ def stage(folder: Path, videos: Mapping[str, list[Arrays] | str], shards: int = 
             else:
                 journal.write(keys[-1], [Row(arrays, {"frames": 16}) for arrays in rows])
         sealed.append(folder / f"{number}-of-{shards}-0123456789ab.h5")
-        seal(sealed[-1], keys, {key.name: journal.path(key) for key in keys}, {"fingerprint": "f", "stage": "s"})
+        seal(sealed[-1], keys, {key.name: journal.path(key) for key in keys}, origin)
         journal.discard(keys)
-    write_index(folder / "index.h5", sealed, {"fingerprint": "f", "stage": "s"})
+    write_index(folder / "index.h5", sealed, origin)
     return folder
 
 
