@@ -11,14 +11,12 @@ PRELOADED = (
     "tasks.runtime.worker_process",
     "torch",
     "cv2",
-    "torch._dynamo",
     "scipy.linalg",
     "pipeline.training.loop",
     "pipeline.store",
     "pipeline.video.decode",
 )
-"""Modules that the fork server imports before it forks: starting, and what workers need and is slow to import,
-optimisers' torch._dynamo among it."""
+"""Modules that the fork server imports before it forks: starting, and what every worker needs and is slow to import."""
 _FILTER = UserErrorFilter()
 
 
