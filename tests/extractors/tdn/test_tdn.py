@@ -197,7 +197,7 @@ def test_a_configuration_is_its_canonical_json(modality: str) -> None:
         ({"crop": 73}, "a crop of 73 pixels needs a short_side"),
         ({"size_px": [60, 80], "short_side": None}, "a crop of 64 pixels needs size_px"),
         ({"modality": "flow", "every_s": 3}, "size_px and every_s are for frames"),
-        ({"clips": 0}, "greater than 0"),
+        ({"clips": 0}, "greater than or equal to 1"),
     ],
 )
 def test_wrong_fields_are_refused(fields: dict[str, Any], message: str) -> None:

@@ -229,7 +229,7 @@ def test_a_seed_repeats_and_a_killed_training_ends_with_the_same_bits(
         ({"jitter_scales": (0.8, 1)}, "must decrease"),
         ({"jitter_scales": (1.2, 1)}, "be 1 at most"),
         ({"dropout": 1}, "less than 1"),
-        ({"segments": 0}, "greater than 0"),
+        ({"segments": 0}, "greater than or equal to 1"),
     ],
 )
 def test_mistakes_in_a_recipe(fields: dict[str, Any], sentence: str) -> None:
