@@ -89,7 +89,14 @@ def explained(store: Store, names: set[str]) -> dict[str, int]:
     return {name: failure.frames_decoded for name, failure in failures.items()}
 
 
-@pytest.mark.parametrize("seeds", [range(200), pytest.param(range(200, 5000), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        range(200),
+        pytest.param(range(200, 1000), marks=pytest.mark.slow),
+        pytest.param(range(1000, 5000), marks=pytest.mark.torture),
+    ],
+)
 def test_mutated_skeleton_files(shared: Path, tmp_path: Path, seeds: range) -> None:
     sources = sorted((shared / "msr-action3d").glob("a*_skeleton3D.txt"))[::23]
     files = {path.stem: path for path in written(tmp_path, sources, SKELETON, seeds)}
@@ -127,7 +134,14 @@ VIDEOS = (
 )
 
 
-@pytest.mark.parametrize("seeds", [range(100), pytest.param(range(100, 1500), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        range(100),
+        pytest.param(range(100, 600), marks=pytest.mark.slow),
+        pytest.param(range(600, 1500), marks=pytest.mark.torture),
+    ],
+)
 def test_mutated_videos(shared: Path, tmp_path: Path, seeds: range) -> None:
     files = {path.stem: path for path in written(tmp_path, [shared / name for name in VIDEOS], VIDEO, seeds)}
     store = filled(tmp_path, list(files.values()), name="frames", short_side=24)
