@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import log_softmax
 
 from pipeline.errors import InputError
 from pipeline.scoring.fusion_config import Fusion
@@ -131,6 +130,8 @@ def _weighted_mean(streams: Sequence[Scores], weights: np.ndarray) -> np.ndarray
 
 
 def _product(streams: Sequence[Scores], weights: np.ndarray) -> np.ndarray:
+    from scipy.special import log_softmax  # slow to import, as in scores
+
     smallest = np.finfo(np.float64).tiny
     logs = [
         log_softmax(stream.values, axis=1) if stream.kind == "logits" else np.log(np.maximum(stream.values, smallest))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from scipy.special import log_softmax
 
 from pipeline.errors import InputError
 from pipeline.files.atomic import atomic_path, quarantine
@@ -78,6 +77,8 @@ class Scores:
 
     def probabilities(self) -> np.ndarray:
         """Return probabilities (id, class): the values themselves, or the softmax of logits."""
+        from scipy.special import log_softmax  # takes half a second, which most commands have no use for
+
         return self.values if self.kind == "probabilities" else np.exp(log_softmax(self.values, axis=1))
 
     def select(self, ids: Sequence[str], failed: Sequence[str] = ()) -> Self:
