@@ -90,10 +90,10 @@ class Root(SettingsTask):
         """Return whether everything is there. May raise InputError."""
 
     def complete(self) -> bool:
-        """Return ``up_to_date()``, or False where that raises InputError, which ``run`` then raises again."""
+        """Return ``up_to_date()``, or False where that meets a mistake, which ``run`` then raises again."""
         try:
             return self.up_to_date()
-        except InputError:
+        except (InputError, IsADirectoryError):
             return False
 
     def read_when_complete(self, needed: Callable[[], Iterable[Any]], read: Callable[[], T]) -> Generator[Any, Any, T]:
@@ -270,6 +270,8 @@ def user_message(error: BaseException) -> str | None:
     if lack := lack_of_memory(error):
         said = f": {first}" if (first := str(lack).strip().partition("\n")[0]) else ""
         return f"not enough memory{said}; free some, or ask for less, and run again; finished rows are kept"
+    if isinstance(error, IsADirectoryError):
+        return f"{error.filename2 or error.filename} is a folder, where a file belongs: move it away, and run again"
     if isinstance(error, OSError) and _unfit(error):
         return f"{error.filename}: {error.strerror}; the store in [kinescope] must be a writable folder"
     if isinstance(error, OSError) and error.errno in NO_PATH:

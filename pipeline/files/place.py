@@ -1,5 +1,6 @@
 """Compare the place where a sealed file lies with the one that its provenance states."""
 
+import errno
 import json
 import os
 import re
@@ -8,6 +9,12 @@ from pathlib import Path
 STAGE = re.compile(r"(?P<name>.+)-(?P<fingerprint>[0-9a-f]{12})")
 """Name of a stage's folder."""
 _NAMED_BY_DIGEST = re.compile(r".+-[0-9a-f]{12}\.h5")
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise IsADirectoryError where a folder lies in a file's place, of which libraries say the strangest things."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 class Contradiction(ValueError):

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from pipeline.errors import InputError
 from pipeline.files.atomic import quarantine, write_text
+from pipeline.files.place import refuse_folder
 
 DIGEST = "blake2b"
 """Key of the digest: of the canonical JSON of all other keys."""
@@ -47,8 +47,7 @@ def read_record(path: Path, kind: type[M]) -> M:
 
 def load_record(path: Path, kind: type[M]) -> M:
     """Read a file as ``read_record`` does, but leave it where it is. Raises ValueError where it is damaged."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, where a file belongs: move it away, and run again")
+    refuse_folder(path)
     try:
         content = json.loads(path.read_bytes())
         if not isinstance(content, dict):

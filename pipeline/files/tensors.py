@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from pipeline.files.atomic import atomic_path, quarantine
-from pipeline.files.place import check_place
+from pipeline.files.place import check_place, refuse_folder
 
 DIGEST = "blake2b"
 """Key of the digest in the metadata: of the header without this entry, and of the tensors' bytes."""
@@ -49,6 +49,7 @@ def read(path: Path) -> tuple[bytes, dict[str, str]]:
     DamagedStore
         Where the file is not as it was written, or belongs elsewhere; it is quarantined.
     """
+    refuse_folder(path)
     try:
         with safe_open(path, "numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}

@@ -100,14 +100,14 @@ def as_recorded(record: Path, names: Iterable[str]) -> bool:
     try:
         told = load_record(record, _Digests)
         return all(told.digests.get(name) == _digest(record.with_name(name)) for name in names)
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):  # one is missing, or is a folder
         return False
 
 
 def shortcoming(folder: Path) -> str | None:
     """Say what is missing of a report, or not as it was written; None where nothing is. Nothing is changed."""
     for name in REPORT:
-        if not (folder / name).exists():
+        if not (folder / name).is_file():
             return f"{name} is missing"
     try:
         told = load_record(folder / FIGURES, ReportedFigures)

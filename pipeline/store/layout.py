@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.errors import NewerFormat, UnusableVideo
 from pipeline.files.atomic import quarantine
 from pipeline.files.deferred_errors import DeferredErrors
-from pipeline.files.place import Contradiction, check_place
+from pipeline.files.place import Contradiction, check_place, refuse_folder
 from pipeline.rows import REASON, Failure, Row, variant_name
 from pipeline.store.held import open_when_free
 
@@ -172,6 +172,7 @@ def open_file(path: Path) -> h5py.File:
     HeldOpen
         Where another program goes on writing to it.
     """
+    refuse_folder(path)
     file = open_when_free(path)
     try:
         found = format_of(file)

@@ -129,8 +129,8 @@ def test_every_file_of_a_store_is_of_a_known_kind(small: Small) -> None:
     "seeds",
     [
         range(1),
-        pytest.param(range(20), marks=pytest.mark.slow),
-        pytest.param(range(20, 200), marks=pytest.mark.torture),
+        pytest.param(range(8), marks=pytest.mark.slow),
+        pytest.param(range(8, 200), marks=pytest.mark.torture),
     ],
     ids=lambda seeds: f"{len(seeds)} mutations",
 )
