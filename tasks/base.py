@@ -213,16 +213,14 @@ class Stage(SettingsTask):
                 yield Mistake(sentence=sentence)
 
     def provenance(self, **more: Any) -> dict[str, Any]:
-        """Return the origin of what was computed, without which nothing is sealed.
+        """Return the origin of what was computed, without which nothing is sealed. Raises Outdated as ``confirm``."""
+        self.confirm()
+        return self.origin(**more)
 
-        Raises
-        ------
-        Outdated
-            Where it would no longer be the output, as what it was computed from has changed since the snapshot.
-        """
+    def confirm(self) -> None:
+        """Raise Outdated where the output would be another by now, as what it is computed from has changed."""
         if changes := superseded(self.path):
             raise Outdated(f"{self}: what it is computed from changed meanwhile ({'; '.join(changes)})")
-        return self.origin(**more)
 
     def take_over(self) -> bool:
         """Link the output of another data set's folder whose fingerprint is the same, if there is one that is whole."""

@@ -154,7 +154,7 @@ class ExtractShard(ExtractionStage):
     def _build(self) -> Any:
         states = {fold: stage.path() for fold, stage in self.fitting().items()}
         extractor = self.extractor.located(locate_weights).build(settings.device(), states)
-        self.provenance()  # the weights that it has read are those that its rows' keys tell
+        self.confirm()  # the weights that it has read are those that its rows' keys tell
         return extractor
 
     def _source_shard(self) -> "ExtractShard | None":

@@ -99,12 +99,7 @@ def is_in_use(path: Path) -> bool:
     >>> is_in_use(Path("features.h5"))
     False
     """
-    return is_temporary(path) and not is_abandoned(path)
-
-
-def is_temporary(path: Path) -> bool:
-    """Return whether a name is that of a temporary file of ours, of whatever process."""
-    return _owner(path) is not None
+    return _owner(path) is not None and not is_abandoned(path)
 
 
 def is_abandoned(path: Path) -> bool:
