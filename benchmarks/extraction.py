@@ -10,6 +10,7 @@ could overlap and does not, shows as a ratio below 1.
 
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -65,11 +66,11 @@ def extract(config: Extractor, device: str, videos: list[Clip]) -> None:
         fill(
             folder / "shard.h5",
             keys,
-            by_id.__getitem__,
+            lambda video: nullcontext(by_id[video]),
             lambda: config.build(device),
             journal=journal,
-            earlier=(),
-            provenance={},
+            earlier={},
+            provenance=dict,
         )
 
 
