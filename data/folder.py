@@ -4,6 +4,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -55,9 +56,9 @@ class Folder(Dataset):
             raise ValueError("trials are random divisions, and a split column gives only one: leave trials out")
         return self
 
-    @property
+    @cached_property
     def location(self) -> Path:
-        """Absolute path of the root."""
+        """Absolute path of the root."""  # asked for thousands of times in a run
         return resolve(self.root)
 
     @property

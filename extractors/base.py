@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Clip", "Extract", "Extraction", "Extractor", "FittedNetwork", "Labelled", "Row"]
 
 
+DECODING = 2
+"""Version of decoding, raised when it delivers other frames, times or notes of a video."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """A clip: all frames of a file or a range of them.
@@ -60,8 +64,9 @@ class Extraction(Protocol):
         ------
         Row
             One for each variant, the video as it is first. A row that a sequence model reads holds ``features`` (time,
-            dim) and ``start_frames`` (time,) int64. Its attributes are ``frames``, ``fps`` where the file says it, and
-            whatever else is worth knowing.
+            dim) and ``start_frames`` (time,) int64, and where the file is a video ``times`` and ``ends`` (time,)
+            float64: when each entry's first frame is shown and its last ends, in seconds from the file's first frame
+            on. Its attributes are ``frames``, ``fps`` where the file says it, and whatever else is worth knowing.
 
         Raises
         ------
@@ -170,8 +175,9 @@ class Extractor(Config):
     ...         def extract(clip):
     ...             reader = ClipReader(clip, colour="grey")
     ...             levels = np.array([frame.mean(dtype=np.float32) for frame in reader.frames()])
-    ...             arrays = {"features": levels[:, None], "start_frames": np.arange(len(levels))}
-    ...             yield Row(arrays, reader.attributes)
+    ...             numbers = np.arange(len(levels))
+    ...             arrays = {"features": levels[:, None], "start_frames": numbers}
+    ...             yield Row({**arrays, **reader.clock.spans(numbers, numbers)}, reader.attributes)
     ...
     ...         return extract
     >>> Brightness().canonical()
@@ -184,6 +190,11 @@ class Extractor(Config):
 
     uses_gpu: ClassVar[bool] = False
     """True where a GPU makes it faster."""
+
+    def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
+        """Return what enters a fingerprint: where a video is decoded, the version of decoding, too."""
+        decodes = self.reads == "video" and self.upstream is None
+        return {**super().significant(digest), **({"decoding": DECODING} if decodes else {})}
 
     @property
     def variants(self) -> int:

@@ -27,7 +27,8 @@ class Frames(Extractor):
     A row holds
 
     - the pictures ``frames``, RGB, in the layout of ``extractors.pictures``;
-    - ``start_frames`` (time,), int64: number of each in the clip.
+    - ``start_frames`` (time,), int64: number of each in the clip;
+    - ``times`` and ``ends`` (time,), float64: when each is shown, in seconds.
 
     Memory does not grow with the video.
     """
@@ -131,4 +132,6 @@ def _extract(config: Frames, clip: Clip) -> Iterator[Row]:
     for number, frame in numbered(reader.blocks(), config.every_s):
         spool.add(scaled(frame, config.short_side, config.size_px))
         starts.append(number)
-    yield Row({**spool.arrays(), "start_frames": np.array(starts, np.int64)}, reader.attributes)
+    numbers = np.array(starts, np.int64)
+    arrays = {**spool.arrays(), "start_frames": numbers, **reader.clock.spans(numbers, numbers)}
+    yield Row(arrays, reader.attributes)

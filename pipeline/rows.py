@@ -71,9 +71,10 @@ class Row:
     ----------
     arrays
         Arrays by name. A row of features has ``features (time, dim)``, ``start_frames (time,)`` int64, counted within
-        the clip, and ``scores (time, class)`` where the network computes them.
+        the clip, ``times`` and ``ends (time,)`` float64, in seconds from the file's first frame on, where it is a
+        video, and ``scores (time, class)`` where the network computes them.
     attributes
-        Scalars by name, such as ``fps`` and ``frames``, the length of the clip.
+        Scalars by name, such as ``fps`` and ``frames``, the length of the clip, and what decoding notes.
     """
 
     arrays: "dict[str, np.ndarray]"

@@ -29,7 +29,8 @@ class C3D(Extractor):
     A row holds
 
     - ``features`` (time, 4096), of type ``dtype``: outputs of ``layer`` after its ReLU, for each clip;
-    - ``start_frames`` (time,), int64: first frame of each clip.
+    - ``start_frames`` (time,), int64: first frame of each clip;
+    - ``times`` and ``ends`` (time,), float64: when each clip begins and ends, in seconds.
 
     Frames are scaled to 171×128 pixels, whatever their shape. The network sees the central square of 112 pixels, less
     the mean, blue first. Memory does not grow with the video's frames, but with its features.
@@ -87,4 +88,5 @@ def _extract(config: C3D, feature_extractor: Callable[[np.ndarray], np.ndarray],
     clips = _clips(reader.frames(), config.stride_frames)
     features = [feature_extractor(batch).astype(config.dtype) for batch in prefetch(stacks(clips, _BATCH))]
     starts = windows(reader.length, CLIP_FRAMES, config.stride_frames)
-    yield Row({"features": np.concatenate(features), "start_frames": starts}, reader.attributes)
+    spans = reader.clock.spans(starts, starts + CLIP_FRAMES - 1)
+    yield Row({"features": np.concatenate(features), "start_frames": starts, **spans}, reader.attributes)

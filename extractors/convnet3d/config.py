@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from extractors.base import Extract, Extractor, FittedNetwork, Labelled, Row
+from extractors.clock import Clock
 from extractors.convnet3d.person_boxes import PersonBoxes
 from pipeline.config import Count
 from pipeline.errors import InputError, UnusableVideo
@@ -71,7 +72,8 @@ class ConvNet3D(Extractor):
 
     - ``features`` (time, 120), float32: outputs of C3;
     - ``scores`` (time, class), float32: logits;
-    - ``start_frames`` (time,), int64: the window's first frame.
+    - ``start_frames`` (time,), int64: the window's first frame;
+    - ``times`` and ``ends`` (time,), float64: when the window begins and ends, in seconds.
 
     There is a row for each row of person boxes.
 
@@ -201,7 +203,9 @@ def _extract(network: "ConvNet", stride_frames: int, rows: Sequence[Row]) -> Ite
         if not len(starts):
             raise UnusableVideo(f"no window of {WINDOW_FRAMES} frames has a person in it", len(cuboid))
         features, scores = describe(network, _batches(cuboid, starts))
-        yield Row({"features": features, "scores": scores, "start_frames": starts}, dict(row.attributes))
+        spans = Clock.of_row(row).spans(starts, starts + WINDOW_FRAMES - 1)
+        arrays = {"features": features, "scores": scores, "start_frames": starts, **spans}
+        yield Row(arrays, dict(row.attributes))
 
 
 def _batches(cuboid: np.ndarray, starts: np.ndarray) -> Iterator[np.ndarray]:

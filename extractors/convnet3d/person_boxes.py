@@ -33,6 +33,7 @@ class PersonBoxes(Extractor):
     - ``cuboid`` (time, 54, 34), float16: the box around the person, frame by frame; rounding to float16 is some 50
       times smaller than one grey level of the video, and halves store and training memory;
     - ``present`` (time,), bool: whether a moving person was found;
+    - ``times`` and ``ends`` (time,), float64: when each frame is shown, in seconds;
 
     and the attribute ``mirrored``, 1 for variant 1, which is exactly the mirror image of variant 0.
 
@@ -77,10 +78,12 @@ def _extract(config: PersonBoxes, clip: Clip) -> Iterator[Row]:
     if not present.any():
         raise UnusableVideo(f"{len(frames)} frames without a moving person; at least one is needed", len(frames))
     cuboid = local_contrast(cut(frames, centres, BOX_WIDTH)).astype(np.float16)
-    yield Row({"cuboid": cuboid, "present": present}, {**reader.attributes, "mirrored": 0})
+    every = np.arange(reader.length)
+    shared = {"present": present, **reader.clock.spans(every, every)}
+    yield Row({"cuboid": cuboid, **shared}, {**reader.attributes, "mirrored": 0})
     if config.mirror:
         mirrored = np.ascontiguousarray(cuboid[:, :, ::-1])
-        yield Row({"cuboid": mirrored, "present": present}, {**reader.attributes, "mirrored": 1})
+        yield Row({"cuboid": mirrored, **shared}, {**reader.attributes, "mirrored": 1})
 
 
 def _halved(reader: ClipReader) -> np.ndarray:

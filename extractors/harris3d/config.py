@@ -35,7 +35,8 @@ class Harris3D(Extractor):
 
     - ``features`` (points, 90), float32: the HOF of 3 × 3 × 2 cells over 18σ × 18σ × 8τ around each point;
     - ``points`` (points, 5), float32: x and y in pixels, frame, σ in pixels, τ in frames;
-    - ``start_frames`` (points,), int64: each point's frame.
+    - ``start_frames`` (points,), int64: each point's frame;
+    - ``times`` and ``ends`` (points,), float64: when that is shown, in seconds.
 
     Points are local maxima in space and time of H = det μ − k · trace³ μ, where μ is the second-moment matrix of
     scale-normalised gradients of intensities 0 to 1, averaged with s = 2 times the variances of the scale. The six
@@ -107,8 +108,8 @@ def _extract(config: Harris3D, clip: Clip) -> Iterator[Row]:
     arrays = {"features": np.concatenate(features), "points": np.concatenate(points)}
     if not len(arrays["points"]):
         raise UnusableVideo(_reason(config, reader.length, *window.frames.shape[1:]), reader.length)
-    arrays["start_frames"] = arrays["points"][:, 2].astype(np.int64)
-    yield Row(arrays, reader.attributes)
+    frames = arrays["points"][:, 2].astype(np.int64)
+    yield Row({**arrays, "start_frames": frames, **reader.clock.spans(frames, frames)}, reader.attributes)
 
 
 def _reason(config: Harris3D, frames: int, height: int, width: int) -> str:

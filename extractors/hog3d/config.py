@@ -40,7 +40,9 @@ class HOG3DRows(Extractor):
 
     - ``features`` (time, boxes·dims), float16: descriptors of the boxes scale by scale, and row by row of the grid; a
       box with hardly any gradient in it is 0 throughout;
-    - ``start_frames`` (time,), int64: the first frame of each position's boxes.
+    - ``start_frames`` (time,), int64: the first frame of each position's boxes;
+    - ``times`` and ``ends`` (time,), float64: when the frames that a position is computed from begin and end, in
+      seconds.
 
     Memory does not grow with the clip: what is computed lies in a temporary file, and what is held besides are the
     frames and cells of one box's duration and of a block of 32 frames, and descriptors of 4 million numbers at most.
@@ -80,7 +82,9 @@ class HOG3D(Extractor):
 
     - ``features`` (time, dims), float32: principal components of all descriptors of a position; without ``keep_raw``
       ``features-<fold name>`` for each fold;
-    - ``start_frames`` (time,), int64: the first frame of each position's boxes.
+    - ``start_frames`` (time,), int64: the first frame of each position's boxes;
+    - ``times`` and ``ends`` (time,), float64: when the frames that a position is computed from begin and end, in
+      seconds.
 
     PCA is fitted to positions of each training video that are drawn at random. Without ``keep_raw`` a video is
     computed twice, however many folds there are: once for the samples, and once projected for all folds. With it, all
@@ -149,20 +153,25 @@ def _raw(config: HOG3DRows, dense: "Dense", clip: Clip) -> Iterator[Row]:
         positions = len(windows(sum(map(len, _blocks(_grey(clip)))), dense.reach_frames, config.grid.stride_frames))
         chosen = sample(positions, config.sampled_frames, config.seed)
     starts, features = _spooled((starts, part.half()) for starts, part in dense(_blocks(reader), chosen))
-    yield Row({"features": features, "start_frames": starts}, reader.attributes)
+    yield Row({"features": features, **_placed(starts, dense, reader)}, reader.attributes)
 
 
 def _projected(config: HOG3D, dense: "Dense", projections: "Projections", clip: Clip) -> Iterator[Row]:
     reader = _grey(clip)
     starts, features = _spooled((starts, projections(part)) for starts, part in dense(_blocks(reader)))
     folds = {config.array("features", fold): features[:, number] for number, fold in enumerate(projections.folds)}
-    yield Row({**folds, "start_frames": starts}, reader.attributes)
+    yield Row({**folds, **_placed(starts, dense, reader)}, reader.attributes)
+
+
+def _placed(starts: np.ndarray, dense: "Dense", reader: ClipReader) -> dict[str, np.ndarray]:
+    """Return the arrays that say where positions lie in a clip that has been read."""
+    return {"start_frames": starts, **reader.clock.spans(starts, starts + dense.reach_frames - 1)}
 
 
 def _projected_rows(projections: "Projections", rows: Sequence[Row]) -> Iterator[Row]:
     for row in rows:
         features = projections.of_rows(row.arrays["features"])[:, 0]
-        yield Row({"features": features, "start_frames": row.arrays["start_frames"]}, dict(row.attributes))
+        yield Row({**row.arrays, "features": features}, dict(row.attributes))
 
 
 def _spooled(pieces: "Iterable[tuple[np.ndarray, Tensor]]") -> tuple[np.ndarray, np.ndarray]:

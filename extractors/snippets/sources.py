@@ -8,6 +8,7 @@ import numpy as np
 
 from extractors.base import Clip, Row
 from extractors.clip_reader import ClipReader
+from extractors.clock import Clock
 from extractors.frames import numbered, scaled
 from extractors.pictures import picture
 
@@ -22,13 +23,16 @@ class Pictures:
     ----------
     first_frames : ndarray of int64, shape (pictures,)
         Frame that each picture shows, or the first of the two that a flow lies between, counted within the clip.
+    clock : Clock
+        When each is shown.
     attributes : dict
-        ``fps`` and ``frames`` of the clip.
+        Those of the clip.
     read : callable
         Reads the pictures of rising indices, (height, width, channel) uint8 each.
     """
 
     first_frames: np.ndarray
+    clock: Clock
     attributes: dict[str, float | int | str]
     read: Callable[[Sequence[int]], Iterator[np.ndarray]]
 
@@ -87,7 +91,8 @@ def of_video(
         chosen = (frame for index, frame in enumerate(frames) if index in wanted)
         return (scaled(frame, short_side, size_px) for frame in chosen)
 
-    return Pictures(np.array(numbers, np.int64), reader.attributes, read)
+    chosen = np.array(numbers, np.int64)
+    return Pictures(chosen, Clock(**reader.clock.spans(chosen, chosen)), reader.attributes, read)
 
 
 def of_flow(row: Row, short_side: int | None) -> Pictures:
@@ -96,8 +101,8 @@ def of_flow(row: Row, short_side: int | None) -> Pictures:
     def flow(index: int) -> np.ndarray:
         return np.stack([scaled(picture(row.arrays, name, index), short_side) for name in ("x", "y")], axis=-1)
 
-    attributes = {name: row.attributes[name] for name in ("fps", "frames")}
-    return Pictures(row.arrays["start_frames"], attributes, lambda indices: map(flow, indices))
+    starts = row.arrays["start_frames"]
+    return Pictures(starts, Clock.of_row(row), dict(row.attributes), lambda indices: map(flow, indices))
 
 
 def consecutive(pictures: Iterator[tuple[int, np.ndarray]], starts: list[int], span: int) -> Iterator[np.ndarray]:

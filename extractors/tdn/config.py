@@ -87,7 +87,8 @@ class TDN(SnippetExtractor):
     - ``scores`` (time, class), of type ``dtype``: the mean of both;
     - ``features`` (time, 2·dim), of type ``dtype``: pooled features of images, then of differences;
     - ``snippet_frames`` (time, segment), int64: first frame of each snippet;
-    - ``start_frames`` (time,), int64: the first of these.
+    - ``start_frames`` (time,), int64: the first of these;
+    - ``times`` and ``ends`` (time,), float64: when the first snippet begins and the last ends, in seconds.
 
     A snippet is one frame ("rgb"), or five consecutive flows ("flow"); a clip has a snippet from each of
     ``network.fit.segments`` equal parts of the video, at random places. Videos of the same length get the same places.
@@ -226,7 +227,9 @@ def _extract(config: TDN, feature_extractor: "TDNFeatureExtractor", source: Clip
         starts = config.starts(len(pictures.first_frames))
         frames = pictures.first_frames[starts]
         arrays = _features_and_scores(config, feature_extractor, snippets_at(config, pictures, starts), len(starts))
-        yield Row({**arrays, "snippet_frames": frames, "start_frames": frames[:, 0].copy()}, pictures.attributes)
+        spans = pictures.clock.spans(starts[:, 0], starts[:, -1] + config.span - 1)
+        places = {"snippet_frames": frames, "start_frames": frames[:, 0].copy(), **spans}
+        yield Row({**arrays, **places}, pictures.attributes)
 
 
 def _features_and_scores(

@@ -35,6 +35,7 @@ class Trajectories(Extractor):
       them: shape 30, HOG 96, HOF 108, MBH in x 96 and in y 96, each third of a descriptor the mean over its five
       frames;
     - ``start_frames`` and ``end_frames`` (trajectories,), int64: frames of the first and of the last point;
+    - ``times`` and ``ends`` (trajectories,), float64: when the first begins and the last ends, in seconds;
     - ``places`` (trajectories, 6), float32: mean x, mean y, standard deviations of x and of y, and length, in pixels
       of the frame as it was tracked, and scale.
 
@@ -99,6 +100,7 @@ def _tracked(config: Trajectories, clip: Clip) -> Iterator[Row]:
         "start_frames": ends - config.length_frames,
         "end_frames": ends,
         "places": np.concatenate([part.places for part in parts]),
+        **reader.clock.spans(ends - config.length_frames, ends),
     }
     yield Row(arrays, reader.attributes)
 

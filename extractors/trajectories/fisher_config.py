@@ -87,6 +87,7 @@ class IDT(Extractor):
       each normalised to a length of 1 and not again together; 109,056 numbers with the defaults, 0 throughout for a
       video without trajectories;
     - ``start_frames`` (1,), int64: 0;
+    - ``times`` and ``ends`` (1,), float64: when the clip begins and ends, in seconds;
 
     and the attribute ``trajectories``, their number.
 
@@ -131,5 +132,6 @@ class IDT(Extractor):
 def _encoded(encode: "FisherVectors", rows: Sequence[Row]) -> Iterator[Row]:
     for row in rows:
         features = row.arrays["features"]
-        arrays = {"features": encode(features)[None], "start_frames": np.zeros(1, np.int64)}
+        span = {name: np.array([row.attributes[place]]) for name, place in (("times", "start_s"), ("ends", "end_s"))}
+        arrays = {"features": encode(features)[None], "start_frames": np.zeros(1, np.int64), **span}
         yield Row(arrays, {**row.attributes, "trajectories": len(features)})

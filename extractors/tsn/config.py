@@ -36,7 +36,8 @@ class TSN(SnippetExtractor):
       2048 with ResNet-50, 1024 with BN-Inception and 512 with SqueezeNet 1.0;
     - ``scores`` (time, class), of type ``dtype``, where the network is fine-tuned: its classifier's scores before the
       softmax, averaged over crops;
-    - ``start_frames`` (time,), int64: first frame of each snippet, counted alike for RGB and flow.
+    - ``start_frames`` (time,), int64: first frame of each snippet, counted alike for RGB and flow;
+    - ``times`` and ``ends`` (time,), float64: when each snippet begins and ends, in seconds.
 
     A snippet is one frame ("rgb"), five consecutive flows, x and y by turns ("flow"), or the five differences of six
     consecutive frames ("rgb_diff"). In the mirror images of the ten crops, x of a flow changes its sign. A classifier
@@ -113,7 +114,8 @@ def _extract(config: TSN, feature_extractor: "SnippetFeatureExtractor", source: 
     for pictures in config.sources(source):
         starts = config.starts(len(pictures.first_frames))
         arrays = _features_and_scores(config, feature_extractor, pictures, starts)
-        yield Row({**arrays, "start_frames": pictures.first_frames[starts]}, pictures.attributes)
+        spans = pictures.clock.spans(starts, starts + config.span - 1)
+        yield Row({**arrays, "start_frames": pictures.first_frames[starts], **spans}, pictures.attributes)
 
 
 def _features_and_scores(

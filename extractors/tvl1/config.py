@@ -56,6 +56,7 @@ class TVL1(Extractor):
     - the pictures ``x`` and ``y``, grey, in the layout of ``extractors.pictures``: v pixels to the right or down are
       stored as round((v + bound) · 255 / (2 · bound)), and values beyond the bound as the bound;
     - ``start_frames`` (flows,), int64: the first frame of each pair;
+    - ``times`` and ``ends`` (flows,), float64: when each pair begins and ends, in seconds;
 
     and the attributes ``quantisation_error_px``, the mean distance in pixels between computed and stored components
     before they are encoded, and ``clipped_share``, the share of components beyond the bound.
@@ -171,7 +172,9 @@ def _extract(config: TVL1, backend: Backend, clip: Clip) -> Iterator[Row]:
         first = sized if due else None
     if reader.length < 2:
         raise UnusableVideo("1 frame; optical flow needs 2", reader.length)
-    yield Row(flows.arrays(), {**reader.attributes, **flows.attributes()})
+    arrays = flows.arrays()
+    starts = arrays["start_frames"]
+    yield Row({**arrays, **reader.clock.spans(starts, starts + 1)}, {**reader.attributes, **flows.attributes()})
 
 
 class _Flows:

@@ -1,4 +1,4 @@
-"""Decode video files to frames with their times.
+"""Decode video files to the pictures that a player shows, with their times.
 
 Frames are decoded in order, without seeking: headers lie about counts, seeking is by time. One thread decodes and
 converts, each frame while it is in that core's cache: a second thread took as much as it gave, from 320×240 to
@@ -8,35 +8,37 @@ of is the video's own fault.
 
 Colours: swscale converts by the frame's own matrix (BT.601, BT.709, BT.2020, SMPTE 240M, FCC) and range (limited or
 full); a frame that names no matrix is taken as BT.601, no range as limited. 8-bit 4:2:0 takes swscale's fast path,
-within three levels of the exact value, as OpenCV's VideoCapture does; other formats are within one.
-Grey is OpenCV's RGB2GRAY of the RGB frame, 0.299 R + 0.587 G + 0.114 B. Rotation noted in the file is applied, to the
-nearest multiple of 90 degrees.
+within three levels of the exact value, as OpenCV's VideoCapture does; other formats are within one. PQ and HLG are
+brought to BT.709 (``pipeline.video.light``). Transparency is left out.
+Grey is OpenCV's RGB2GRAY of the RGB frame, 0.299 R + 0.587 G + 0.114 B.
+Interlaced frames are deinterlaced, samples that are not square are scaled in width, and the orientation noted in the
+file is applied, to the nearest of the eight that keep the sides; frames of another size are brought to the first's.
 """
 
 import errno
-from collections.abc import Generator, Iterator
+import math
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, BinaryIO
 
 import av
-import cv2
 import numpy as np
 from av.error import FFmpegError
-from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, UnusableVideo
+from pipeline.video.completeness import missing_end, missing_length
+from pipeline.video.deinterlace import deinterlaced
+from pipeline.video.picture import Colour, Image, Pictures
+from pipeline.video.stream import best_stream
 
-Image = NDArray[np.uint8]
-"""Pixels, (height, width, 3) RGB or (height, width) grey, or frames of them along a first axis."""
-Colour = Literal["rgb", "grey"]
+__all__ = ["Block", "Colour", "Image", "decode", "read"]
 
-# Without these swscale halves the chroma's width, which costs 4:2:0 nothing, and rounds by table.
-_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _DEFAULT_FPS = 25
-_MIN_OF_HEADER = 0.9  # headers lie by a few frames in either direction
 _MAX_BLOCK_BYTES = 64 * 2**20
 _MIN_STEP_S = 1e-6
 
@@ -52,16 +54,23 @@ class Block:
     start
         Index of the first frame within the clip.
     times : float64 array, shape (time,)
-        Presentation times in the file, in seconds, strictly increasing; they need not begin at 0. A time that is
-        missing or runs backwards (AVI notes none) becomes the one before plus 1 / fps.
+        Presentation times, in seconds from the file's first frame on, strictly increasing. A time that is missing or
+        runs backwards (AVI notes none) becomes the one before plus 1 / fps.
+    end
+        Time at which the last frame ends: its own plus its duration, which is 1 / fps where the file says none.
     fps
         The stream's average frame rate; where the header has none libav's guess, and else 25.
+    notes
+        What was done to the clip's frames so far, and which of several streams they come from: only what is out of the
+        ordinary, by the names of ``pipeline.video.notes``.
     """
 
     frames: Image
     start: int
     times: NDArray[np.float64]
+    end: float
     fps: float
+    notes: Mapping[str, str | int]
 
 
 def decode(
@@ -70,8 +79,7 @@ def decode(
     """Decode a clip in order, block by block.
 
     Every frame that decodes is delivered before anything is raised. Frames that a decoder still holds back when it
-    fails are not delivered: there would be a gap before them. Damage that a decoder conceals goes unnoticed, and so
-    does a Matroska file's missing end.
+    fails are not delivered: there would be a gap before them. Damage that a decoder conceals is counted.
 
     Parameters
     ----------
@@ -92,9 +100,8 @@ def decode(
     Raises
     ------
     UnusableVideo
-        Where the file holds no frame, fails in the middle, changes its frame size, is cut off (within a frame, or more
-        than a tenth of the frames in its header are missing), or ends before the range does. Its ``frames_decoded`` is
-        the number of the clip's frames delivered.
+        Where the file holds no frame, fails in the middle, is cut off (``pipeline.video.completeness``), or ends before
+        the range does. Its ``frames_decoded`` is the number of the clip's frames delivered.
     InputError
         Where the range is empty, or ``block_frames`` is below 1.
     OSError
@@ -105,15 +112,17 @@ def decode(
         raise InputError(
             f"frames {frames} in blocks of {block_frames}: 0 <= first < end and blocks of 1 or more are needed"
         )
-    seen, blocks, fault = 0, _Blocks(colour, block_frames), ""
+    seen, blocks, fault = 0, _Blocks(Pictures(colour), block_frames), ""
     try:
-        with closing(_decoded(path)) as decoded:
-            for frame, time, fps in decoded:
+        with closing(_presented(path)) as presented:
+            for shown in presented:
+                if not seen:
+                    blocks.pictures.begin(shown.frame, shown.sample_aspect)
                 seen += 1
                 if seen > first:
                     if blocks.full:
                         yield blocks.take()
-                    blocks.add(frame, time, fps, seen - 1)
+                    blocks.add(shown)
                 if seen == end:
                     break
     except MemoryError as error:
@@ -155,16 +164,26 @@ def read(path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None =
         As ``decode`` does.
     """
     blocks = list(decode(path, colour=colour, frames=frames))
-    return Block(
-        np.concatenate([block.frames for block in blocks]),
-        0,
-        np.concatenate([block.times for block in blocks]),
-        blocks[0].fps,
-    )
+    pixels = np.concatenate([block.frames for block in blocks])
+    times = np.concatenate([block.times for block in blocks])
+    return replace(blocks[-1], frames=pixels, start=0, times=times)
 
 
-def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
-    """Yield every frame that decodes, its time in seconds and the frame rate.
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A decoded frame with what the file says of it; times in seconds, from the first frame on."""
+
+    frame: av.VideoFrame
+    was_interlaced: bool
+    time: float
+    end: float
+    fps: float
+    sample_aspect: Fraction | None
+    stream: int | None  # its number, where others come before it
+
+
+def _presented(path: Path) -> Generator[_Shown]:
+    """Yield every frame that decodes.
 
     Raises OSError where the file cannot be read, FFmpegError or UnusableVideo where its content is at fault.
     """
@@ -175,34 +194,61 @@ def _decoded(path: Path) -> Generator[tuple[av.VideoFrame, float, float]]:
     if not path.stat().st_size:
         raise UnusableVideo("an empty file")
     with file, av.open(file, "r", metadata_errors="replace") as container:
-        if not container.streams.video:
-            raise UnusableVideo("no video stream in it")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            raise UnusableVideo("libav has no decoder for its codec")
+        stream = best_stream(container)
         stream.codec_context.thread_count = 1
         fps = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FPS)
-        time: float | None = None
-        for frame in _frames(container, stream):
-            if time is None:
-                time = frame.time or 0.0
-            elif frame.time is None or frame.time < time + _MIN_STEP_S:
+        earlier = stream is not container.streams.video[0]
+        start: float | None = None
+        time = 0.0
+        for frame, interlaced in deinterlaced(_frames(container, stream, file)):
+            if start is None:
+                start = frame.time or 0.0
+            elif frame.time is None or frame.time - start < time + _MIN_STEP_S:
                 time += 1 / fps
             else:
-                time = frame.time
-            yield frame, time, fps
+                time = frame.time - start
+            lasts = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 1 / fps
+            of_stream = (fps, stream.sample_aspect_ratio, stream.index if earlier else None)
+            yield _Shown(frame, interlaced, time, time + lasts, *of_stream)
 
 
-def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    packets, partial = 0, False
-    for packet in container.demux(stream):  # the last one is empty, and flushes the decoder
+def _length_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Return the length that the header states, in seconds; 0 where it states none."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / av.time_base
+
+
+def _frames(container: av.container.InputContainer, stream: av.VideoStream, file: BinaryIO) -> Iterator[av.VideoFrame]:
+    """Yield the frames that decode; raise UnusableVideo where the file turns out to be cut off."""
+    extent, partial, damaged = _Extent(), False, False
+    for packet in container.demux():  # the last one of each stream is empty, and flushes its decoder
         if packet.size:
-            packets, partial = packets + 1, packet.is_corrupt
-        yield from packet.decode()
-    if partial:
-        raise UnusableVideo("cut off: its last frame is incomplete")
-    if packets < _MIN_OF_HEADER * stream.frames:
-        raise UnusableVideo(f"cut off or damaged: its header announces {stream.frames} frames, but it has {packets}")
+            extent.add(packet)
+        if packet.stream is stream:
+            partial = packet.is_corrupt if packet.size else partial
+            for frame in stream.decode(packet):
+                damaged = frame.is_corrupt
+                yield frame
+    if partial or damaged:
+        raise UnusableVideo(f"cut off: its last frame is {'incomplete' if partial else 'damaged'}")
+    kind = container.format.name.split(",")[0]
+    if fault := missing_end(file, kind) or missing_length(kind, _length_s(container, stream), extent.first, extent.end):
+        raise UnusableVideo(f"cut off: {fault}")
+
+
+@dataclass
+class _Extent:
+    """Times between which a file's packets of all streams lie, in seconds."""
+
+    first: float = math.inf
+    end: float = -math.inf
+
+    def add(self, packet: "av.Packet[Any]") -> None:
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is not None:
+            self.first = min(self.first, float(time * packet.time_base))
+            self.end = max(self.end, float((time + (packet.duration or 0)) * packet.time_base))
 
 
 def _memory_for_libav() -> bool:
@@ -214,50 +260,35 @@ def _memory_for_libav() -> bool:
     return True
 
 
-@dataclass
 class _Blocks:
-    """Collects converted frames until a block is full."""
+    """Collects the pictures of frames until a block is full."""
 
-    colour: Colour
-    block_frames: int
-    start: int = 0
-    count: int = 0
-    shape: tuple[int, ...] = ()
-    fps: float = 0.0
-    frames: Image = field(init=False)
-    times: NDArray[np.float64] = field(init=False)
-    reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+    def __init__(self, pictures: Pictures, block_frames: int) -> None:
+        self.pictures, self.block_frames = pictures, block_frames
+        self.start = self.count = 0
+        self.counted: Counter[str] = Counter()
 
     @property
     def full(self) -> bool:
         return self.count > 0 and self.count == len(self.frames)
 
-    def add(self, frame: av.VideoFrame, time: float, fps: float, index: int) -> None:
-        """Convert the file's frame ``index``. Raises UnusableVideo where its size differs from those before."""
-        picture = self._picture(frame)
-        if picture.shape != self.shape:
-            if self.shape:
-                sizes = [f"{width}x{height}" for height, width, *_ in (self.shape, picture.shape)]
-                raise UnusableVideo(f"the frame size changes from {sizes[0]} to {sizes[1]} after {index} frames")
-            self.shape, self.fps = picture.shape, fps
+    def add(self, shown: _Shown) -> None:
+        """Convert a frame."""
+        picture = self.pictures.picture(shown.frame, shown.sample_aspect)
         if not self.count:
             size = min(self.block_frames, max(1, _MAX_BLOCK_BYTES // picture.nbytes))
-            self.frames, self.times = np.empty((size, *self.shape), np.uint8), np.empty(size)
+            self.frames, self.times = np.empty((size, *picture.shape), np.uint8), np.empty(size)
         self.frames[self.count] = picture
-        self.times[self.count] = time
+        self.times[self.count] = shown.time
+        self.last = shown
+        self.counted.update(deinterlaced_frames=shown.was_interlaced, damaged_frames=shown.frame.is_corrupt)
         self.count += 1
 
     def take(self) -> Block:
         """Return the frames collected so far as a block, and begin another."""
-        block = Block(self.frames[: self.count], self.start, self.times[: self.count], self.fps)
+        frames, times = self.frames[: self.count], self.times[: self.count]
+        stream = {} if self.last.stream is None else {"stream": self.last.stream}
+        notes = {**stream, **+self.counted, **self.pictures.notes}
+        block = Block(frames, self.start, times, self.last.end, self.last.fps, notes)
         self.start, self.count = self.start + self.count, 0
         return block
-
-    def _picture(self, frame: av.VideoFrame) -> Image:
-        flags = None if frame.format.name in ("yuv420p", "yuvj420p") else _EXACT
-        (plane,) = self.reformatter.reformat(frame, format="rgb24", interpolation=flags, threads=1).planes
-        lines = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-        rgb = lines[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)  # no copy yet: the block takes one
-        picture: Image = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if self.colour == "grey" else rgb  # type: ignore[assignment]
-        turns = round(frame.rotation / 90)  # anticlockwise
-        return np.rot90(picture, turns) if turns else picture

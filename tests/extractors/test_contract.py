@@ -10,10 +10,14 @@ from extractors import EXTRACTORS
 from extractors.base import Clip, Row
 from pipeline.config import one_of, parse
 from pipeline.errors import UnusableVideo
+from pipeline.video.decode import read
 from tests.support import contracts
 from tests.support.contracts import GOLDEN, MEMBERS, Member
 from tests.support.equality import same_rows
+from tests.support.films import encode
 
+ENTRIES = ("features", "scores", "start_frames", "times", "ends")
+"""Arrays with one item for each entry of a row."""
 GOLDEN_TOLERANCE = 2e-3
 """Of the largest value of an array: what other versions of the libraries and other processors may differ by."""
 
@@ -36,7 +40,7 @@ def test_rows_are_as_promised(member: Member) -> None:
     for row in rows:
         assert row.attributes["frames"] > 0
         assert all(np.isfinite(array).all() for array in row.arrays.values())
-        time = {len(row.arrays[name]) for name in ("features", "scores", "start_frames") if name in row.arrays}
+        time = {len(row.arrays[name]) for name in ENTRIES if name in row.arrays}
         assert len(time) <= 1
         if "start_frames" in row.arrays:
             starts = row.arrays["start_frames"]
@@ -44,6 +48,14 @@ def test_rows_are_as_promised(member: Member) -> None:
             assert (np.diff(starts) >= 0).all()
             assert starts[0] >= 0
             assert starts[-1] < row.attributes["frames"]
+        assert ("times" in row.arrays) == ("ends" in row.arrays) == (member.config.reads == "video")
+        if "times" in row.arrays:
+            times, ends = row.arrays["times"], row.arrays["ends"]
+            assert times.dtype == ends.dtype == np.float64
+            assert row.attributes["start_s"] == 0
+            assert (times >= 0).all()
+            assert (times < ends).all()
+            assert ends.max() <= row.attributes["end_s"]
         if "features" in row.arrays:
             assert row.arrays["features"].ndim == 2
             assert row.arrays["features"].dtype in (np.float16, np.float32)
@@ -64,6 +76,22 @@ def test_a_range_of_frames_is_a_clip_of_its_own(member: Member) -> None:
     row = member.rows(Clip(member.source.path, (5, 25)))[0]
     assert row.attributes["frames"] == 20
     assert max(row.arrays.get("start_frames", [0])) < 20
+
+
+def test_times_are_those_of_the_file(member: Member, tmp_path: Path) -> None:
+    """Of a clip with a gap: frames 15 and on come three seconds late, and so does what is computed from them."""
+    if member.config.reads != "video":
+        return
+    fps, gap_frame, gap_s = 25, 15, 3
+    pictures = list(read(member.source.path).frames[:40])
+    shown = [number + (gap_s * fps if number >= gap_frame else 0) for number in range(len(pictures))]
+    late = encode(tmp_path / "late.mp4", pictures, times=shown)
+    for row in member.rows(Clip(late)):
+        if "start_frames" in row.arrays:
+            starts = row.arrays["start_frames"]
+            np.testing.assert_allclose(row.arrays["times"], np.array(shown)[starts] / fps, atol=1e-3)
+        assert set(np.round(row.arrays["ends"] * fps).astype(int)) <= {*np.array(shown) + 1, shown[gap_frame]}
+        assert row.attributes["end_s"] == pytest.approx((shown[-1] + 1) / fps, abs=1e-3)
 
 
 MIN_FRAMES = {

@@ -50,7 +50,7 @@ def test_raw_frames_are_the_decoded_ones(clip: Clip) -> None:
     np.testing.assert_array_equal(row.arrays["frames"], expected)
     np.testing.assert_array_equal(picture(row.arrays, "frames", 7), expected[7])
     np.testing.assert_array_equal(row.arrays["start_frames"], np.arange(40))
-    assert row.attributes == {"fps": 10.0, "frames": 40}
+    assert row.attributes.items() >= {"fps": 10.0, "frames": 40}.items()
 
 
 def test_jpegs_are_close_and_any_reader_reads_them(clip: Clip) -> None:
@@ -121,7 +121,14 @@ def test_memory_does_not_grow_with_the_video(monkeypatch: pytest.MonkeyPatch, tm
     def decode(path: Path, *, frames: tuple[int, int] | None = None) -> Iterator[Block]:
         rng = np.random.default_rng(0)
         for start in range(0, 320, 8):
-            yield Block(rng.integers(0, 256, (8, 256, 256, 3), np.uint8), start, np.arange(8) / 25, 25.0)
+            yield Block(
+                rng.integers(0, 256, (8, 256, 256, 3), np.uint8),
+                start,
+                (start + np.arange(8)) / 25,
+                (start + 8) / 25,
+                25.0,
+                {},
+            )
 
     monkeypatch.setattr("pipeline.video.decode.decode", decode)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -174,7 +181,7 @@ def test_a_video_that_fails_in_the_middle_is_unusable(shared: Path) -> None:
 
 
 def test_frames_too_long_for_a_jpeg_are_the_videos_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    block = Block(np.zeros((1, 2, 66000, 3), np.uint8), 0, np.zeros(1), 25.0)
+    block = Block(np.zeros((1, 2, 66000, 3), np.uint8), 0, np.zeros(1), 0.04, 25.0, {})
     monkeypatch.setattr("pipeline.video.decode.decode", lambda path, frames: iter([block]))
     with pytest.raises(UnusableVideo, match="66000x2 pixels"):
         extract(Clip(Path("ribbon")), short_side=None)
@@ -216,7 +223,7 @@ def blocks() -> Iterator[Block]:
     frames = np.repeat(np.arange(10, dtype=np.uint8), 12).reshape(10, 2, 2, 3)
     for start in (0, 4, 8):
         part = slice(start, min(start + 4, 10))
-        yield Block(frames[part], start, TIMES[part] + 7, 25.0)
+        yield Block(frames[part], start, TIMES[part] + 7, TIMES[part][-1] + 7.04, 25.0, {})
 
 
 @pytest.mark.parametrize(
@@ -240,7 +247,7 @@ def test_rows_of_sparse_frames_of_one_size(tmp_path: Path) -> None:
     (row,) = Frames(size_px=(40, 50), every_s=1.0, encoding="raw").build("cpu")(clip)
     assert row.arrays["start_frames"].tolist() == [0, 25, 50]
     assert row.arrays["frames"].shape == (3, 50, 40, 3)
-    assert row.attributes == {"fps": 25.0, "frames": 60}
+    assert row.attributes.items() >= {"fps": 25.0, "frames": 60}.items()
     whole = read(clip.path).frames
     for place, number in enumerate((0, 25, 50)):
         expected = cv2.resize(whole[number], (40, 50), interpolation=cv2.INTER_AREA)

@@ -29,7 +29,8 @@ def flows(count: int, stride_frames: int = 1, size: tuple[int, int] = (72, 96), 
     x, y = np.random.default_rng(seed).integers(0, 256, (2, count, *size), np.uint8)
     starts = np.arange(count, dtype=np.int64) * stride_frames
     attributes = {"fps": 25.0, "frames": count * stride_frames + 1, "clipped_share": 0.1}
-    return Row({"x": x, "y": y, "start_frames": starts}, attributes)
+    spans = {"times": starts / 25, "ends": (starts + 2) / 25}
+    return Row({"x": x, "y": y, "start_frames": starts, **spans}, attributes)
 
 
 def gradient(count: int, height: int = 48, width: int = 64) -> list[np.ndarray]:

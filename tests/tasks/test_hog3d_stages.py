@@ -87,7 +87,14 @@ def test_hog3d_is_computed_twice_however_many_trials_there_are(run: Run, ran: Co
     }
     store = Store(stage(evaluation, 0).path())
     arrays = store.read(store.ids()[0]).arrays
-    assert arrays.keys() == {"features-trial-1", "features-trial-2", "features-trial-3", "start_frames"}
+    assert arrays.keys() == {
+        "features-trial-1",
+        "features-trial-2",
+        "features-trial-3",
+        "start_frames",
+        "times",
+        "ends",
+    }
     assert not np.array_equal(arrays["features-trial-1"], arrays["features-trial-2"])
 
 

@@ -178,7 +178,7 @@ def test_features_agree_with_plain_torch(
     close(row.arrays["features"], expected, spread=0.01)
     assert row.arrays["features"].dtype == np.float32
     assert row.arrays["start_frames"].tolist() == [0]
-    assert row.attributes == {"fps": 25.0, "frames": 19}
+    assert row.attributes.items() >= {"fps": 25.0, "frames": 19}.items()
 
 
 @pytest.mark.parametrize("pool5", ["ceil", "padded"])

@@ -37,7 +37,10 @@ def rng() -> np.random.Generator:
 def cuboid_row(cuboid: np.ndarray, present: np.ndarray | None = None, mirrored: int = 0) -> Row:
     present = np.ones(len(cuboid), bool) if present is None else present
     attributes = {"fps": 25.0, "frames": len(cuboid), "mirrored": mirrored}
-    return Row({"cuboid": cuboid.astype(np.float16), "present": present}, attributes)
+    times = np.arange(len(cuboid)) / 25
+    return Row(
+        {"cuboid": cuboid.astype(np.float16), "present": present, "times": times, "ends": times + 0.04}, attributes
+    )
 
 
 def moving_bar(step: int, start: int, frames: int = 12) -> np.ndarray:

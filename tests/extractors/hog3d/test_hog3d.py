@@ -83,7 +83,7 @@ def test_one_pass_projects_for_all_folds_as_exact_pca_does(tmp_path: Path) -> No
     states = {fold: fitted(config, clips, tmp_path / fold) for fold, clips in FOLDS.items()}
     clip = Clip(VIDEO, (20, 70))
     (row,) = config.build("cpu", states)(clip)
-    assert row.arrays.keys() == {"features-a", "features-b", "start_frames"}
+    assert row.arrays.keys() == {"features-a", "features-b", "start_frames", "times", "ends"}
     assert row.arrays["start_frames"].tolist() == list(range(34))
     described = raw(clip).arrays["features"].astype(np.float64)
     for fold, clips in FOLDS.items():

@@ -64,7 +64,7 @@ def clip(tmp_path: Path) -> Path:
 
 def extracted(path: Path, frames: Frames, **fields: Any) -> dict[str, NDArray[Any]]:
     (row,) = Trajectories(**fields).build("cpu")(Clip(write(path, frames)))
-    assert row.attributes == {"fps": 25.0, "frames": len(frames)}
+    assert row.attributes.items() >= {"fps": 25.0, "frames": len(frames)}.items()
     return row.arrays
 
 
@@ -119,6 +119,8 @@ def test_where_nothing_moves_there_is_nothing(clip: Path) -> None:
             "start_frames": (0,),
             "end_frames": (0,),
             "places": (0, 6),
+            "times": (0,),
+            "ends": (0,),
         }
     assert len(extracted(clip, np.full((17, 64, 64), 90, np.uint8))["features"]) == 0
 

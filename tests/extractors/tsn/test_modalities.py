@@ -73,7 +73,7 @@ def test_rgb_difference_is_of_six_consecutive_frames(weights: dict[str, Path], t
     frames = read(clip.path).frames[:, 4:68, 16:80].transpose(0, 3, 1, 2) / 255
     images = [np.concatenate(frames[start + 1 : start + 6] - frames[start : start + 5]) for start in (4, 12, 20)]
     close(row.arrays["features"], pooled(weights["rgb_diff"], np.stack(images)))
-    assert row.attributes == {"fps": 25.0, "frames": 30}
+    assert row.attributes.items() >= {"fps": 25.0, "frames": 30}.items()
 
 
 def test_a_still_video_has_no_rgb_difference(weights: dict[str, Path], tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_flow_is_of_five_consecutive_flows_x_and_y_by_turns(weights: dict[str, P
     assert row.arrays["start_frames"].tolist() == [6, 19]  # the middles of halves of the 26 places
     images = np.stack([stacked(source, start)[:, 4:68, 16:80] for start in (6, 19)])
     close(row.arrays["features"], pooled(weights["flow"], images))
-    assert row.attributes == {"fps": 25.0, "frames": 31}
+    assert row.attributes.items() >= {"fps": 25.0, "frames": 31}.items()
 
 
 def test_x_flow_changes_its_sign_in_mirrored_crops(weights: dict[str, Path]) -> None:
@@ -198,7 +198,7 @@ def test_of_sparse_frames_a_snippet_is_as_far_apart(weights: dict[str, Path], tm
     clip = film(tmp_path, 60)  # frames 0, 5, … 55 are looked at
     (row,) = tsn("rgb", weights, snippets=3, crops=1, every_s=0.2, size_px=(64, 70), short_side=None).build("cpu")(clip)
     assert row.arrays["start_frames"].tolist() == [10, 30, 50]
-    assert row.attributes == {"fps": 25.0, "frames": 60}
+    assert row.attributes.items() >= {"fps": 25.0, "frames": 60}.items()
     frames = np.stack([scaled(frame, None, (64, 70)) for frame in read(clip.path).frames[[10, 30, 50]]])
     pixels = Normalise(IMAGENET, "rgb")(torch.from_numpy(frames[:, 3:67].copy()))
     close(row.arrays["features"], pooled(weights["rgb"], pixels.double().numpy()))

@@ -17,6 +17,7 @@ from pipeline.store.inspection import contents, format_of
 from pipeline.store.journal import Journal
 from pipeline.store.layout import FORMAT
 from pipeline.store.seal import seal, shards_by_key, verify, write_index
+from pipeline.video.notes import NOTES
 from tests.support.contracts import MEMBERS
 from tests.support.paths import GOLDEN
 from tests.support.store_format import DOCUMENT, newer_store, restate, table
@@ -74,6 +75,10 @@ def test_rows_and_reasons_have_the_attributes_that_the_document_names(store: Pat
             found[kind] |= set(item)
     assert found["row"] == first_cells("attribute of a row")
     assert found["reason"] == first_cells("attribute of a reason")
+
+
+def test_notes_are_those_that_the_document_names() -> None:
+    assert first_cells("note") == set(NOTES)
 
 
 def held(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
@@ -134,7 +139,7 @@ def test_encoded_pictures_and_flow_are_read_as_the_document_says(tmp_path: Path)
     fields = {"size_px": (80, 60), "stride_frames": 6, "bound_px": 4}
     (raw,) = member.rows()
     (encoded,) = TVL1(**fields, encoding="png").build("cpu", {})(member.source)
-    assert encoded.arrays.keys() == {"x", "x_offsets", "y", "y_offsets", "start_frames"}
+    assert encoded.arrays.keys() == {"x", "x_offsets", "y", "y_offsets", "start_frames", "times", "ends"}
     for name in "xy":
         whole, offsets = encoded.arrays[name], encoded.arrays[f"{name}_offsets"]
         assert (offsets.dtype, offsets[0], offsets[-1]) == (np.int64, 0, len(whole))

@@ -1,0 +1,12 @@
+"""Name what decoding notes of a clip that is out of the ordinary, which the attributes of its rows keep."""
+
+NOTES = {
+    "stream": "taken from another video stream than the first",
+    "sample_aspect": "samples that are not square, scaled in width",
+    "orientation": "turned or mirrored",
+    "transfer": "high dynamic range, brought to BT.709",
+    "deinterlaced_frames": "interlaced frames, deinterlaced",
+    "resized_frames": "frames of another size than the first, scaled",
+    "damaged_frames": "frames of which the decoder concealed damage",
+}
+"""What each says was done or found: ``stream`` is a number, the next three are texts, the others count frames."""

@@ -1,0 +1,34 @@
+"""Choose the video stream of a file that has several, or something else that libav takes for one."""
+
+import av
+from av.stream import Disposition
+
+from pipeline.errors import UnusableVideo
+
+_NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+def best_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """Return the stream that a player would show.
+
+    Pictures attached to a file, such as the cover of a sound file, are no video. Of the others those come first that
+    the file marks as default, then the one with the largest frames, then the first.
+
+    Raises
+    ------
+    UnusableVideo
+        Where there is none, or libav cannot decode it.
+    """
+    streams = [stream for stream in container.streams.video if not stream.disposition & _NO_FILM]
+    if not streams:
+        raise UnusableVideo("no video stream in it")
+    stream = max(streams, key=_rank)
+    if stream.codec_context is None:
+        raise UnusableVideo("libav has no decoder for its codec")
+    return stream
+
+
+def _rank(stream: av.VideoStream) -> tuple[bool, float]:
+    # no preview takes the place of a film whose frames cannot be measured for want of a decoder
+    pixels = float("inf") if stream.codec_context is None else stream.width * stream.height
+    return bool(stream.disposition & Disposition.default), pixels
