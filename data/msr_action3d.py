@@ -129,7 +129,7 @@ class MsrAction3D(Dataset):
 
 def _skeletons(root: Path) -> dict[str, Path]:
     """Return the files by id. Raises InputError where metres and screen coordinates are mixed."""
-    matches = [(match, path) for name, path in files_in(root, ".") if (match := _FILE.fullmatch(name))]
+    matches = [(match, path) for name, path in files_in(root) if (match := _FILE.fullmatch(name))]
     if len({match["kind"] for match, _ in matches}) > 1:
         raise InputError(f"{root} holds both _skeleton.txt and _skeleton3D.txt files; keep one kind in a folder")
     return {match["id"]: path for match, path in matches}
