@@ -1,12 +1,12 @@
 """ACT: 11,234 videos of 43 actions."""
 
-import os
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from data.base import Dataset, Fold, Listing, Video, by_id
+from data.files import is_there
 from data.manifest import Examples, read_manifest, side
 from data.official import required, unlike_published
 from data.protocols import divided
@@ -47,14 +47,15 @@ class ACT(Dataset):
         root = root.resolve()
         listed, remarks = _examples(root)
         examples = {example.id: example for example in listed}
-        files = {id: example.path for id, example in examples.items() if os.path.lexists(example.path)}
-        there = [examples[id] for id in required(examples, files, root, self.present_only)]
+        files = {id: example.path for id, example in examples.items() if is_there(example.path)}
+        ids, links = required(examples, files, root, self.present_only)
+        there = [examples[id] for id in ids]
         classes = tuple(sorted({example.label for example in there}))
         videos = (
             Video(each.id, {each.modality: each.path}, (classes.index(each.label),), each.subject, each.frames)
             for each in there
         )
-        return Listing(classes, by_id(videos), remarks)
+        return Listing(classes, by_id(videos), (*remarks, *links))
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Return the one split. Raises InputError where a half is empty, or a line has no side."""

@@ -61,11 +61,11 @@ class FCVID(Dataset):
             )
         labels = dict(zip(map(video_id, listed), marked, strict=True))
         files, remarks = one_each(videos_in(folder, dict.fromkeys(map(os.path.dirname, listed))))
-        there = required(labels, files, folder, self.present_only)
+        there, links = required(labels, files, folder, self.present_only)
         kept = sorted({label for id in there for label in labels[id]})
         names, place = _categories(lists, kept[-1] + 1), {label: number for number, label in enumerate(kept)}
         videos = (Video(id, {"video": files[id]}, tuple(place[label] for label in labels[id])) for id in there)
-        return Listing(tuple(names[label] for label in kept), by_id(videos), remarks)
+        return Listing(tuple(names[label] for label in kept), by_id(videos), (*remarks, *links))
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Return the one split. Raises InputError where a half is empty."""

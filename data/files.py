@@ -20,12 +20,17 @@ def visible(folder: Path) -> "list[os.DirEntry[str]]":
 
 def is_file(entry: "os.DirEntry[str]") -> bool:
     """Return whether an entry of a folder is a file, or a link to one or to nothing."""
-    return os.path.isfile(entry.path) or is_dangling(entry.path) if entry.is_symlink() else entry.is_file()
+    return is_there(entry.path) if entry.is_symlink() else entry.is_file()
 
 
 def is_folder(entry: "os.DirEntry[str]") -> bool:
     """Return whether an entry of a folder is a folder, or a link to one."""
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def is_there(path: str | Path) -> bool:
+    """Return whether a path is a file, or a link to one or to nothing."""
+    return os.path.isfile(path) or is_dangling(path)
 
 
 def is_dangling(path: str | Path) -> bool:

@@ -75,7 +75,7 @@ class KTH(BySubject):
         """
         root = root.resolve()
         files, remarks = one_each(_recorded(root))
-        stems = required(RECORDED, files, root, self.present_only)
+        stems, links = required(RECORDED, files, root, self.present_only)
         ranges = _segments(root / SEGMENTS_LIST, stems) if self.form == "kth2" else {}
         classes = tuple(sorted({stem.split("_")[1] for stem in stems}))
         videos = []
@@ -86,7 +86,7 @@ class KTH(BySubject):
                 videos.append(Video(stem, *of_file, (0, WHOLE_FRAMES[stem]) if stem in WHOLE_FRAMES else None))
             else:
                 videos += [Video(f"{stem}/{n}", *of_file, there) for n, there in enumerate(ranges[stem], start=1)]
-        return Listing(classes, by_id(videos), remarks)
+        return Listing(classes, by_id(videos), (*remarks, *links))
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
         stems = {video.id.split("/")[0] for video in listing.videos}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from data.base import video_id
-from data.files import Finder
+from data.files import Finder, is_there
 from data.modality import Modality, modality
 from data.protocols import Side
 from data.remarks import remark, some_of
@@ -88,7 +88,7 @@ def side(example: Example, train_on_validation: bool) -> Side | None:
 def read_existing(manifest: Path, root: Path) -> Examples:
     """Read a manifest as ``read_manifest`` does, and raise InputError that counts missing files, if any."""
     read = read_manifest(manifest, root)
-    missing = [example for example in read.examples if not os.path.lexists(example.path)]
+    missing = [example for example in read.examples if not is_there(example.path)]
     if missing:
         first, many = f"{missing[0].place}: {missing[0].path}", f"{len(missing)} of {len(read.examples)}"
         raise InputError(f"{many} files in the manifest are missing, the first in {first}")
@@ -128,6 +128,8 @@ def told_apart(examples: Sequence[Example]) -> Examples:
     for example in examples:
         files.setdefault(example.id, {}).setdefault(example.modality, set()).add(example.path)
     alike = {id: sorted(most) for id, kinds in files.items() if len(most := max(kinds.values(), key=len)) > 1}
+    if not alike:
+        return Examples(list(examples), ())
 
     def names(example: Example) -> list[str]:
         paths = alike.get(example.id, ())
@@ -140,7 +142,8 @@ def told_apart(examples: Sequence[Example]) -> Examples:
         f"{which} told apart by extension alone, and counted as different videos; where they are copies, keep one"
         for which in ("group of files is", "groups of files are")
     )
-    return Examples(named, remark(groups, one, several))
+    again = told_apart(named)  # the new name may be that of a.mp4.avi
+    return Examples(again.examples, (*remark(groups, one, several), *again.remarks))
 
 
 def _decoded(manifest: Path) -> tuple[str, tuple[str, ...]]:

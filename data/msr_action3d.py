@@ -90,10 +90,11 @@ class MsrAction3D(Dataset):
         """List the sequences, of all 20 classes. Raises InputError that counts missing files."""
         root = root.resolve()
         files = _skeletons(root)
-        ids = required(self._wanted(root), files, root, self.present_only)
+        ids, links = required(self._wanted(root), files, root, self.present_only)
         return Listing(
             ACTIONS,
             by_id(Video(id, {"skeleton": files[id]}, (int(id[1:3]) - 1,), id.split("_")[1]) for id in ids),
+            links,
         )
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:

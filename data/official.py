@@ -79,14 +79,14 @@ class ThreeSplits(Dataset):
         classes = self.class_names(lists)
         folder = self._videos(root, classes)
         files, remarks = one_each(videos_in(folder, classes))
-        ids = required(self._division(lists, classes, 1), files, folder, self.present_only)
+        ids, links = required(self._division(lists, classes, 1), files, folder, self.present_only)
         there = {video_id.split("/")[0] for video_id in ids}
         kept = tuple(name for name in classes if name in there)
         labels = {name: (label,) for label, name in enumerate(kept)}
         return Listing(
             kept,
             by_id(Video(id, {"video": files[id]}, labels[id.split("/")[0]], self.source(id)) for id in ids),
-            remarks,
+            (*remarks, *links),
         )
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
@@ -181,8 +181,10 @@ def _preference(path: Path) -> tuple[bool, Path]:
     return path.suffix.lower() != LISTED_ENDING, path
 
 
-def required(wanted: Collection[str], files: Mapping[str, Path], root: Path, present_only: bool) -> list[str]:
-    """Return the wanted ids that have files; a link that leads nowhere is one that is only taken with all others.
+def required(
+    wanted: Collection[str], files: Mapping[str, Path], root: Path, present_only: bool
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the wanted ids that have files, and remark on links that lead nowhere where these are left out.
 
     Parameters
     ----------
@@ -193,7 +195,7 @@ def required(wanted: Collection[str], files: Mapping[str, Path], root: Path, pre
     root : Path
         Folder of the files, for messages.
     present_only : bool
-        Accept that some are missing, and count links that lead nowhere among these.
+        Accept that some are missing, among them links that lead nowhere: else such a link is a file that fails.
 
     Raises
     ------
@@ -203,9 +205,11 @@ def required(wanted: Collection[str], files: Mapping[str, Path], root: Path, pre
     Examples
     --------
     >>> required(["a", "b"], {"b": Path("videos/b.avi")}, Path("videos"), present_only=True)
-    ['b']
+    (['b'], ())
     """
-    there = [id for id in wanted if id in files and not (present_only and is_dangling(files[id]))]
+    found = [id for id in wanted if id in files]
+    dangling = frozenset(id for id in found if is_dangling(files[id])) if present_only else frozenset()
+    there = [id for id in found if id not in dangling]
     if not wanted:
         raise InputError(f"the official lists for {root} are empty; they must name its videos")
     if not there or (len(there) < len(wanted) and not present_only):
@@ -213,7 +217,8 @@ def required(wanted: Collection[str], files: Mapping[str, Path], root: Path, pre
         missing = [id for id in wanted if id not in taken]
         hint = "; present_only = true uses those that are there" if there else ""
         raise InputError(f"{len(missing)} of {len(wanted)} files are missing in {root}, such as {missing[0]}{hint}")
-    return there
+    links = [id for id in found if id in dangling]
+    return there, remark(links, "link leads nowhere, and is left out", "links lead nowhere, and are left out")
 
 
 def unlike_published(kind: str, listing: Listing, videos: int, classes: int) -> tuple[str, ...]:

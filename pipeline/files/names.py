@@ -37,7 +37,8 @@ def by_spelling(known: Mapping[str, T]) -> dict[str, T]:
     >>> by_spelling({"caf\udce9": 1})["caf\xe9"]
     1
     """
-    return {spelling: value for name, value in known.items() for spelling in _spellings(name)} | dict(known)
+    names = sorted(known, reverse=True)  # of several that are alike text wins over bytes, in whatever order they come
+    return {spelling: known[name] for name in names for spelling in _spellings(name)} | dict(known)
 
 
 def _spellings(name: str) -> list[str]:

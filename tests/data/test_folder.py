@@ -243,6 +243,11 @@ class TestFolder:
         (fold,) = config.folds(tmp_path, config.listing(tmp_path))
         assert fold == Fold("split", ("run/a.avi", "run/a.mp4"), ("run/b",))
 
+    def test_a_name_that_is_another_with_its_extension(self, tmp_path: Path):
+        touch(tmp_path, "run/a.mp4", "run/a.avi", "run/a.mp4.avi", "jump/c.mp4")
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert [video.id for video in listing.videos] == ["jump/c", "run/a.avi", "run/a.mp4.avi", "run/a.mp4.mp4"]
+
     def test_segments_of_files_that_differ_in_the_extension_keep_their_ids(self, tmp_path: Path):
         touch(tmp_path, "a.avi")
         rows = ("a.mp4,x,0,5", "a.avi,x,5,9", "b.mp4,y,0,5")
@@ -307,6 +312,10 @@ class TestFolder:
         assert len(Folder(root=str(tmp_path)).listing(tmp_path).videos) == 4
         write_lines(tmp_path / "manifest.csv", "path,label", "jump/1.mp4,x", "run/2.mp4,y")
         assert len(Folder(root=str(tmp_path)).listing(tmp_path).videos) == 2
+        os.mkfifo(tmp_path / "run/4.mp4")
+        write_lines(tmp_path / "manifest.csv", "path,label", "jump/1.mp4,x", "run/4.mp4,y")
+        with pytest.raises(InputError, match="1 of 2 files in the manifest are missing"):
+            Folder(root=str(tmp_path)).listing(tmp_path)
 
     @pytest.mark.parametrize("separator", [",", ";", "\t", " ; "])
     def test_separators(self, tmp_path: Path, separator: str):

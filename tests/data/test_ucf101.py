@@ -119,6 +119,7 @@ class TestUCF101:
         assert config.listing(tmp_path) == whole
         partial = config.model_copy(update={"present_only": True}).listing(tmp_path)
         assert partial.videos == tuple(v for v in whole.videos if v.id != "YoYo/v_YoYo_g01_c01")
+        assert partial.remarks == ("1 link leads nowhere, and is left out: YoYo/v_YoYo_g01_c01",)
 
     @pytest.mark.parametrize(
         ("file", "line", "match"),
