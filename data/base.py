@@ -4,6 +4,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -166,6 +167,7 @@ class Dataset(Config):
         """
 
 
+@lru_cache(maxsize=2**17)  # a listing is made several times in a run
 def video_id(name: str) -> str:
     r"""Return the id of a video by its path below the root without the extension: text that every store can hold.
 

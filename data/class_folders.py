@@ -1,7 +1,7 @@
 """Reading of a user's own data without a manifest: one folder for each class."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from data.files import is_file, is_folder, visible
@@ -15,8 +15,8 @@ from pipeline.files.names import printable
 def read_class_folders(root: Path) -> Examples:
     """Read the examples in the folders of a root, each of which is a class and holds its files.
 
-    A file whose extension does not tell is a video where it holds one. Where there is any video, a text is a skeleton
-    file only beside a video of the same name, and only if it begins with numbers.
+    A file whose extension does not tell is a video where it holds one. Where there are videos, texts are skeleton files
+    only beside a video of the same name, if at least half of the videos have one and any of these begins with numbers.
 
     Raises
     ------
@@ -28,15 +28,14 @@ def read_class_folders(root: Path) -> Examples:
     strays = [entry.name for entry in entries if not is_folder(entry)]
     files = [entry for folder in folders for entry in _files(folder)]
     found = [example for entry in files if (example := _example(entry))]
-    videos = {example.name for example in found if example.modality == "video"}
-    taken = told_apart([example for example in found if not videos or _belongs(example, videos)])
-    used = {str(example.path) for example in taken.examples}
-    if empty := sorted({*folders} - {example.path.parent for example in taken.examples}):
+    taken = told_apart(_without_stray_texts(found))
+    used = {example.place for example in taken.examples}
+    if empty := sorted(set(map(str, folders)) - set(map(os.path.dirname, used))):
         raise InputError(
             f"{empty[0]}: no video and no skeleton file (.txt) in it; each folder in the root must be a class"
         )
     left_out = [*strays, *(_shown(entry.path) for entry in files if entry.path not in used)]
-    guessed = [_shown(path) for path in sorted(used) if is_ambiguous(Path(path))]
+    guessed = [_shown(example.place) for example in taken.examples if is_ambiguous(example.path)]
     return Examples(taken.examples, (*_left_out(left_out), *_guessed(guessed), *taken.remarks))
 
 
@@ -61,12 +60,17 @@ def _example(entry: "os.DirEntry[str]") -> Example | None:
     return Example(entry.path, f"{folder}/{path.stem}", path, kind, printable(folder))
 
 
-def _belongs(example: Example, videos: Collection[str]) -> bool:
-    return example.modality == "video" or (example.name in videos and holds_numbers(example.path))
+def _without_stray_texts(found: list[Example]) -> list[Example]:
+    videos = {example.name for example in found if example.modality == "video"}
+    if not videos:
+        return found
+    beside = [example for example in found if example.modality == "skeleton" and example.name in videos]
+    paired = 2 * len(beside) >= len(videos) and any(holds_numbers(text.path) for text in beside)
+    return [example for example in found if example.modality == "video" or (paired and example.name in videos)]
 
 
 def _shown(path: str) -> str:
-    return "/".join(Path(path).parts[-2:])
+    return "/".join(path.split("/")[-2:])
 
 
 def _left_out(names: list[str]) -> tuple[str, ...]:

@@ -289,6 +289,15 @@ class TestFolder:
         assert said.startswith("6 files are not taken")
         assert said.endswith(": README.md, jump/b.jpg, jump/pipe.mp4 and 3 more")
 
+    def test_texts_beside_few_videos_are_no_skeletons(self, tmp_path: Path):
+        touch(tmp_path, *(f"{name}/{n}.mp4" for name in ("run", "jump") for n in range(4)))
+        (tmp_path / "run/0.txt").write_text("0.5 0.5 0.25 1\n")
+        assert all(len(video.files) == 1 for video in Folder(root=str(tmp_path)).listing(tmp_path).videos)
+        for name in ("run", "jump"):
+            for n in range(4):
+                (tmp_path / f"{name}/{n}.txt").write_text("0.5 0.5 0.25 1\n" if n else "damaged\n")
+        assert all(len(video.files) == 2 for video in Folder(root=str(tmp_path)).listing(tmp_path).videos)
+
     def test_a_file_without_extension_is_tried(self, tmp_path: Path):
         touch(tmp_path, "jump/1.mp4", "run/1.mp4", "run/LICENSE")
         (tmp_path / "run/Makefile").write_text("all:\n\ttrue\n" * 100)
