@@ -1,12 +1,13 @@
 """ACT: 11,234 videos of 43 actions."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from data.base import Dataset, Fold, Listing, Video, by_id
-from data.manifest import Example, read_manifest
+from data.files import is_there
+from data.manifest import Examples, read_manifest, side
 from data.official import required, unlike_published
 from data.protocols import divided
 from pipeline.errors import InputError
@@ -21,7 +22,7 @@ class ACT(Dataset):
 
     Videos and labels are available from https://xiaolonw.github.io/actioncvpr.html, which does not document the form of
     the labels. Here the root holds ``act.csv``: a first line ``path,label,split``, then one line for each video
-    (``data.manifest``) with its path from the root, the name of its class, and train or test.
+    (``data.manifest``) with its path from the root, the name of its class, and train, test or val.
 
     References
     ----------
@@ -29,8 +30,11 @@ class ACT(Dataset):
     """
 
     name: Literal["act"] = "act"
+    protocol_fields: ClassVar[frozenset[str]] = frozenset({"train_on_validation"})
+    added: ClassVar[frozenset[str]] = frozenset({"train_on_validation"})
 
     present_only: bool = Field(False, description="use the videos that are there, instead of requiring all of them")
+    train_on_validation: bool = Field(False, description="train as well on the videos whose split is val")
 
     def listing(self, root: Path) -> Listing:
         """List all videos, or those that are there and their classes.
@@ -41,25 +45,28 @@ class ACT(Dataset):
             Where the manifest is malformed, or files are missing; it names the line, or counts the files.
         """
         root = root.resolve()
-        examples = {example.id: example for example in _examples(root)}
-        files = {id for id, example in examples.items() if example.path.is_file()}
-        there = [examples[id] for id in required(examples, files, root, self.present_only)]
+        listed, remarks = _examples(root)
+        examples = {example.id: example for example in listed}
+        files = {id: example.path for id, example in examples.items() if is_there(example.path)}
+        ids, links = required(examples, files, root, self.present_only)
+        there = [examples[id] for id in ids]
         classes = tuple(sorted({example.label for example in there}))
         videos = (
             Video(each.id, {each.modality: each.path}, (classes.index(each.label),), each.subject, each.frames)
             for each in there
         )
-        return Listing(classes, by_id(videos))
+        return Listing(classes, by_id(videos), (*remarks, *links))
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Return the one split. Raises InputError where a half is empty, or a line has no side."""
         sides = {}
-        for example in _examples(root.resolve()):
-            if not example.split:
+        for example in _examples(root.resolve()).examples:
+            half = side(example, self.train_on_validation)
+            if half is None:
                 raise InputError(
-                    f"{example.place}: no split; the column split is needed, with train or test in each line"
+                    f"{example.place}: no split; the column split is needed, with train, test or val in each line"
                 )
-            sides[example.id] = example.split
+            sides[example.id] = half
         return (divided("split", listing.videos, lambda video: sides[video.id]),)
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
@@ -67,10 +74,10 @@ class ACT(Dataset):
         return unlike_published("classes", listing, VIDEOS, CLASSES)
 
 
-def _examples(root: Path) -> list[Example]:
-    examples = read_manifest(root / MANIFEST, root)
+def _examples(root: Path) -> Examples:
+    read = read_manifest(root / MANIFEST, root)
     seen: set[str] = set()
-    for example in examples:
+    for example in read.examples:
         if not example.path.is_relative_to(root):
             raise InputError(f"{example.place}: {example.path} leaves the data root; paths must stay below it")
         if example.modality != "video":
@@ -78,4 +85,4 @@ def _examples(root: Path) -> list[Example]:
         if example.id in seen:
             raise InputError(f"{example.place}: {example.id} is listed a second time; each video has one line")
         seen.add(example.id)
-    return examples
+    return read

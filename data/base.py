@@ -1,18 +1,22 @@
 """Base class of the data sets, which list videos with labels and subjects, and divide them into folds."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pipeline.config import Config
 from pipeline.errors import InputError
-from pipeline.files.user_input import resolve
+from pipeline.files.names import printable
 from pipeline.rows import is_reserved
+
+_LOOKS_ESCAPED = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Video:
     Attributes
     ----------
     id : str
-        Its path below the root without the extension, unique in the listing, "/" between parts.
+        Its path below the root without the extension, as ``video_id`` writes it, unique in the listing.
     files : Mapping[str, Path]
         Absolute path by modality: "video", "skeleton".
     labels : tuple of int
@@ -42,10 +46,21 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All videos of a data set, in the order of their ids, and the names of the classes."""
+    """All videos of a data set, in the order of their ids, and the names of the classes.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Names of the classes.
+    videos : tuple of Video
+        The videos.
+    remarks : tuple of str
+        Sentences on what was left out, or taken otherwise than it is written.
+    """
 
     classes: tuple[str, ...]
     videos: tuple[Video, ...]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,13 @@ class Dataset(Config):
     """Fields that only divide the videos, and do not change which videos there are."""
     generated: ClassVar[bool] = False
     """True where ``generate`` makes the files."""
+
+    @model_serializer(mode="wrap")
+    def _without_added(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit what came later and is at its default: recipes of before keep their digests."""
+        table: dict[str, Any] = dump(self)
+        defaults = {name: type(self).model_fields[name].default for name in self.added}
+        return {name: value for name, value in table.items() if name not in defaults or value != defaults[name]}
 
     @property
     def location(self) -> Path | None:
@@ -145,26 +167,24 @@ class Dataset(Config):
         """
 
 
-def contained(root: Path, relative: str) -> Path:
-    """Return ``root / relative`` as an absolute path that lies below the root.
+@lru_cache(maxsize=2**17)  # a listing is made several times in a run
+def video_id(name: str) -> str:
+    r"""Return the id of a video by its path below the root without the extension: text that every store can hold.
 
-    Raises
-    ------
-    InputError
-        Where the path leaves the root, or no file can have it.
+    No two paths have the same id. It is the path itself, but that a byte that is not UTF-8 is written ``\xff``, and so
+    is the first letter of a part that a store uses for itself, and a backslash before what looks like such an escape.
 
     Examples
     --------
-    >>> contained(Path("/data/kth"), "walking/person01_walking_d1.avi").name
-    'person01_walking_d1.avi'
-    >>> contained(Path("/data/kth"), "../ucf101")
-    Traceback (most recent call last):
-    pipeline.errors.InputError: '../ucf101' leaves the data root /data/kth; paths in lists must stay below it
+    >>> video_id("run/first"), video_id("run/caf\udce9"), video_id("run/reason")
+    ('run/first', 'run/caf\\xe9', 'run/\\x72eason')
     """
-    path = resolve(root / relative)
-    if Path(relative).is_absolute() or not path.is_relative_to(resolve(root)):
-        raise InputError(f"{relative!r} leaves the data root {root}; paths in lists must stay below it")
-    return path
+    parts = printable(_LOOKS_ESCAPED.sub(r"\\x5c", name)).split("/")
+    return "/".join(rf"\x{ord(part[0]):x}{part[1:]}" if _is_taken(part) else part for part in parts)
+
+
+def _is_taken(part: str) -> bool:
+    return part in (".", "..") or is_reserved(part)
 
 
 def by_id(videos: Iterable[Video]) -> tuple[Video, ...]:
@@ -182,20 +202,9 @@ def by_id(videos: Iterable[Video]) -> tuple[Video, ...]:
     """
     ordered = sorted(videos, key=lambda video: video.id)
     for video in ordered:
-        if any(part in ("", ".", "..") or is_reserved(part) for part in video.id.split("/")):
+        if any(not part or _is_taken(part) for part in video.id.split("/")):
             raise InputError(f"video id {video.id!r}: no part may be empty, '.', '..', 'reason' or 'variant-<n>'")
-        if not _is_unicode(video.id):
-            raise InputError(f"video id {video.id!r}: the file's name is not in UTF-8, as is needed; rename the file")
     for first, second in pairwise(ordered):
         if first.id == second.id:
             raise InputError(f"video id {first.id!r} occurs twice: {first.files} and {second.files}")
     return tuple(ordered)
-
-
-def _is_unicode(name: str) -> bool:
-    """Return whether a file's name is text; bytes that are none become half characters."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from data.base import Dataset, Fold, Listing, Video, by_id, contained
-from data.official import VIDEO_EXTENSIONS, first_with, read_lines, required, unlike_published
+from data.base import Dataset, Fold, Listing, Video, by_id, video_id
+from data.official import first_with, one_each, read_lines, required, unlike_published, videos_in
 from data.protocols import Side, divided
 from pipeline.errors import InputError
 
@@ -54,22 +54,22 @@ class FCVID(Dataset):
         """
         root = root.resolve()
         lists, folder = _lists(root), _videos(root)
-        sides, marked = _sides(lists), list(_labels(lists))
-        if len(sides) != len(marked):
+        listed, marked = _listed(lists), list(_labels(lists))
+        if len(listed) != len(marked):
             raise InputError(
-                f"{lists}: {SPLIT_LIST} has {len(sides)} videos and {LABELS} {len(marked)} lines; both need as many"
+                f"{lists}: {SPLIT_LIST} has {len(listed)} videos and {LABELS} {len(marked)} lines; both need as many"
             )
-        labels = dict(zip(sides, marked, strict=True))
-        files = _files(folder)
-        there = required(sides, files, folder, self.present_only)
+        labels = dict(zip(map(video_id, listed), marked, strict=True))
+        files, remarks = one_each(videos_in(folder, dict.fromkeys(map(os.path.dirname, listed))))
+        there, links = required(labels, files, folder, self.present_only)
         kept = sorted({label for id in there for label in labels[id]})
         names, place = _categories(lists, kept[-1] + 1), {label: number for number, label in enumerate(kept)}
         videos = (Video(id, {"video": files[id]}, tuple(place[label] for label in labels[id])) for id in there)
-        return Listing(tuple(names[label] for label in kept), by_id(videos))
+        return Listing(tuple(names[label] for label in kept), by_id(videos), (*remarks, *links))
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Return the one split. Raises InputError where a half is empty."""
-        sides = _sides(_lists(root.resolve()))
+        sides = {video_id(path): side for path, side in _listed(_lists(root.resolve())).items()}
         return (divided("split", listing.videos, lambda video: sides[video.id]),)
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ class FCVID(Dataset):
         return unlike_published("categories", listing, VIDEOS, CLASSES)
 
 
-def _sides(lists: Path) -> dict[str, Side]:
+def _listed(lists: Path) -> dict[str, Side]:
     """Return the half of the split of each video, by its path without the extension, in the order of the list."""
     sides: dict[str, Side] = {}
     for place, line in read_lines(lists / SPLIT_LIST):
@@ -87,10 +87,10 @@ def _sides(lists: Path) -> dict[str, Side]:
         relative = os.path.normpath(path.strip())
         if os.path.isabs(relative) or relative.split("/")[0] == "..":
             raise InputError(f"{place}: {path!r} leaves the data root; paths in lists must stay below it")
-        id = os.path.splitext(relative)[0]
-        if id in sides:
-            raise InputError(f"{place}: {id} is listed a second time; a split lists a video once")
-        sides[id] = _SIDES[side]
+        stem = os.path.splitext(relative)[0]
+        if stem in sides:
+            raise InputError(f"{place}: {stem} is listed a second time; a split lists a video once")
+        sides[stem] = _SIDES[side]
     return sides
 
 
@@ -123,22 +123,6 @@ def _categories(lists: Path, count: int) -> list[str]:
             f"{path}: {len(set(names))} different names; each of the {count} categories needs one of its own"
         )
     return names
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Return every video below the folder, by its path without the extension."""
-    found: dict[str, Path] = {}
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = Path(place, name)
-            if path.suffix.lower() not in VIDEO_EXTENSIONS:
-                continue
-            if path.is_symlink():
-                contained(folder, str(path.relative_to(folder)))
-            id = path.relative_to(folder).with_suffix("").as_posix()
-            if found.setdefault(id, path) is not path:
-                raise InputError(f"{path} and {found[id].name} are the same video: keep one of them")
-    return found
 
 
 def _lists(root: Path) -> Path:

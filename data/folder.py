@@ -11,7 +11,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from data.base import Dataset, Fold, Listing, Video, by_id
-from data.manifest import COLUMNS, Example, modality, read_existing
+from data.class_folders import read_class_folders
+from data.manifest import Example, Examples, read_existing, side
 from data.protocols import Side, divided, stratified_trials, subject_trials
 from pipeline.config import Few, Seed
 from pipeline.errors import InputError
@@ -29,11 +30,15 @@ class Folder(Dataset):
     folder in the root is a class, and holds its files. A video and a skeleton file with the same id belong together.
 
     An id is the path below the root without the extension (for a file elsewhere the whole path), with "@start-end" for
-    a segment. Segments of one file have that file as their subject where the manifest names no subjects.
+    a segment. Where files differ in nothing but the extension, their ids have it, too. Segments of one file have that
+    file as their subject where the manifest names no subjects.
     """
 
     name: Literal["folder"] = "folder"
-    protocol_fields: ClassVar[frozenset[str]] = frozenset({"protocol", "test_fraction", "trials", "protocol_seed"})
+    protocol_fields: ClassVar[frozenset[str]] = frozenset(
+        {"protocol", "test_fraction", "trials", "protocol_seed", "train_on_validation"}
+    )
+    added: ClassVar[frozenset[str]] = frozenset({"train_on_validation"})
 
     root: str = Field(min_length=1, description="folder of the data, relative to the working directory")
     manifest: str | None = Field(
@@ -49,11 +54,16 @@ class Folder(Dataset):
     )
     trials: Few = Field(1, description="number of random divisions")
     protocol_seed: Seed = Field(0, description="seed of the random divisions")
+    train_on_validation: bool = Field(
+        False, description="train as well on what the manifest's column split says is for validation"
+    )
 
     @model_validator(mode="after")
-    def _one_division_by_column(self) -> Self:
+    def _fields_of_one_protocol(self) -> Self:
         if self.protocol == "split_column" and self.trials > 1:
             raise ValueError("trials are random divisions, and a split column gives only one: leave trials out")
+        if self.protocol in _DRAWN and self.train_on_validation:
+            raise ValueError("train_on_validation belongs to protocol = 'split_column'; leave it out with another")
         return self
 
     @cached_property
@@ -83,13 +93,14 @@ class Folder(Dataset):
         InputError
             Where there are fewer than two classes, or a file or line is wrong; it names the file or line.
         """
-        examples = self._examples(root.resolve())
+        examples, remarks = self._examples(root.resolve())
         classes = tuple(sorted({example.label for example in examples}))
         if len(classes) < 2:
             found = f"there is only {classes[0]!r}" if classes else "there are no videos"
             hint = "" if self._manifest(root) else "; the videos of each class must lie in a folder of their own"
             raise InputError(f"{root}: {found}, and two classes or more are needed{hint}")
-        return Listing(classes, by_id(_videos(examples, {label: (n,) for n, label in enumerate(classes)})))
+        videos = _videos(examples, {label: (n,) for n, label in enumerate(classes)})
+        return Listing(classes, by_id(videos), remarks)
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Return the split of the manifest's column, or trials drawn at random.
@@ -102,6 +113,8 @@ class Folder(Dataset):
         sides = self._sides(root.resolve())
         protocol = self.protocol or _natural(listing, bool(sides))
         if protocol in _DRAWN:
+            if self.train_on_validation:
+                raise InputError("train_on_validation needs a manifest with the column split: leave it out")
             return _DRAWN[protocol](listing, self.test_fraction, self.trials, self.protocol_seed)
         if self.trials > 1:
             raise InputError(
@@ -115,52 +128,22 @@ class Folder(Dataset):
     def _sides(self, root: Path) -> dict[str, Side]:
         """Return the sides of the manifest's column split by id; without a manifest there are none."""
         manifest = self._manifest(root)
-        return (
-            {example.id: example.split for example in read_existing(manifest, root) if example.split}
-            if manifest
-            else {}
-        )
+        examples = read_existing(manifest, root).examples if manifest else []
+        return {example.id: half for example in examples if (half := side(example, self.train_on_validation))}
 
     def _manifest(self, root: Path) -> Path | None:
         path = root / (self.manifest or "manifest.csv")
         return path if self.manifest or os.path.lexists(path) else None
 
-    def _examples(self, root: Path) -> list[Example]:
+    def _examples(self, root: Path) -> Examples:
         manifest = self._manifest(root)
-        if manifest:
-            return read_existing(manifest, root)
-        folders = [Path(entry.path) for entry in _visible(root) if entry.is_dir()]
-        return [example for folder in folders for example in _labelled_by_folder(folder)]
+        return read_existing(manifest, root) if manifest else read_class_folders(root)
 
 
 def _natural(listing: Listing, has_splits: bool) -> Protocol:
     if has_splits:
         return "split_column"
     return "by_subject" if any(video.subject for video in listing.videos) else "stratified"
-
-
-def _labelled_by_folder(folder: Path) -> list[Example]:
-    examples = []
-    for entry in _visible(folder):
-        path = Path(entry.path)
-        if entry.is_dir():
-            raise InputError(f"{path}: a folder within a class's folder; the files must lie directly in the class's "
-                             f"folder, or a manifest with the columns {', '.join(COLUMNS)} must list them")  # fmt: skip
-        if kind := modality(path):
-            examples.append(Example(str(path), f"{folder.name}/{path.stem}", path, kind, folder.name))
-    if not examples:
-        raise InputError(
-            f"{folder}: no video and no skeleton file (.txt) in it; each folder in the root must be a class"
-        )
-    return examples
-
-
-def _visible(folder: Path) -> "list[os.DirEntry[str]]":
-    try:
-        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-        return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}; a readable folder is needed") from None
 
 
 def _videos(examples: Iterable[Example], labels: Mapping[str, tuple[int, ...]]) -> list[Video]:
@@ -182,7 +165,7 @@ def _videos(examples: Iterable[Example], labels: Mapping[str, tuple[int, ...]]) 
                 )
             if (other.label, other.subject, other.split) != (first.label, first.subject, first.split):
                 raise InputError(f"{other.place}: label, subject or split of {other.id!r} differs from {first.place}")
-        files = {example.modality: example.path for example in same}
+        files: dict[str, Path] = {example.modality: example.path for example in same}
         if files.keys() != set(first_kinds):
             raise InputError(f"{first.place}: {first.id!r} has {' and '.join(files)}, and the first example "
                              f"{' and '.join(first_kinds)}; all need the same kinds of files")  # fmt: skip

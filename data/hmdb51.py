@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from data.base import video_id
 from data.official import Entry, ThreeSplits, read_lines
 from data.protocols import Side
 from pipeline.errors import InputError
@@ -42,7 +43,7 @@ class HMDB51(ThreeSplits):
                 match = _VIDEO.fullmatch(line)
                 if not match:
                     raise InputError(f"{place}: {line!r}; a line is <video>.avi and 1 (train), 2 (test) or 0 (neither)")
-                yield Entry(place, f"{name}/{match['stem']}", _SIDES[match["side"]])
+                yield Entry(place, video_id(f"{name}/{match['stem']}"), _SIDES[match["side"]])
 
     def source(self, video_id: str) -> str:
         # <source>_<class>_<visible body>_<camera>_np<people>_<viewpoint>_<quality>_<number>

@@ -1,7 +1,7 @@
 """KTH: 599 videos of six actions, and the 2,391 segments of their list."""
 
-import os
 import re
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from data.base import Listing, Video, by_id
-from data.official import VIDEO_EXTENSIONS, files_in, read_lines, required
+from data.official import one_each, read_lines, required, videos_in
 from data.protocols import BySubject
 from pipeline.errors import InputError
 
@@ -74,8 +74,8 @@ class KTH(BySubject):
             Where videos are missing, which it counts, or 00sequences.txt is malformed.
         """
         root = root.resolve()
-        files = _by_stem(root)
-        stems = required(RECORDED, files, root, self.present_only)
+        files, remarks = one_each(_recorded(root))
+        stems, links = required(RECORDED, files, root, self.present_only)
         ranges = _segments(root / SEGMENTS_LIST, stems) if self.form == "kth2" else {}
         classes = tuple(sorted({stem.split("_")[1] for stem in stems}))
         videos = []
@@ -86,7 +86,7 @@ class KTH(BySubject):
                 videos.append(Video(stem, *of_file, (0, WHOLE_FRAMES[stem]) if stem in WHOLE_FRAMES else None))
             else:
                 videos += [Video(f"{stem}/{n}", *of_file, there) for n, there in enumerate(ranges[stem], start=1)]
-        return Listing(classes, by_id(videos))
+        return Listing(classes, by_id(videos), (*remarks, *links))
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
         stems = {video.id.split("/")[0] for video in listing.videos}
@@ -96,18 +96,13 @@ class KTH(BySubject):
         return f"{there}, covering {len(listing.classes)} of its {len(ACTIONS)} actions.", *super().notes(listing)
 
 
-def _by_stem(root: Path) -> dict[str, Path]:
-    """Return the files by the id of the video. Raises InputError that names two of the same."""
-    known, found = frozenset(RECORDED), dict[str, Path]()
-    for folder in (".", *_action_folders(root)):
-        for file, path in files_in(root, folder):
-            name, extension = os.path.splitext(file)
-            stem = name.removesuffix("_uncomp")
-            if stem not in known or extension.lower() not in VIDEO_EXTENSIONS:
-                continue
-            if found.setdefault(stem, path) is not path:
-                raise InputError(f"{path} and {found[stem]} are the same video: keep one of them")
-    return found
+def _recorded(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield id and path of each file of the data set's videos."""
+    known = frozenset(RECORDED)
+    for id, path in videos_in(root, (".", *_action_folders(root))):
+        stem = id.rpartition("/")[2].removesuffix("_uncomp")
+        if stem in known:
+            yield stem, path
 
 
 def _action_folders(root: Path) -> list[str]:

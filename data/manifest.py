@@ -1,23 +1,35 @@
 """Reading of CSV manifests, which list a user's own data."""
 
+import codecs
 import csv
+import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from data.official import VIDEO_EXTENSIONS
+from data.base import video_id
+from data.files import Finder, is_there
+from data.modality import Modality, modality
+from data.protocols import Side
+from data.remarks import remark, some_of
 from pipeline.config import unknown
 from pipeline.errors import InputError
+from pipeline.files.names import printable
 
 COLUMNS = ("path", "label", "subject", "split", "start_frame", "end_frame")
-"""Columns of a manifest, of which the first two are required.
+"""Columns of a manifest, of which the first two are required; others are left out, and the remarks name them.
 
-A path is relative to the manifest's folder, or absolute; split is train or test. The range of frames is half-open and
-counted from 0: start_frame belongs to it, end_frame does not; both are empty for a whole file."""
+A path is relative to the manifest's folder, or absolute; split is train, test, or val or validation. The range of
+frames is half-open and counted from 0: start_frame belongs to it, end_frame does not; both are empty for a whole
+file."""
+Split = Literal["train", "test", "validation"]
+_SPLITS: dict[str, Split] = {"train": "train", "test": "test", "val": "validation", "validation": "validation"}
+_SEPARATORS = ",;\t"
 _FRAME = re.compile(r"[0-9]{1,9}")
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +40,8 @@ class Example:
     ----------
     place : str
         File and line, or folder, that lists it, for messages.
-    id : str
-        Id of its video.
+    name : str
+        Path of its file without the extension, below the root where it lies there.
     path : Path
         Absolute path of the file.
     modality : str
@@ -39,48 +51,57 @@ class Example:
     subject : str
         Person or group that protocols by subject keep together; "" where there is none.
     split : str
-        "train" or "test"; "" where there is no such column.
+        "train", "test" or "validation"; "" where there is no such column.
     frames : tuple of int, or None
         Half-open range of frames, counted from 0; None for the whole file.
     """
 
     place: str
-    id: str
+    name: str
     path: Path
-    modality: str
+    modality: Modality
     label: str
     subject: str = ""
-    split: Literal["train", "test", ""] = ""
+    split: Split | Literal[""] = ""
     frames: tuple[int, int] | None = None
 
-
-def modality(path: Path) -> str | None:
-    """Return the kind of file that the extension indicates: "video", "skeleton", or None for another.
-
-    >>> modality(Path("run.AVI")), modality(Path("run.txt")), modality(Path("run.csv"))
-    ('video', 'skeleton', None)
-    """
-    extension = path.suffix.lower()
-    return "video" if extension in VIDEO_EXTENSIONS else "skeleton" if extension == ".txt" else None
+    @property
+    def id(self) -> str:
+        """Id of its video."""
+        return video_id(self.name if self.frames is None else f"{self.name}@{self.frames[0]}-{self.frames[1]}")
 
 
-def read_existing(manifest: Path, root: Path) -> list[Example]:
+class Examples(NamedTuple):
+    """Examples, and sentences on what was left out, or taken otherwise than it is written."""
+
+    examples: list[Example]
+    remarks: tuple[str, ...]
+
+
+def side(example: Example, train_on_validation: bool) -> Side | None:
+    """Return the half of the manifest's split to which an example belongs; None where it has no such column."""
+    if example.split == "validation":
+        return "train" if train_on_validation else "unused"
+    return example.split or None
+
+
+def read_existing(manifest: Path, root: Path) -> Examples:
     """Read a manifest as ``read_manifest`` does, and raise InputError that counts missing files, if any."""
-    examples = read_manifest(manifest, root)
-    missing = [example for example in examples if not os.path.isfile(example.path)]
+    read = read_manifest(manifest, root)
+    missing = [example for example in read.examples if not is_there(example.path)]
     if missing:
-        first = f"{missing[0].place}: {missing[0].path}"
-        raise InputError(f"{len(missing)} of {len(examples)} files in the manifest are missing, the first in {first}")
-    return examples
+        first, many = f"{missing[0].place}: {missing[0].path}", f"{len(missing)} of {len(read.examples)}"
+        raise InputError(f"{many} files in the manifest are missing, the first in {first}")
+    return read
 
 
-def read_manifest(manifest: Path, root: Path) -> list[Example]:
+def read_manifest(manifest: Path, root: Path) -> Examples:
     """Read the examples of a manifest, in its order, including those whose files are missing.
 
     Parameters
     ----------
     manifest : Path
-        The CSV file.
+        The CSV file, in UTF-8, UTF-16 with a byte order mark, or Latin-1, separated by commas, semicolons or tabs.
     root : Path
         Folder that ids are relative to.
 
@@ -89,19 +110,106 @@ def read_manifest(manifest: Path, root: Path) -> list[Example]:
     InputError
         Where the file cannot be read, or a line is wrong; it names the line.
     """
+    text, as_latin_1 = _decoded(manifest)
     try:
-        with open(manifest, newline="", encoding="utf-8-sig") as file:
-            return list(_examples(csv.DictReader(file, strict=True, skipinitialspace=True), manifest, root))
+        reader = csv.DictReader(
+            io.StringIO(text, newline=""), delimiter=_separator(text), strict=True, skipinitialspace=True
+        )
+        ignored = _check_columns(reader, f"{manifest}, line 1")
+        read = told_apart(list(_examples(reader, manifest, root)))
+    except csv.Error as error:
+        raise InputError(f"{manifest}: not a CSV file in UTF-8: {error}") from None
+    return Examples(read.examples, (*as_latin_1, *ignored, *read.remarks))
+
+
+def told_apart(examples: Sequence[Example]) -> Examples:
+    """Give the extension to the names of files that differ in nothing else; one of another kind goes with each."""
+    files: dict[str, dict[Modality, set[Path]]] = {}
+    for example in examples:
+        files.setdefault(example.id, {}).setdefault(example.modality, set()).add(example.path)
+    alike = {id: sorted(most) for id, kinds in files.items() if len(most := max(kinds.values(), key=len)) > 1}
+    if not alike:
+        return Examples(list(examples), ())
+
+    def names(example: Example) -> list[str]:
+        paths = alike.get(example.id, ())
+        own = [example.path] if example.path in paths else paths
+        return [example.name + path.suffix for path in own] or [example.name]
+
+    named = [replace(example, name=name) for example in examples for name in names(example)]
+    groups = [" and ".join(path.name for path in paths) for paths in alike.values()]
+    one, several = (
+        f"{which} told apart by extension alone, and counted as different videos; where they are copies, keep one"
+        for which in ("group of files is", "groups of files are")
+    )
+    again = told_apart(named)  # the new name may be that of a.mp4.avi
+    return Examples(again.examples, (*remark(groups, one, several), *again.remarks))
+
+
+def _decoded(manifest: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a manifest, and a remark where its encoding is a guess."""
+    try:
+        content = manifest.read_bytes()
     except OSError as error:
         raise InputError(f"{manifest}: {error.strerror}; a CSV manifest is needed there") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{manifest}: not a CSV file in UTF-8: {error}") from None
+    try:
+        return content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig"), ()
+    except UnicodeDecodeError as error:
+        if b"\0" in content or content.startswith(_UTF_16):
+            raise InputError(f"{manifest}: not a CSV file in UTF-8: {error}") from None
+    try:
+        text = content.decode("cp1252")  # which has all letters of Latin-1, and those that Windows adds
+    except UnicodeDecodeError as error:
+        raise InputError(f"{manifest}: neither UTF-8 nor Latin-1 ({error}); save it anew, as UTF-8") from None
+    return text, (f"{manifest} is not UTF-8, and is read as Latin-1; where letters come out wrong, save it as UTF-8",)
+
+
+def _separator(text: str) -> str:
+    """Return the separator that makes most known columns of the first line."""
+    first = next(iter(text.splitlines()), "")
+
+    def known(separator: str) -> int:
+        cells = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
+        return len({cell.strip() for cell in cells}.intersection(COLUMNS))
+
+    return max(_SEPARATORS, key=known)
+
+
+def _check_columns(reader: "csv.DictReader[str]", place: str) -> tuple[str, ...]:
+    """Strip the names of the columns, and remark on those that are left out. Raises InputError where some are wrong."""
+    columns = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = columns
+    others = [name for name in columns if name not in COLUMNS]
+    for name in others:
+        if any(_one_edit_apart(name, column) for column in COLUMNS):
+            raise InputError(f"{place}: {unknown('column', name, COLUMNS)}")
+    known = [name for name in columns if name in COLUMNS]
+    needed = ["path", "label", *(("start_frame", "end_frame") if {"start_frame", "end_frame"} & {*known} else ())]
+    missing = [name for name in needed if name not in known]
+    if missing or len(set(known)) < len(known):
+        fault = f"no column {missing[0]}" if missing else "a column twice"
+        raise InputError(
+            f"{place}: {fault}; a manifest starts with a line path,label and may add {','.join(COLUMNS[2:])}"
+        )
+    named = some_of([repr(name) for name in others])
+    return (f"{place}: columns that are not known are left out: {named}",) if others else ()
+
+
+def _one_edit_apart(one: str, other: str) -> bool:
+    """Return whether a letter that is missing, added, replaced or swapped with its neighbour is all the difference.
+
+    >>> _one_edit_apart("spilt", "split"), _one_edit_apart("lable", "label"), _one_edit_apart("comment", "label")
+    (True, True, False)
+    """
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    return max(len(one), len(other)) <= 1 or (len(one) == 2 and one == other[::-1])
 
 
 def _examples(reader: "csv.DictReader[str]", manifest: Path, root: Path) -> Iterator[Example]:
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    _check(columns, f"{manifest}, line 1")
-    reader.fieldnames = columns
+    finder, columns = Finder(), reader.fieldnames or ()
     for cells in reader:
         place = f"{manifest}, line {reader.line_num}"
         if None in cells or None in cells.values():
@@ -110,50 +218,38 @@ def _examples(reader: "csv.DictReader[str]", manifest: Path, root: Path) -> Iter
             )
         if any("\0" in cell for cell in cells.values()):
             raise InputError(f"{place}: a NUL character; no path and no name may have one")
-        yield _example({name: cell.strip() for name, cell in cells.items()}, place, manifest, root)
+        stripped = {name: cell.strip() for name, cell in cells.items()}
+        _check_filled(stripped, place)
+        yield _example(stripped, place, finder.find(Path(os.path.normpath(manifest.parent / stripped["path"]))), root)
 
 
-def _check(columns: Sequence[str], place: str) -> None:
-    for name in columns:
-        if name not in COLUMNS:
-            raise InputError(f"{place}: {unknown('column', name, COLUMNS)}")
-    needed = ["path", "label", *(("start_frame", "end_frame") if {"start_frame", "end_frame"} & {*columns} else ())]
-    missing = [name for name in needed if name not in columns]
-    if missing or len(set(columns)) < len(columns):
-        fault = f"no column {missing[0]}" if missing else "a column twice"
-        raise InputError(
-            f"{place}: {fault}; a manifest starts with a line path,label and may add {','.join(COLUMNS[2:])}"
-        )
-
-
-def _example(cells: Mapping[str, str], place: str, manifest: Path, root: Path) -> Example:
-    for name in {"path", "label", "subject"} & cells.keys():
-        if not cells[name]:
+def _check_filled(cells: Mapping[str, str], place: str) -> None:
+    for name in ("path", "label", "subject"):
+        if name in cells and not cells[name]:
             raise InputError(f"{place}: the {name} is empty; where there is such a column, each line needs one")
-    path = Path(os.path.normpath(manifest.parent / cells["path"]))
+
+
+def _example(cells: Mapping[str, str], place: str, path: Path, root: Path) -> Example:
     kind = modality(path)
     if kind is None:
-        videos = " ".join(sorted(VIDEO_EXTENSIONS))
-        raise InputError(f"{place}: {path.name} is neither a video ({videos}) nor a skeleton file (.txt)")
-    file_id = path.relative_to(root if path.is_relative_to(root) else path.anchor).with_suffix("").as_posix()
-    frames = _frames(cells.get("start_frame", ""), cells.get("end_frame", ""), place)
+        raise InputError(f"{place}: {path.name} is neither a video, such as .mp4 or .avi, nor a skeleton file (.txt)")
+    name = path.relative_to(root if path.is_relative_to(root) else path.anchor).with_suffix("").as_posix()
     return Example(
         place=place,
-        id=f"{file_id}@{frames[0]}-{frames[1]}" if frames else file_id,
+        name=name,
         path=path,
         modality=kind,
         label=cells["label"],
-        subject=cells.get("subject", file_id if "start_frame" in cells else ""),
+        subject=cells.get("subject", printable(name) if "start_frame" in cells else ""),
         split=_split(cells["split"], place) if "split" in cells else "",
-        frames=frames,
+        frames=_frames(cells.get("start_frame", ""), cells.get("end_frame", ""), place),
     )
 
 
-def _split(cell: str, place: str) -> Literal["train", "test"]:
-    sides: dict[str, Literal["train", "test"]] = {"train": "train", "test": "test"}
-    if cell not in sides:
-        raise InputError(f"{place}: split {cell!r}; it must be train or test")
-    return sides[cell]
+def _split(cell: str, place: str) -> Split:
+    if cell not in _SPLITS:
+        raise InputError(f"{place}: split {cell!r}; it must be train or test, or val for neither")
+    return _SPLITS[cell]
 
 
 def _frames(start: str, end: str, place: str) -> tuple[int, int] | None:

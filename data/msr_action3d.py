@@ -90,10 +90,11 @@ class MsrAction3D(Dataset):
         """List the sequences, of all 20 classes. Raises InputError that counts missing files."""
         root = root.resolve()
         files = _skeletons(root)
-        ids = required(self._wanted(root), files, root, self.present_only)
+        ids, links = required(self._wanted(root), files, root, self.present_only)
         return Listing(
             ACTIONS,
             by_id(Video(id, {"skeleton": files[id]}, (int(id[1:3]) - 1,), id.split("_")[1]) for id in ids),
+            links,
         )
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
@@ -129,7 +130,7 @@ class MsrAction3D(Dataset):
 
 def _skeletons(root: Path) -> dict[str, Path]:
     """Return the files by id. Raises InputError where metres and screen coordinates are mixed."""
-    matches = [(match, path) for name, path in files_in(root, ".") if (match := _FILE.fullmatch(name))]
+    matches = [(match, path) for name, path in files_in(root) if (match := _FILE.fullmatch(name))]
     if len({match["kind"] for match, _ in matches}) > 1:
         raise InputError(f"{root} holds both _skeleton.txt and _skeleton3D.txt files; keep one kind in a folder")
     return {match["id"]: path for match, path in matches}

@@ -2,19 +2,22 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from data.base import Dataset, Fold, Listing, Video, by_id, contained
+from data.base import Dataset, Fold, Listing, Video, by_id, video_id
+from data.files import Finder, is_dangling, is_file
+from data.modality import VIDEO_ENDINGS
 from data.protocols import Side, divided
+from data.remarks import remark
 from pipeline.errors import InputError
+from pipeline.files.names import by_spelling
 
-VIDEO_EXTENSIONS = frozenset(
-    (".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mts", ".ts")
-)
+LISTED_ENDING = ".avi"
+"""Ending of most videos in official lists: of two files of one video, the one that has it is taken."""
 
 
 class Entry(NamedTuple):
@@ -39,8 +42,8 @@ class ThreeSplits(Dataset):
     """Data sets of videos in one folder for each class, with three official splits that each list every video.
 
     The videos lie in the first of ``video_folders`` that has a class's folder, the lists in the first of
-    ``list_folders`` that has any. Lists say .avi; a video is found by its stem, with any video extension. The root,
-    and the folder of videos in it, may be symbolic links; what the lists name must not leave that folder.
+    ``list_folders`` that has any. Lists say .avi; a video is found by its stem, with any video extension. Folders and
+    videos may be symbolic links to anywhere; what the lists name must not leave the folder of videos.
     """
 
     protocol_fields: ClassVar[frozenset[str]] = frozenset({"split"})
@@ -75,14 +78,15 @@ class ThreeSplits(Dataset):
         lists = self._lists(root)
         classes = self.class_names(lists)
         folder = self._videos(root, classes)
-        files = _by_stem(folder, classes)
-        ids = required(self._division(lists, classes, 1), files, folder, self.present_only)
+        files, remarks = one_each(videos_in(folder, classes))
+        ids, links = required(self._division(lists, classes, 1), files, folder, self.present_only)
         there = {video_id.split("/")[0] for video_id in ids}
         kept = tuple(name for name in classes if name in there)
         labels = {name: (label,) for label, name in enumerate(kept)}
         return Listing(
             kept,
             by_id(Video(id, {"video": files[id]}, labels[id.split("/")[0]], self.source(id)) for id in ids),
+            (*remarks, *links),
         )
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
@@ -142,35 +146,56 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{path}, line {number}", line.strip()
 
 
-def files_in(root: Path, folder: str) -> Iterator[tuple[str, Path]]:
-    """Yield name and absolute path of each file in a folder below a resolved root; none without such a folder.
+def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield name and path of each file in a folder, and of each link that leads nowhere; none without such a folder."""
+    if os.path.isdir(folder):
+        with os.scandir(folder) as entries:
+            yield from ((entry.name, folder / entry.name) for entry in entries if is_file(entry))
 
-    Raises InputError where the folder, or a file in it, is a symbolic link out of the root.
+
+def videos_in(root: Path, folders: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Yield id and path of each video in some folders below a root."""
+    finder = Finder()
+    for folder in folders:
+        for name, path in files_in(finder.find(root / folder)):
+            stem, ending = os.path.splitext(name)
+            if ending.lower() in VIDEO_ENDINGS:
+                yield video_id(Path(folder, stem).as_posix()), path
+
+
+def one_each(found: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Choose one file of each video, whose id is found however its accents are written, and remark on the others.
+
+    The file with the ending of the lists is taken, or else the first by name.
     """
-    inside = contained(root, folder)
-    if not inside.is_dir():
-        return
-    with os.scandir(inside) as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                contained(root, f"{folder}/{entry.name}")
-            if entry.is_file():
-                yield entry.name, inside / entry.name
+    every: dict[str, list[Path]] = {}
+    for id, path in found:
+        every.setdefault(id, []).append(path)
+    ranked = {id: sorted(paths, key=_preference) for id, paths in every.items()}
+    others = [f"{path} beside {first.name}" for first, *rest in ranked.values() for path in rest]
+    one, several = "file is left out, as another is the same video", "files are left out, as others are the same videos"
+    return by_spelling({id: paths[0] for id, paths in ranked.items()}), remark(others, one, several)
 
 
-def required(wanted: Collection[str], present: Collection[str], root: Path, present_only: bool) -> list[str]:
-    """Return the wanted ids that are present.
+def _preference(path: Path) -> tuple[bool, Path]:
+    return path.suffix.lower() != LISTED_ENDING, path
+
+
+def required(
+    wanted: Collection[str], files: Mapping[str, Path], root: Path, present_only: bool
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the wanted ids that have files, and remark on links that lead nowhere where these are left out.
 
     Parameters
     ----------
     wanted : Collection of str
         Ids of the official lists.
-    present : Collection of str
-        Ids of the files that are there.
+    files : Mapping of str
+        Files by id.
     root : Path
         Folder of the files, for messages.
     present_only : bool
-        Accept that some are missing.
+        Accept that some are missing, among them links that lead nowhere: else such a link is a file that fails.
 
     Raises
     ------
@@ -179,17 +204,21 @@ def required(wanted: Collection[str], present: Collection[str], root: Path, pres
 
     Examples
     --------
-    >>> required(["a", "b"], {"b"}, Path("videos"), present_only=True)
-    ['b']
+    >>> required(["a", "b"], {"b": Path("videos/b.avi")}, Path("videos"), present_only=True)
+    (['b'], ())
     """
-    there = [id for id in wanted if id in present]
+    found = [id for id in wanted if id in files]
+    dangling = frozenset(id for id in found if is_dangling(files[id])) if present_only else frozenset()
+    there = [id for id in found if id not in dangling]
     if not wanted:
         raise InputError(f"the official lists for {root} are empty; they must name its videos")
     if not there or (len(there) < len(wanted) and not present_only):
-        missing = [id for id in wanted if id not in present]
+        taken = frozenset(there)
+        missing = [id for id in wanted if id not in taken]
         hint = "; present_only = true uses those that are there" if there else ""
         raise InputError(f"{len(missing)} of {len(wanted)} files are missing in {root}, such as {missing[0]}{hint}")
-    return there
+    links = [id for id in found if id in dangling]
+    return there, remark(links, "link leads nowhere, and is left out", "links lead nowhere, and are left out")
 
 
 def unlike_published(kind: str, listing: Listing, videos: int, classes: int) -> tuple[str, ...]:
@@ -208,18 +237,6 @@ def unlike_published(kind: str, listing: Listing, videos: int, classes: int) -> 
         return ()
     found = f"{len(listing.videos):,} videos of {len(listing.classes)} {kind}"
     return (f"{found} are present; {videos:,} of {classes} were published.",)
-
-
-def _by_stem(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for name in classes:
-        for file, path in files_in(folder, name):
-            stem, extension = os.path.splitext(file)
-            if extension.lower() not in VIDEO_EXTENSIONS:
-                continue
-            if found.setdefault(f"{name}/{stem}", path) is not path:
-                raise InputError(f"{path} and {found[f'{name}/{stem}'].name} are the same video: keep one of them")
-    return found
 
 
 def first_with(root: Path, folders: Sequence[str], patterns: Sequence[str], what: str) -> Path:

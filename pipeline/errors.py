@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.files.names import printable
+
 NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """Values of an OSError's ``errno`` where a disk, a quota or a limit on file sizes leaves no room."""
 NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 """Values of an OSError's ``errno`` where no file can have the path."""
+UNREADABLE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EISDIR, *NO_PATH))
+"""Values of an OSError's ``errno`` where a single file cannot be read, and nothing is wrong with the disk."""
 _NO_SPACE_MESSAGE = re.compile("|".join([*map(os.strerror, NO_SPACE), rf"errno = ({'|'.join(map(str, NO_SPACE))})\b"]))
 
 _NO_MEMORY_MESSAGE = re.compile(
@@ -21,7 +25,13 @@ _FILE_NAME = re.compile(r"filename = '([^']+)'")  # as HDF5 writes it
 
 
 class InputError(ValueError):
-    """Mistake in the user's input; the message is one sentence that says what would be right."""
+    """Mistake in the user's input; the message is one sentence that says what would be right.
+
+    Names of files in it are made printable, so that every log, page and store takes it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class UnusableVideo(InputError):
@@ -37,7 +47,7 @@ class UnusableVideo(InputError):
 
     def __init__(self, reason: str, frames_decoded: int = 0) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = str(self)
         self.frames_decoded = frames_decoded
 
     def __reduce__(self) -> tuple[type["UnusableVideo"], tuple[str, int]]:

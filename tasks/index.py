@@ -88,7 +88,10 @@ class Index(Root):
     def run(self) -> None:
         with settings.exclusive(manifest(self.dataset)):
             _take_over(self.dataset)
-            self.survey().save(manifest(self.dataset))
+            surveyed = self.survey()
+            surveyed.save(manifest(self.dataset))
+        for remark in surveyed.listing.remarks:
+            logging.getLogger("luigi-interface").warning(f"{self.dataset.name}: {remark}")
         self._verified = True
 
     def survey(self) -> Library:

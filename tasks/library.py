@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PositiveInt, model_validator
 
 from data.base import Listing, Video
 from pipeline.files.digests import Digests
@@ -17,13 +17,23 @@ MAX_NAMED = 3
 """Number of videos that are named."""
 
 
+def _file_name(value: Any) -> str:
+    """Return the name of a file: a string of pydantic's own has none of what stands for bytes that are not UTF-8."""
+    if not isinstance(value, str):
+        raise ValueError("the name of a file is needed")
+    return value
+
+
+FileName = Annotated[str, PlainValidator(_file_name)]
+
+
 class _Video(BaseModel):
     """A video, as ``index.json`` holds it."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: str
-    files: dict[str, str]
+    files: dict[str, FileName]
     labels: tuple[int, ...]
     subject: str
     frames: tuple[int, int] | None
@@ -41,8 +51,9 @@ class _Manifest(BaseModel):
 
     classes: tuple[str, ...]
     videos: tuple[_Video, ...]
-    files: dict[str, tuple[int, int, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]]
+    files: dict[FileName, tuple[int, int, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]]
     shards: PositiveInt
+    remarks: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -77,13 +88,13 @@ class Library:
         """Read what ``save`` wrote. A damaged file is set aside, and DamagedStore raised."""
         table = read_record(path, _Manifest)
         videos = tuple(entry.video() for entry in table.videos)
-        return cls(Listing(table.classes, videos), Digests.of(table.files), table.shards)
+        return cls(Listing(table.classes, videos, table.remarks), Digests.of(table.files), table.shards)
 
     def save(self, path: Path) -> None:
         """Write the manifest atomically."""
         videos = [{**asdict(video), "files": _names(video)} for video in self.listing.videos]
-        known = {"classes": self.listing.classes, "videos": videos, "files": self.digests.entries}
-        write_record(path, {**known, "shards": self.shards})
+        known = {"classes": self.listing.classes, "videos": videos, "remarks": self.listing.remarks}
+        write_record(path, {**known, "files": self.digests.entries, "shards": self.shards})
 
     def shard(self, video_id: str) -> int:
         """Return the number of a video's shard, by a hash of its id, so that an insertion moves no other video."""

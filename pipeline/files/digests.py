@@ -11,12 +11,17 @@ from typing import Any, NamedTuple, Self
 
 from tqdm import tqdm
 
-from pipeline.errors import InputError
+from pipeline.errors import UNREADABLE, InputError, UnusableVideo
 from pipeline.files.atomic import write_text
+
+_UNREADABLE_BYTES = -1
 
 
 class Entry(NamedTuple):
-    """Size in bytes, time of modification in nanoseconds since the epoch, and SHA-256 of a file."""
+    """Size in bytes, time of modification in nanoseconds since the epoch, and SHA-256 of a file.
+
+    A file that cannot be read has the size -1, and the SHA-256 of its name and the system's reason.
+    """
 
     size: int
     mtime_ns: int
@@ -59,11 +64,13 @@ class Digests:
         write_text(path, json.dumps(self.entries))
 
     def current(self, files: Iterable[Path]) -> bool:
-        """Return whether every file has an entry, and still the size and time noted there."""
+        """Return whether every file has an entry, and still the size and time, or the fault, noted there."""
         return all(self._unchanged(file) for file in files)
 
     def refreshed(self, files: Iterable[Path], *, rehash: bool = False) -> Self:
         """Return the digests of exactly these files, hashing only those whose size or time changed.
+
+        Single files that cannot be read, as links that lead nowhere, have entries, too.
 
         Parameters
         ----------
@@ -75,12 +82,15 @@ class Digests:
         Raises
         ------
         InputError
-            Naming a file that cannot be read.
+            Naming a file, where none can be read, or the disk fails.
         """
         files = list(files)
         changed = [file for file in files if rehash or not self._unchanged(file)]
         fresh = {str(file): _entry(file) for file in tqdm(changed, desc="hashing files", unit="file", disable=None)}
-        return type(self)({str(file): fresh.get(str(file)) or self.entries[str(file)] for file in files})
+        entries = {str(file): fresh.get(str(file)) or self.entries[str(file)] for file in files}
+        if files and all(entry.size == _UNREADABLE_BYTES for entry in entries.values()):
+            raise InputError(f"{_fault(files[0])}; a readable file is needed")
+        return type(self)(entries)
 
     def __getitem__(self, file: Path) -> str:
         """Return the SHA-256 of a file, in hexadecimal digits. Raises KeyError where it has no entry."""
@@ -94,8 +104,12 @@ class Digests:
         ------
         InputError
             Where the file has changed since it was digested, before the block or by its end.
+        UnusableVideo
+            Where the file cannot be read, as it could not when it was digested.
         """
         self._check(file)
+        if self.entries[str(file)].size == _UNREADABLE_BYTES:
+            raise UnusableVideo(str(_fault(file)))
         try:
             yield
         finally:  # what failed may be the change's fault
@@ -109,11 +123,13 @@ class Digests:
         entry = self.entries.get(str(file))
         if entry is None:
             return False
+        if entry.size == _UNREADABLE_BYTES:
+            return (fault := _fault(file)) is not None and entry == _unreadable(fault)
         try:
             stat = os.stat(file)
         except OSError:
             return False
-        return (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.mtime_ns)
+        return (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.mtime_ns) and os.access(file, os.R_OK)
 
 
 def _entry(file: Path) -> Entry:
@@ -122,5 +138,26 @@ def _entry(file: Path) -> Entry:
         with open(file, "rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{file}: {error.strerror}; a readable file is needed") from None
+        return _unreadable(_said(file, error))
     return Entry(stat.st_size, stat.st_mtime_ns, digest)
+
+
+def _unreadable(fault: str) -> Entry:
+    return Entry(_UNREADABLE_BYTES, 0, hashlib.sha256(os.fsencode(fault)).hexdigest())
+
+
+def _fault(file: Path) -> str | None:
+    """Return why a file cannot be read; None where it can. Raises InputError where the disk fails."""
+    try:
+        with open(file, "rb"):
+            return None
+    except OSError as error:
+        return _said(file, error)
+
+
+def _said(file: Path, error: OSError) -> str:
+    """Return the name of a file and what is wrong with it. Raises InputError where that is more than the file."""
+    if error.errno not in UNREADABLE:
+        raise InputError(f"{file}: {error.strerror}; a readable file is needed") from None
+    to = f", a link to {os.readlink(file)}" if os.path.islink(file) else ""
+    return f"{file}{to}: {error.strerror}"

@@ -52,7 +52,7 @@ def exclusive(wanted: Path, lock: Path) -> Iterator[None]:
     lock
         The lock file that all processes share.
     """
-    digest = hashlib.blake2b(os.path.relpath(wanted, lock.parent).encode(), digest_size=7).digest()
+    digest = hashlib.blake2b(os.fsencode(os.path.relpath(wanted, lock.parent)), digest_size=7).digest()
     byte = _Bytes(int.from_bytes(digest), 1)
     if not _held.entries.isdisjoint((_entry(lock, byte), _entry(lock, _ALL))):
         yield

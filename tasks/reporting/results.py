@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.base import Dataset
+from pipeline.files.names import printable
 from pipeline.pca.project import load_reducer
 from pipeline.report.example_videos import choose
 from pipeline.report.illustrations import Illustrations
@@ -36,7 +37,7 @@ def gather(runs: Runs, fingerprint: str) -> Result:
         table=recipe.table,
         metric=recipe.metric,
         reported=recipe.reported,
-        notes=(*recipe.notes, *recipe.dataset.notes(indexed.listing)),
+        notes=(*recipe.notes, *recipe.dataset.notes(indexed.listing), *indexed.listing.remarks),
         streams=tuple(ReportedStream(stream.title, stream.reported) for stream in recipe.streams),
         runs=tuple(_run(runs, *pair) for pair in runs.pairs),
         labels=labels(indexed),
@@ -48,7 +49,7 @@ def gather(runs: Runs, fingerprint: str) -> Result:
             "experiment": json.loads(recipe.canonical()),
             "fingerprint": fingerprint,
             "stages": {str(stage.folder.name): provenance(stage.path()) for stage in stages},
-            "files": {str(path): entry.digest for path, entry in indexed.digests.entries.items()},
+            "files": {printable(path): entry.digest for path, entry in indexed.digests.entries.items()},
         },
     )
 

@@ -1,8 +1,10 @@
 """Prepares an interpreter for running tasks: all that it changes outside of this project's own state."""
 
+import io
 import logging
 import multiprocessing
 import os
+import sys
 
 from tasks import settings
 from tasks.base import UserErrorFilter
@@ -25,8 +27,8 @@ def start() -> None:
 
     Entry points call it: ``kinescope``, ``luigi --module tasks`` as it loads the package, and the server that workers
     are forked from. It completes luigi's configuration, has workers forked from a server, lets no file of the working
-    directory pass for a module in the processes that begin here, registers what happens when workers begin and end, and
-    has mistakes that a user can mend logged as one sentence.
+    directory pass for a module in the processes that begin here, registers what happens when workers begin and end, has
+    mistakes that a user can mend logged as one sentence, and prints names that are not UTF-8 as they are.
     """
     from tasks.runtime import cleanup, workers  # noqa: F401 (luigi's events are the doors of both)
 
@@ -37,3 +39,5 @@ def start() -> None:
     multiprocessing.set_start_method("forkserver", force=True)
     multiprocessing.set_forkserver_preload(list(PRELOADED))
     logging.getLogger("luigi-interface").addFilter(_FILTER)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")

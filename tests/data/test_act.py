@@ -48,3 +48,14 @@ class TestACT:
         write_lines(tmp_path / "act.csv", "path,label", "clips/kick bag_0.avi,a", "clips/kick bag_1.avi,b")
         with pytest.raises(InputError, match="line 2: no split; the column split is needed"):
             config.folds(tmp_path, config.listing(tmp_path))
+
+    def test_videos_for_validation(self, tmp_path: Path):
+        config = act(tmp_path)
+        text = (tmp_path / "act.csv").read_text()
+        (tmp_path / "act.csv").write_text(text.replace("bag_1.avi,kick bag,train", "bag_1.avi,kick bag,val"))
+        listing = config.listing(tmp_path)
+        (fold,) = config.folds(tmp_path, listing)
+        assert "clips/kick bag_1" not in fold.train + fold.test
+        (trained,) = config.model_copy(update={"train_on_validation": True}).folds(tmp_path, listing)
+        assert set(trained.train) == {*fold.train, "clips/kick bag_1"}
+        assert trained.test == fold.test

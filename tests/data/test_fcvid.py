@@ -67,15 +67,15 @@ class TestFCVID:
         with pytest.raises(InputError, match=match):
             config.listing(tmp_path)
 
-    def test_a_link_out_of_the_root_and_one_video_twice(self, tmp_path: Path):
+    def test_links_that_the_user_made_and_one_video_twice(self, tmp_path: Path):
         root = tmp_path / "root"
         config = fcvid(root)
-        touch(tmp_path, "elsewhere.mp4")
-        (root / "videos/beach/e.mp4").unlink()
-        (root / "videos/beach/e.mp4").symlink_to(tmp_path / "elsewhere.mp4")
-        with pytest.raises(InputError, match="leaves the data root"):
-            config.listing(root)
-        (root / "videos/beach/e.mp4").unlink()
-        touch(root, "videos/beach/e.mp4", "videos/beach/e.avi")
-        with pytest.raises(InputError, match="are the same video"):
-            config.listing(root)
+        whole = config.listing(root)
+        (root / "videos/beach").rename(tmp_path / "beach")
+        (root / "videos/beach").symlink_to(tmp_path / "beach")
+        (root / "videos/panda/loop").symlink_to(root / "videos")
+        assert config.listing(root) == whole
+        touch(root, "videos/beach/e.avi")
+        listing = config.listing(root)
+        assert {video.files["video"].name for video in listing.videos if video.id == "beach/e"} == {"e.avi"}
+        assert listing.remarks[0].endswith("e.mp4 beside e.avi")

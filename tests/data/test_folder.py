@@ -1,16 +1,19 @@
 """Anybody's own data: one folder a class, or a manifest."""
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from data.base import Fold, Listing, Video
 from data.folder import Folder
 from pipeline.config import parse
 from pipeline.errors import InputError
+from pipeline.video.encode import write
 from tasks.settings import dataset_folder
 from tests.support.toy_datasets import touch, write_lines
 
@@ -57,10 +60,9 @@ class TestFolder:
         with pytest.raises(InputError, match=r"run/2\.mp4: 'run/2' has video, and the first example video and"):
             Folder(root=str(tmp_path)).listing(tmp_path)
         touch(tmp_path, "run/2.txt", "run/2.avi")
-        with pytest.raises(
-            InputError, match=r"run/2\.mp4: 'run/2' is listed a second time; it was first listed at .*run/2\.avi"
-        ):
-            Folder(root=str(tmp_path)).listing(tmp_path)
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        paired = {video.id: {path.name for path in video.files.values()} for video in listing.videos[3:]}
+        assert paired == {"run/2.avi": {"2.avi", "2.txt"}, "run/2.mp4": {"2.mp4", "2.txt"}}
 
     def test_manifest_in_all_its_columns(self, tmp_path: Path):
         touch(tmp_path, "elsewhere/far.mp4", "root/clips/near.mp4")
@@ -140,7 +142,7 @@ class TestFolder:
             ("path,label", "manifest.csv,y", "line 3: manifest.csv is neither a video"),
             ("path,label", '"b.mp4,y', "not a CSV file in UTF-8"),
             ("path,label", "e.txt,y", "line 3: 'e' has skeleton, and the first example video"),
-            ("path,label,split", "b.mp4,y,val", "line 3: split 'val'; it must be train or test"),
+            ("path,label,split", "b.mp4,y,later", "line 3: split 'later'; it must be train or test"),
             ("path,label,split", "b.mp4,y,", "line 3: split ''; it must be train or test"),
             ("path,label,subject", "b.mp4,y,", "line 3: the subject is empty"),
             ("path,label,start_frame,end_frame", "b.mp4,y,5,5", "line 3: .*start_frame must be below end_frame"),
@@ -153,7 +155,9 @@ class TestFolder:
             ("path,label,start_frame,end_frame", "b.mp4,y,,5", "line 3: .*two empty cells"),
             ("path,label,start_frame", "b.mp4,y,1", "line 1: no column end_frame; a manifest starts with"),
             ("path,lable", "b.mp4,y", "line 1: unknown column 'lable': did you mean 'label'"),
-            ("path;label", "b.mp4;y", "line 1: unknown column 'path;label'"),
+            ("path|label", "b.mp4|y", "line 1: no column path"),
+            ("path,label,spilt", "b.mp4,y,test", "line 1: unknown column 'spilt': did you mean 'split'"),
+            ("path,label,subjects", "b.mp4,y,p", "line 1: unknown column 'subjects': did you mean 'subject'"),
             ("path,subject", "b.mp4,y", "line 1: no column label"),
             ("path,label,label", "b.mp4,y,y", "line 1: a column twice"),
         ],
@@ -206,11 +210,168 @@ class TestFolder:
             _ = Folder(root=str(tmp_path / "loop")).location
 
     def test_names_that_are_no_text(self, tmp_path: Path):
+        odd = os.fsdecode(b"caf\xe9")
+        touch(tmp_path, "jump/1.mp4", "run/1.mp4", f"run/{odd}.mp4", "run/caf\\xe9.mp4", f"{odd}/1.mp4")
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert listing.classes == ("caf\\xe9", "jump", "run")
+        files = {video.id: video.files["video"].name for video in listing.videos if "caf" in video.id}
+        assert files == {
+            "caf\\xe9/1": "1.mp4",
+            "run/caf\\xe9": f"{odd}.mp4",
+            "run/caf\\x5cxe9": "caf\\xe9.mp4",
+        }
+
+    @pytest.mark.parametrize("name", ["reason", "variant-0", "variant-12"])
+    def test_names_that_a_store_has_for_itself(self, tmp_path: Path, name: str):
+        touch(tmp_path, f"jump/{name}.mp4", f"{name}/1.mp4", "jump/variant-x.mp4")
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        escaped = f"\\x{ord(name[0]):x}{name[1:]}"
+        assert {video.id for video in listing.videos} == {f"{escaped}/1", f"jump/{escaped}", "jump/variant-x"}
+        assert listing.classes == ("jump", name)
+
+    def test_files_that_differ_in_the_extension_alone(self, tmp_path: Path):
+        touch(tmp_path, "run/a.mp4", "run/a.avi", "run/b.mp4", "jump/c.mp4")
+        config = Folder(root=str(tmp_path))
+        listing = config.listing(tmp_path)
+        assert [video.id for video in listing.videos] == ["jump/c", "run/a.avi", "run/a.mp4", "run/b"]
+        (said,) = listing.remarks
+        assert said.startswith("1 group of files is told apart by extension alone")
+        assert said.endswith(": a.avi and a.mp4")
+        write_lines(tmp_path / "manifest.csv", "path,label,split", *(f"run/{n},x,train" for n in ("a.mp4", "a.avi")))
+        with open(tmp_path / "manifest.csv", "a") as file:
+            file.write("run/b.mp4,y,test\n")
+        (fold,) = config.folds(tmp_path, config.listing(tmp_path))
+        assert fold == Fold("split", ("run/a.avi", "run/a.mp4"), ("run/b",))
+
+    def test_a_name_that_is_another_with_its_extension(self, tmp_path: Path):
+        touch(tmp_path, "run/a.mp4", "run/a.avi", "run/a.mp4.avi", "jump/c.mp4")
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert [video.id for video in listing.videos] == ["jump/c", "run/a.avi", "run/a.mp4.avi", "run/a.mp4.mp4"]
+
+    def test_segments_of_files_that_differ_in_the_extension_keep_their_ids(self, tmp_path: Path):
+        touch(tmp_path, "a.avi")
+        rows = ("a.mp4,x,0,5", "a.avi,x,5,9", "b.mp4,y,0,5")
+        _, listing = by_manifest(tmp_path, *rows, header="path,label,start_frame,end_frame")
+        assert [video.id for video in listing.videos] == ["a@0-5", "a@5-9", "b@0-5"]
+
+    @pytest.mark.parametrize(
+        ("listed", "on_disk"),
+        [
+            ("caf\u00e9/\u00e0.mp4", "cafe\u0301/a\u0300.mp4"),
+            ("cafe\u0301/a\u0300.mp4", "caf\u00e9/\u00e0.mp4"),
+            ("caf\u00e9/\u00e0.mp4", os.fsdecode(b"caf\xe9/\xe0.mp4")),
+            ("caf\\xe9/\\xe0.mp4", os.fsdecode(b"caf\xe9/\xe0.mp4")),
+        ],
+    )
+    def test_a_manifest_may_spell_a_name_otherwise(self, tmp_path: Path, listed: str, on_disk: str):
+        touch(tmp_path, on_disk)
+        _, listing = by_manifest(tmp_path, f"{listed},x", "b.mp4,y")
+        assert tmp_path.resolve() / on_disk in [video.files["video"] for video in listing.videos]
+
+    def test_the_exact_name_wins(self, tmp_path: Path):
+        composed, decomposed = "caf\u00e9.mp4", "cafe\u0301.mp4"
+        touch(tmp_path, composed, decomposed)
+        _, listing = by_manifest(tmp_path, f"{composed},x", f"{decomposed},y")
+        found = {video.files["video"].name: listing.classes[video.labels[0]] for video in listing.videos}
+        assert found == {composed: "x", decomposed: "y"}
+
+    def test_what_is_left_out_is_said(self, tmp_path: Path):
+        others = ("gif", "m2ts", "vob", "asf", "mpe", "m2v", "divx", "qt", "f4v", "3g2", "mxf", "y4m", "MP4")
+        touch(tmp_path, *(f"run/{ending}.{ending}" for ending in others), "jump/1.mp4", "README.md")
+        (tmp_path / "run/notes.txt").write_text("on the day of the recording it rained\n")
+        (tmp_path / "run/gif.txt").write_text("a preview\n")
+        touch(tmp_path, "run/a.doc", "jump/b.jpg", "jump/.DS_Store")
+        os.mkfifo(tmp_path / "jump/pipe.mp4")
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert len(listing.videos) == len(others) + 1
+        assert all(video.files.keys() == {"video"} for video in listing.videos)
+        (said,) = listing.remarks
+        assert said.startswith("6 files are not taken")
+        assert said.endswith(": README.md, jump/b.jpg, jump/pipe.mp4 and 3 more")
+
+    def test_texts_beside_few_videos_are_no_skeletons(self, tmp_path: Path):
+        touch(tmp_path, *(f"{name}/{n}.mp4" for name in ("run", "jump") for n in range(4)))
+        (tmp_path / "run/0.txt").write_text("0.5 0.5 0.25 1\n")
+        assert all(len(video.files) == 1 for video in Folder(root=str(tmp_path)).listing(tmp_path).videos)
+        for name in ("run", "jump"):
+            for n in range(4):
+                (tmp_path / f"{name}/{n}.txt").write_text("0.5 0.5 0.25 1\n" if n else "damaged\n")
+        assert all(len(video.files) == 2 for video in Folder(root=str(tmp_path)).listing(tmp_path).videos)
+
+    def test_a_file_without_extension_is_tried(self, tmp_path: Path):
+        touch(tmp_path, "jump/1.mp4", "run/1.mp4", "run/LICENSE")
+        (tmp_path / "run/Makefile").write_text("all:\n\ttrue\n" * 100)
+        write(tmp_path / "clip.mp4", np.zeros((5, 32, 48, 3), np.uint8), 25)
+        (tmp_path / "clip.mp4").rename(tmp_path / "run/clip")
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert [video.id for video in listing.videos] == ["jump/1", "run/1", "run/clip"]
+        left_out, tried = listing.remarks
+        assert left_out.endswith(": run/LICENSE, run/Makefile")
+        assert tried == "1 file is taken as a video by what it holds, as the extension does not tell: run/clip"
+
+    def test_skeletons_alone(self, tmp_path: Path):
+        touch(tmp_path, "run/1.txt", "jump/1.txt", "jump/readme")
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert [video.files.keys() for video in listing.videos] == [{"skeleton"}] * 2
+
+    def test_links_that_lead_nowhere_are_videos(self, tmp_path: Path):
         touch(tmp_path, "jump/1.mp4", "run/1.mp4")
-        name = os.fsdecode(b"\xff.mp4")
-        touch(tmp_path, f"run/{name}")
-        with pytest.raises(InputError, match="not in UTF-8, as is needed; rename the file"):
+        (tmp_path / "run/2.mp4").symlink_to(tmp_path / "gone.mp4")
+        (tmp_path / "run/3.mp4").symlink_to("3.mp4")
+        assert len(Folder(root=str(tmp_path)).listing(tmp_path).videos) == 4
+        write_lines(tmp_path / "manifest.csv", "path,label", "jump/1.mp4,x", "run/2.mp4,y")
+        assert len(Folder(root=str(tmp_path)).listing(tmp_path).videos) == 2
+        os.mkfifo(tmp_path / "run/4.mp4")
+        write_lines(tmp_path / "manifest.csv", "path,label", "jump/1.mp4,x", "run/4.mp4,y")
+        with pytest.raises(InputError, match="1 of 2 files in the manifest are missing"):
             Folder(root=str(tmp_path)).listing(tmp_path)
+
+    @pytest.mark.parametrize("separator", [",", ";", "\t", " ; "])
+    def test_separators(self, tmp_path: Path, separator: str):
+        rows = ["a.mp4,x,train", "b.mp4,y,test", "c.avi,x,train"]
+        told = [row.replace(",", separator) for row in rows]
+        config, listing = by_manifest(tmp_path, *told, header="path,label,split".replace(",", separator))
+        assert config.folds(tmp_path, listing) == (Fold("split", ("a", "c"), ("b",)),)
+
+    def test_a_comma_in_a_label_among_semicolons(self, tmp_path: Path):
+        _, listing = by_manifest(tmp_path, "a.mp4;run, fast", "b.mp4;jump", header="path;label")
+        assert listing.classes == ("jump", "run, fast")
+
+    def test_columns_of_other_programs_are_left_out(self, tmp_path: Path):
+        rows = ("0,a.mp4,x,30", "1,b.mp4,y,25")
+        _, listing = by_manifest(tmp_path, *rows, header=",path,label,fps")
+        assert [video.id for video in listing.videos] == ["a", "b"]
+        (said,) = listing.remarks
+        assert said.endswith("manifest.csv, line 1: columns that are not known are left out: '', 'fps'")
+
+    @pytest.mark.parametrize("word", ["val", "validation"])
+    def test_videos_for_validation(self, tmp_path: Path, word: str):
+        rows = ("a.mp4,x,train", "b.mp4,y,test", f"c.avi,y,{word}")
+        config, listing = by_manifest(tmp_path, *rows, header="path,label,split")
+        assert config.folds(tmp_path, listing) == (Fold("split", ("a",), ("b",)),)
+        trained = config.model_copy(update={"train_on_validation": True})
+        assert trained.folds(tmp_path, listing) == (Fold("split", ("a", "c"), ("b",)),)
+        assert trained.without_protocol() == config.without_protocol()
+        assert "train_on_validation" not in config.canonical()
+        assert json.loads(trained.canonical())["train_on_validation"]
+
+    def test_validation_without_a_split(self, tmp_path: Path):
+        config, listing = by_manifest(tmp_path, "a.mp4,x", "b.mp4,y", train_on_validation=True)
+        with pytest.raises(InputError, match="train_on_validation needs a manifest with the column split"):
+            config.folds(tmp_path, listing)
+        with pytest.raises(InputError, match="train_on_validation belongs to protocol"):
+            parse(Folder, {"root": "x", "train_on_validation": True, "protocol": "stratified"})
+
+    @pytest.mark.parametrize(
+        ("encoding", "said"), [("utf-8", 0), ("utf-8-sig", 0), ("utf-16", 0), ("latin-1", 1), ("cp1252", 1)]
+    )
+    def test_encodings(self, tmp_path: Path, encoding: str, said: int):
+        touch(tmp_path, "\u00e0.mp4", "b.mp4")
+        (tmp_path / "manifest.csv").write_bytes("path;label\n\u00e0.mp4;\u00fcben\nb.mp4;x\n".encode(encoding))
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert listing.classes == ("x", "\u00fcben")
+        assert len(listing.remarks) == said
+        assert all("is read as Latin-1" in remark for remark in listing.remarks)
 
     def test_stores_are_told_apart_by_where_the_root_lies(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "My Clips!").mkdir()

@@ -7,7 +7,7 @@ import pytest
 
 from data.hmdb51 import HMDB51
 from pipeline.errors import InputError
-from tests.support.toy_datasets import HMDB_TOY, emptied_copy, hmdb51
+from tests.support.toy_datasets import HMDB_TOY, emptied_copy, hmdb51, touch
 
 
 class TestHMDB51:
@@ -50,10 +50,22 @@ class TestHMDB51:
         with pytest.raises(InputError, match=r"wave_test_split1\.txt, line 5"):
             config.listing(tmp_path)
 
-    def test_links_out_of_the_videos(self, tmp_path: Path):
+    def test_links_that_the_user_made(self, tmp_path: Path):
         config = hmdb51(tmp_path / "root")
-        victim = config.listing(tmp_path / "root").videos[0].files["video"]
+        whole = config.listing(tmp_path / "root")
+        victim = whole.videos[0].files["video"]
         victim.rename(tmp_path / "aside.avi")
         victim.symlink_to(tmp_path / "aside.avi")
-        with pytest.raises(InputError, match="leaves the data root"):
-            config.listing(tmp_path / "root")
+        assert config.listing(tmp_path / "root") == whole
+
+    def test_a_name_that_a_store_has_for_itself_and_one_with_other_accents(self, tmp_path: Path):
+        config = hmdb51(tmp_path)
+        composed, decomposed = "caf\u00e9_wave_0", "cafe\u0301_wave_0"
+        touch(tmp_path / "videos/wave", "reason.avi", f"{decomposed}.avi")
+        for split in (1, 2, 3):
+            with open(tmp_path / f"splits/wave_test_split{split}.txt", "a") as file:
+                file.write(f"reason.avi 1\n{composed}.avi 2\n")
+        listing = config.listing(tmp_path)
+        added = {video.id: video.files["video"].stem for video in listing.videos[-4:]}
+        assert added.items() >= {f"wave/{composed}": decomposed, "wave/\\x72eason": "reason"}.items()
+        assert all(f"wave/{composed}" in fold.test for fold in config.folds(tmp_path, listing))

@@ -89,13 +89,13 @@ class TestFiles:
         assert config.folds(root, one) == config.folds(other, two)
         assert all(video.files["video"].is_file() for video in two.videos)
 
-    def test_two_files_of_one_video_are_named(self, root: Path):
+    def test_of_two_files_of_one_video_one_is_taken(self, root: Path):
+        whole = KTH().listing(root)
         (root / "boxing").mkdir()
         (root / "boxing/person03_boxing_d2.mp4").touch()
-        with pytest.raises(
-            InputError, match=r"boxing/person03_boxing_d2\.mp4 and .*/person03_boxing_d2_uncomp\.avi are"
-        ):
-            KTH().listing(root)
+        listing = KTH().listing(root)
+        assert listing.videos == whole.videos
+        assert listing.remarks[0].endswith("boxing/person03_boxing_d2.mp4 beside person03_boxing_d2_uncomp.avi")
 
     def test_missing_files_are_counted(self, root: Path):
         for stem in ("person02_jogging_d3", "person20_walking_d1"):
@@ -107,12 +107,11 @@ class TestFiles:
         assert len(listing.videos) == 597
         assert config.notes(listing) == ("Only 597 of KTH's 599 videos are present, covering 6 of its 6 actions.",)
 
-    def test_links_out_of_the_root(self, root: Path, tmp_path: Path):
-        (tmp_path / "aside.avi").touch()
-        (root / "person01_boxing_d1_uncomp.avi").unlink()
+    def test_a_link_that_the_user_made(self, root: Path, tmp_path: Path):
+        whole = KTH().listing(root)
+        (root / "person01_boxing_d1_uncomp.avi").rename(tmp_path / "aside.avi")
         (root / "person01_boxing_d1_uncomp.avi").symlink_to(tmp_path / "aside.avi")
-        with pytest.raises(InputError, match="leaves the data root"):
-            KTH().listing(root)
+        assert KTH().listing(root) == whole
 
 
 class TestList:

@@ -1,5 +1,6 @@
 """Digests: hashed once, again when size or time changed, and only then."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -76,12 +77,50 @@ def test_what_fails_on_a_file_that_changes_meanwhile_is_the_changes_fault(files:
         cut_off()
 
 
-def test_a_missing_file_is_named(files: list[Path]) -> None:
-    known = Digests({}).refreshed(files)
+def test_a_file_that_cannot_be_read_costs_itself(files: list[Path], tmp_path: Path) -> None:
     files[0].unlink()
+    files[0].symlink_to("nowhere")
+    files[1].unlink()
+    files[1].symlink_to(files[1].name)
+    known = Digests({}).refreshed(files)
+    known.save(tmp_path / "digests.json")
+    known = Digests.load(tmp_path / "digests.json")
+    assert known.current(files)
+    assert len({known[file] for file in files}) == 3
+    with pytest.raises(UnusableVideo, match=r"a\.avi, a link to nowhere: No such file"), known.unchanged(files[0]):
+        pass
+    with pytest.raises(UnusableVideo, match="Too many levels of symbolic links"), known.unchanged(files[1]):
+        pass
+    files[0].unlink()
+    files[0].write_text("here it is")
     assert not known.current(files)
+    with pytest.raises(InputError, match="has changed since it was indexed"), known.unchanged(files[0]):
+        pass
+    assert known.refreshed(files)[files[0]] == hashlib.sha256(b"here it is").hexdigest()
+
+
+def test_a_file_that_may_not_be_read_any_more_is_not_current(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Digests({}).refreshed(files)
+    monkeypatch.setattr(digests.os, "access", lambda file, mode: Path(file) != files[0])  # root may read everything
+    assert not known.current(files)
+
+
+def test_where_no_file_can_be_read_or_the_disk_fails_the_run_ends(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(file: object, kind: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(digests.hashlib, "file_digest", fails)
+        with pytest.raises(InputError, match=r"a\.avi: Input/output error; a readable file is needed"):
+            Digests({}).refreshed(files)
+    for file in files:
+        file.unlink()
     with pytest.raises(InputError, match=r"a\.avi: No such file"):
-        known.refreshed(files)
+        Digests({}).refreshed(files)
 
 
 def test_a_damaged_record_is_no_record(tmp_path: Path) -> None:

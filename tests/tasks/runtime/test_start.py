@@ -1,11 +1,14 @@
 """What running tasks changes in the interpreter, and that importing them changes nothing."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.paths import ROOT
 
 STATE = """
 import json, logging, multiprocessing, os, sys
@@ -53,3 +56,12 @@ def test_entry_points_start_once(code: str, tmp_path: Path) -> None:
     before, after = states(code, tmp_path)
     assert {name: after[name] for name in CHANGED} == CHANGED != {name: before[name] for name in CHANGED}
     assert after["path"] == before["path"]
+
+
+def test_a_name_that_is_not_utf_8_is_printed_as_it_is(tmp_path: Path) -> None:
+    code = "import tasks; tasks.start(); print('caf\\udce9')"
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT)}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=tmp_path, env=environment
+    )
+    assert answer.stdout == b"caf\xe9\n"

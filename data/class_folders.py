@@ -1,0 +1,83 @@
+"""Reading of a user's own data without a manifest: one folder for each class."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.files import is_file, is_folder, visible
+from data.manifest import COLUMNS, Example, Examples, told_apart
+from data.modality import holds_numbers, holds_video, is_ambiguous, modality
+from data.remarks import remark
+from pipeline.errors import InputError
+from pipeline.files.names import printable
+
+
+def read_class_folders(root: Path) -> Examples:
+    """Read the examples in the folders of a root, each of which is a class and holds its files.
+
+    A file whose extension does not tell is a video where it holds one. Where there are videos, texts are skeleton files
+    only beside a video of the same name, if at least half of the videos have one and any of these begins with numbers.
+
+    Raises
+    ------
+    InputError
+        Where a folder cannot be read, lies within a class's folder, or holds no example.
+    """
+    entries = visible(root)
+    folders = [Path(entry.path) for entry in entries if is_folder(entry)]
+    strays = [entry.name for entry in entries if not is_folder(entry)]
+    files = [entry for folder in folders for entry in _files(folder)]
+    found = [example for entry in files if (example := _example(entry))]
+    taken = told_apart(_without_stray_texts(found))
+    used = {example.place for example in taken.examples}
+    if empty := sorted(set(map(str, folders)) - set(map(os.path.dirname, used))):
+        raise InputError(
+            f"{empty[0]}: no video and no skeleton file (.txt) in it; each folder in the root must be a class"
+        )
+    left_out = [*strays, *(_shown(entry.path) for entry in files if entry.path not in used)]
+    guessed = [_shown(example.place) for example in taken.examples if is_ambiguous(example.path)]
+    return Examples(taken.examples, (*_left_out(left_out), *_guessed(guessed), *taken.remarks))
+
+
+def _files(folder: Path) -> "Iterator[os.DirEntry[str]]":
+    """Yield what lies in the folder of a class. Raises InputError where a folder does."""
+    for entry in visible(folder):
+        if is_folder(entry):
+            raise InputError(
+                f"{entry.path}: a folder within a class's folder; the files must lie directly in the class's folder, "
+                f"or a manifest with the columns {', '.join(COLUMNS)} must list them"
+            )
+        yield entry
+
+
+def _example(entry: "os.DirEntry[str]") -> Example | None:
+    """Return the example in a file; None where it is neither a video nor a skeleton file."""
+    path = Path(entry.path)
+    kind = modality(path) if is_file(entry) else None
+    if kind is None or (is_ambiguous(path) and not holds_video(path)):
+        return None
+    folder = path.parent.name
+    return Example(entry.path, f"{folder}/{path.stem}", path, kind, printable(folder))
+
+
+def _without_stray_texts(found: list[Example]) -> list[Example]:
+    videos = {example.name for example in found if example.modality == "video"}
+    if not videos:
+        return found
+    beside = [example for example in found if example.modality == "skeleton" and example.name in videos]
+    paired = 2 * len(beside) >= len(videos) and any(holds_numbers(text.path) for text in beside)
+    return [example for example in found if example.modality == "video" or (paired and example.name in videos)]
+
+
+def _shown(path: str) -> str:
+    return "/".join(path.split("/")[-2:])
+
+
+def _left_out(names: list[str]) -> tuple[str, ...]:
+    why = "not taken, as neither a video nor a skeleton file in the folder of a class"
+    return remark(names, f"file is {why}", f"files are {why}")
+
+
+def _guessed(names: list[str]) -> tuple[str, ...]:
+    how = "by what it holds, as the extension does not tell"
+    return remark(names, f"file is taken as a video {how}", f"files are taken as videos {how}")
