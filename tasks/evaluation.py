@@ -20,6 +20,7 @@ from tasks.experiment import DEFAULT, Experiment, load_experiment
 from tasks.index import Index
 from tasks.recipes import matching
 from tasks.runs import Runs
+from tasks.training_classes import check_training_classes
 
 if TYPE_CHECKING:
     from pipeline.results.result import Result
@@ -79,8 +80,12 @@ class Evaluate(Root):
         self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
 
     def needed(self) -> Iterator[Any]:
-        """Yield the index, without which no other path is known, and then what the report reads."""
+        """Yield the index, without which no other path is known, and then what the report reads.
+
+        Raises InputError where the user's own division leaves a class that is tested without training videos.
+        """
         yield self.index
+        check_training_classes(self.recipe.dataset)
         yield self.runs.stages()
 
     def report(self) -> "Result":
