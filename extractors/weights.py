@@ -199,13 +199,30 @@ def across_modalities(state: "Mapping[str, Tensor]", network: ImageNetwork) -> "
     ----------
     Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2.
     """
-    channels = network.state_dict()[network.first].shape[1]
+    channels, first = _channels(network), _of_rgb_alone(state, network)
     return {
-        key: kernels.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1)
-        if _renamed(key, network.renames) == network.first and kernels.shape[1] == 3 != channels
-        else kernels
+        key: kernels.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1) if key in first else kernels
         for key, kernels in state.items()
     }
+
+
+def check_modality(state: "Mapping[str, Tensor]", network: ImageNetwork) -> None:
+    """Raise InputError where weights of RGB are to be used as they are by a network of another modality."""
+    if _of_rgb_alone(state, network):
+        raise InputError(
+            f"these are weights of RGB, and the network's input has {_channels(network)} channels: add network.fit, by "
+            "which they are fine-tuned, or give weights of its modality"
+        )
+
+
+def _channels(network: ImageNetwork) -> int:
+    return network.state_dict()[network.first].shape[1]
+
+
+def _of_rgb_alone(state: "Mapping[str, Tensor]", network: ImageNetwork) -> list[str]:
+    """Return the key of the first convolution where its kernels are of three colours and the network's are not."""
+    first = [key for key in state if _renamed(key, network.renames) == network.first]
+    return [key for key in first if state[key].ndim == 4 and state[key].shape[1] == 3 != _channels(network)]
 
 
 def _opened(content: Any) -> Any:

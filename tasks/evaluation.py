@@ -19,6 +19,7 @@ from tasks import settings
 from tasks.base import Root
 from tasks.experiment import DEFAULT, Experiment, load_experiment
 from tasks.index import Index
+from tasks.pretrained_weights import known_name
 from tasks.recipes import matching
 from tasks.runs import Runs
 from tasks.training_classes import check_training_classes
@@ -50,7 +51,8 @@ class Report(Root):
     @property
     def fingerprint(self) -> str:
         inputs = [stage.fingerprint for stage in self.runs.all_results()]
-        return fingerprint("Evaluate", json.loads(self.recipe.canonical()), inputs)
+        recipe = self.recipe.located(known_name)
+        return fingerprint("Evaluate", json.loads(recipe.canonical()), inputs)
 
     def folder(self) -> Path:
         """Folder of the report."""
@@ -73,10 +75,12 @@ class Report(Root):
     def needed(self) -> Iterator[Any]:
         """Yield the index, without which no other path is known, and then what the report reads.
 
-        Raises InputError where the user's own division leaves a class that is tested without training videos.
+        Raises InputError where the user's own division leaves a class that is tested without training videos, or a file
+        that an extractor reads is not what it needs.
         """
         yield self.index
         check_training_classes(self.recipe.dataset)
+        self.runs.check_files()
         yield self.runs.stages()
 
     def report(self) -> "Result":
