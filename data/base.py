@@ -102,6 +102,11 @@ class Dataset(Config):
         return self
 
     @property
+    def divided_by_user(self) -> bool:
+        """True where the user decides which videos train, so that a class without any is a mistake to mend."""
+        return False
+
+    @property
     def store_name(self) -> str:
         """Beginning of the name of its folder in the store; data sets that list different videos have different ones.
 

@@ -72,6 +72,10 @@ class Folder(Dataset):
         return resolve(self.root)
 
     @property
+    def divided_by_user(self) -> bool:
+        return True
+
+    @property
     def store_name(self) -> str:
         manifest = "" if self.manifest is None else short_digest(self.manifest)
         return "-".join(filter(None, (self.name, self._slug, manifest)))

@@ -119,6 +119,9 @@ class FittedNetwork(Config):
 
     seed: int = Field(0, ge=0, le=2 * MAX_SEED, description="seed of all random numbers: of its own or a sum of two")
 
+    def check_files(self) -> None:
+        """Raise InputError where a file that it names, by its path, is not what the training needs."""
+
     @abstractmethod
     def train(self, material: Labelled, *, device: str, checkpoint: Path) -> "tuple[dict[str, torch.Tensor], Curves]":
         """Fit to the training videos.
@@ -242,6 +245,18 @@ class Extractor(Config):
     def array(self, name: str, fold: str) -> str:
         """Return the name in the rows of the array ``name`` of a fold."""
         return f"{name}-{fold}" if self.serves_all_folds else name
+
+    def check_files(self) -> None:
+        """Check the files that it and what it is computed from name, by their paths, before anything is computed.
+
+        Raises
+        ------
+        InputError
+            Where a file is not what is needed.
+        """
+        for part in (self.upstream, self.fitted, self.started_from):
+            if part is not None:
+                part.check_files()
 
     def build(self, device: str, states: Mapping[str, Path] = {}) -> Extraction:
         """Import what is needed, and make it ready on a device.

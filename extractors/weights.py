@@ -40,8 +40,16 @@ SOURCES = {
 """Weights known by name: two of torchvision; those of Wang et al., which M. Cadène converted from Caffe; and those of
 Tran et al., which MMAction2 converted. Each network's own module says what input it takes."""
 
-WRAPPERS = re.compile(r"^(module\.|backbone\.|base_model\.)+")
-"""Prefixes that data-parallel training and other projects put before every key of the network itself."""
+CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model", "net")
+"""Keys under which training checkpoints hold a state dict, or another checkpoint."""
+MAX_NESTING = 8
+"""Largest number of checkpoints inside each other; a file's may hold itself."""
+
+WRAPPERS = re.compile(r"^((module|_orig_mod|model|net|backbone|base_model)\.)+")
+"""Prefixes that data-parallel training, compilation and other projects put before every key of the network itself."""
+
+FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
+"""Object of another program, as torch's error names it."""
 
 
 class Loadable(Protocol):
@@ -110,7 +118,7 @@ def load(path: Path) -> "dict[str, Tensor]":
     Parameters
     ----------
     path : Path
-        A torch file may hold the state dict itself or a training checkpoint with one under "state_dict" or "model".
+        A torch file may hold the state dict itself, or training checkpoints around it: see ``CHECKPOINT_KEYS``.
 
     Raises
     ------
@@ -118,9 +126,8 @@ def load(path: Path) -> "dict[str, Tensor]":
         Where it is neither.
     """
     content = _content(path)
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    for _ in range(MAX_NESTING):
+        content = _opened(content)
     if not isinstance(content, Mapping) or not content:
         raise InputError(f"{path} holds no state dict; a mapping of names to tensors is needed")
     for key, value in content.items():
@@ -192,13 +199,36 @@ def across_modalities(state: "Mapping[str, Tensor]", network: ImageNetwork) -> "
     ----------
     Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2.
     """
-    channels = network.state_dict()[network.first].shape[1]
+    channels, first = _channels(network), _of_rgb_alone(state, network)
     return {
-        key: kernels.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1)
-        if _renamed(key, network.renames) == network.first and kernels.shape[1] == 3 != channels
-        else kernels
+        key: kernels.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1) if key in first else kernels
         for key, kernels in state.items()
     }
+
+
+def check_modality(state: "Mapping[str, Tensor]", network: ImageNetwork) -> None:
+    """Raise InputError where weights of RGB are to be used as they are by a network of another modality."""
+    if _of_rgb_alone(state, network):
+        raise InputError(
+            f"these are weights of RGB, and the network's input has {_channels(network)} channels: add network.fit, by "
+            "which they are fine-tuned, or give weights of its modality"
+        )
+
+
+def _channels(network: ImageNetwork) -> int:
+    return network.state_dict()[network.first].shape[1]
+
+
+def _of_rgb_alone(state: "Mapping[str, Tensor]", network: ImageNetwork) -> list[str]:
+    """Return the key of the first convolution where its kernels are of three colours and the network's are not."""
+    first = [key for key in state if _renamed(key, network.renames) == network.first]
+    return [key for key in first if state[key].ndim == 4 and state[key].shape[1] == 3 != _channels(network)]
+
+
+def _opened(content: Any) -> Any:
+    """Return what a training checkpoint holds the network in; anything else as it is."""
+    held = (content.get(key) for key in CHECKPOINT_KEYS) if isinstance(content, Mapping) else ()
+    return next((inner for inner in held if isinstance(inner, Mapping)), content)
 
 
 def _content(path: Path) -> Any:
@@ -219,11 +249,18 @@ def _content(path: Path) -> Any:
     except Exception as error:  # bytes that are no pickle may end the reading of one in any way
         if lack_of_memory(error):
             raise
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"{path} does not load as plain tensors ({reason}); a safetensors file, or a torch file that holds nothing"
-            " but a state dict, is needed"
-        ) from None
+        raise InputError(f"{path} does not load as plain tensors: {_reason(str(error))}") from None
+
+
+def _reason(error: str) -> str:
+    """Say what to do about an error of torch, whose own advice is to run the code in the file."""
+    if foreign := FOREIGN.search(error):
+        return (
+            f"it holds an object of the program that wrote it, {foreign[1]}; save it anew there as a state dict, by"
+            " torch.save(network.state_dict(), …) or safetensors.torch.save_file"
+        )
+    said = re.split(r"\.\s|\n", error.strip())[0]
+    return f"{said}; a safetensors file, or a torch file that holds nothing but a state dict, is needed"
 
 
 def _is_plain(value: Any) -> bool:

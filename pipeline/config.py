@@ -76,12 +76,45 @@ class Config(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _defaults_taken_over(cls, table: Any) -> Any:
+        """Merge each inner table into the field's default, so that what it leaves out stays as that default says."""
+        if not isinstance(table, Mapping):
+            return table
+        defaults = {name: cls.model_fields[name].default for name in table if name in cls.model_fields}
+        merges = {
+            name: default.merged(table[name])
+            for name, default in defaults.items()
+            if isinstance(default, Config) and isinstance(table[name], Mapping)
+        }
+        return {**table, **merges}
+
+    @model_validator(mode="before")
+    @classmethod
     def _known_fields_only(cls, table: Any) -> Any:
         if isinstance(table, Mapping):
             for field in table:
                 if field not in cls.model_fields:
                     raise ValueError(unknown(f"field of {cls.__name__}", str(field), cls.model_fields))
         return table
+
+    def merged(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields that were set in this configuration, but for those that a table states; tables merge.
+
+        Examples
+        --------
+        >>> class Windows(Config):
+        ...     length_frames: int = 16
+        ...     stride_frames: int = 8
+        >>> Windows(stride_frames=4).merged({"length_frames": 32})
+        {'stride_frames': 4, 'length_frames': 32}
+        """
+        own = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+        inner = {
+            name: own[name].merged(value)
+            for name, value in table.items()
+            if isinstance(own.get(name), Config) and isinstance(value, Mapping)
+        }
+        return {**own, **table, **inner}
 
     def canonical(self) -> str:
         """Return the canonical JSON text of this configuration: sorted keys, no spaces, every default spelt out."""

@@ -1,7 +1,7 @@
 """Evaluates one experiment and reports on it, or several and sets them side by side."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -14,19 +14,22 @@ from pipeline.files.atomic import write_text
 from pipeline.files.user_input import brief, read_json
 from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.results import report_files
+from pipeline.rows import Failure
 from tasks import settings
 from tasks.base import Root
 from tasks.experiment import DEFAULT, Experiment, load_experiment
 from tasks.index import Index
+from tasks.pretrained_weights import known_name
 from tasks.recipes import matching
 from tasks.runs import Runs
+from tasks.training_classes import check_training_classes
 
 if TYPE_CHECKING:
     from pipeline.results.result import Result
 
 
-class Evaluate(Root):
-    """Evaluate one experiment, every fold and seed of it, and report its figures beside the paper's."""
+class Report(Root):
+    """Report on one experiment, every fold and seed of it, however many of its videos could not be used."""
 
     experiment = luigi.Parameter(default=DEFAULT, description="a bundled experiment's name, or a TOML file's path")
 
@@ -48,7 +51,8 @@ class Evaluate(Root):
     @property
     def fingerprint(self) -> str:
         inputs = [stage.fingerprint for stage in self.runs.all_results()]
-        return fingerprint("Evaluate", json.loads(self.recipe.canonical()), inputs)
+        recipe = self.recipe.located(known_name)
+        return fingerprint("Evaluate", json.loads(recipe.canonical()), inputs)
 
     def folder(self) -> Path:
         """Folder of the report."""
@@ -58,29 +62,25 @@ class Evaluate(Root):
         return luigi.LocalTarget(str(self.folder() / "report.html"))
 
     def up_to_date(self) -> bool:
-        """Return whether the report is there for the files as they are, with no more failures than are allowed."""
-        if not self.index.complete():
-            return False
-        return self.shortcoming() is None
+        """Return whether the report is there for the files as they are."""
+        return self.index.complete() and self.shortcoming() is None
 
     def shortcoming(self) -> str | None:
         """Say why the report that is there does not do; None where it does."""
-        if (found := report_files.shortcoming(self.folder())) is not None:
-            return found
-        allowed = settings.current().max_failed_videos
-        if len(report_files.read_figures(self.folder()).failures) > allowed:
-            return f"more videos could not be used than max_failed_videos in [kinescope] allows ({allowed})"
-        return None
+        return report_files.shortcoming(self.folder())
 
-    def run(self) -> Iterator[Any]:
-        result = yield from self.read_when_complete(self.needed, self.report)
-        if not self.up_to_date():
-            print(f"\n{self.summary()}", flush=True)
-        self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
+    def run(self) -> "Generator[Any, Any, Result]":
+        return (yield from self.read_when_complete(self.needed, self.report))
 
     def needed(self) -> Iterator[Any]:
-        """Yield the index, without which no other path is known, and then what the report reads."""
+        """Yield the index, without which no other path is known, and then what the report reads.
+
+        Raises InputError where the user's own division leaves a class that is tested without training videos, or a file
+        that an extractor reads is not what it needs.
+        """
         yield self.index
+        check_training_classes(self.recipe.dataset)
+        self.runs.check_files()
         yield self.runs.stages()
 
     def report(self) -> "Result":
@@ -98,6 +98,33 @@ class Evaluate(Root):
         return f"{(self.folder() / 'table.txt').read_text()}\nreport: {self.folder() / 'report.html'}"
 
 
+class Evaluate(Report):
+    """Evaluate one experiment, every fold and seed of it, and report its figures beside the paper's.
+
+    It fails where more videos could not be used than the settings allow, when the report is written.
+    """
+
+    def shortcoming(self) -> str | None:
+        if (found := super().shortcoming()) is not None:
+            return found
+        allowed = settings.current().max_failed_videos
+        if len(self.failures()) > allowed:
+            return f"more videos could not be used than max_failed_videos in [kinescope] allows ({allowed})"
+        return None
+
+    def failures(self) -> Mapping[str, Failure]:
+        """Read from the report which videos could not be used."""
+        told = report_files.read_figures(self.folder()).failures
+        return {video: Failure(failure.reason, failure.frames_decoded) for video, failure in told.items()}
+
+    def run(self) -> "Generator[Any, Any, Result]":
+        result = yield from super().run()
+        if not self.up_to_date():
+            print(f"\n{self.summary()}", flush=True)
+        self.allow(result.failures, f"they count as wrong in {self.folder() / 'report.html'}")
+        return result
+
+
 class Names(luigi.ListParameter):  # type: ignore[type-arg]
     """Names of experiments; on the command line they are JSON."""
 
@@ -110,7 +137,10 @@ class Names(luigi.ListParameter):  # type: ignore[type-arg]
 
 
 class EvaluateAll(Root):
-    """Evaluate several experiments, and write one table and one page of measured and reported figures."""
+    """Evaluate several experiments, and write one table and one page of measured and reported figures.
+
+    It fails as ``Evaluate`` does where one of them does, when table and page are written.
+    """
 
     experiments = Names(description="names of bundled experiments, patterns of them such as kth1-*, or paths of files")
 
@@ -136,10 +166,15 @@ class EvaluateAll(Root):
         write_text(self._path("md"), markdown_table(rows, numbers=2) + "\n")
         write_text(self._path("html"), compared)
         report_files.write_digests(self._path("json"), self._files)
+        short = [task for task in self.evaluations if not task.complete()]
+        if short:
+            print(f"\n{self.summary()}", flush=True)
+            failures = {f"{task.experiment}: {id}": why for task in short for id, why in task.failures().items()}
+            self.allow(failures, f"they count as wrong in {self._path('html')}")
 
     def needed(self) -> Iterator[Any]:
         """Yield the experiments, and then what their common page reads."""
-        yield self.evaluations
+        yield [Report(experiment=task.experiment) for task in self.evaluations]
         yield [stage for task in self.evaluations for stage in task.runs.stages()]
 
     def page(self) -> str:
@@ -173,13 +208,13 @@ def _table_rows(task: Evaluate) -> Iterator[tuple[str, str, str, str, str]]:
         yield f"{told.title}: {row.name}", told.table, told.metric, figure, reported
 
 
-@Evaluate.event_handler(luigi.Event.SUCCESS)
+@Report.event_handler(luigi.Event.SUCCESS)
 @EvaluateAll.event_handler(luigi.Event.SUCCESS)
-def _say_what_came_out(task: Evaluate | EvaluateAll) -> None:
+def _say_what_came_out(task: Report | EvaluateAll) -> None:
     print(f"\n{task.summary()}", flush=True)
 
 
-@Evaluate.event_handler(luigi.Event.DEPENDENCY_PRESENT)
+@Report.event_handler(luigi.Event.DEPENDENCY_PRESENT)
 @EvaluateAll.event_handler(luigi.Event.DEPENDENCY_PRESENT)
-def _say_that_it_was_there(task: Evaluate | EvaluateAll) -> None:
+def _say_that_it_was_there(task: Report | EvaluateAll) -> None:
     print(f"nothing had to be done\n\n{task.summary()}", flush=True)

@@ -114,6 +114,11 @@ class ExtractShard(ExtractionStage):
         return self.folder / f"{self._number()}-{shard_digest(self.row_keys, library(self.dataset), self.shard)}.h5"
 
     @property
+    def extraction(self) -> "Extract":
+        """The extraction that this is a shard of."""
+        return Extract(dataset=self.dataset, extractor=self.extractor, fold=self.fold)
+
+    @property
     def journal(self) -> Path:
         """Folder of the rows that are computed and not sealed yet."""
         return self.folder / f"journal-{self._number()}"

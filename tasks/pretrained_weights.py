@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from extractors.weights import locate
+from extractors.weights import SOURCES, locate
 from pipeline.files.digests import Digests
 from tasks import settings
 from tasks.snapshot import held
@@ -19,6 +19,18 @@ def weights_digest(name: str) -> str:
     path = locate_weights(name)
     digest = partial(_weights_digest, path, settings.store() / "weights.json")
     return held(("weights", path), digest, lambda *_: [f"{path} was replaced"])
+
+
+def known_name(file: str) -> str:
+    """Return the name by which weights are known that a configuration names by their path; other files as they are."""
+    if file in SOURCES:
+        return file
+    size, folder = Path(locate_weights(file)).stat().st_size, Path(settings.current().weights)
+    for name, source in SOURCES.items():
+        there = next(filter(Path.is_file, (folder / each for each in source.files)), None)
+        if there and there.stat().st_size == size and weights_digest(name) == weights_digest(file):
+            return name
+    return file
 
 
 def _weights_digest(path: str, record: Path) -> str:

@@ -5,6 +5,7 @@ from tasks.base import Stage
 from tasks.experiment import Experiment
 from tasks.fusion import Fuse, predict
 from tasks.index import folds
+from tasks.pretrained_weights import locate_weights
 from tasks.training import Predict
 
 
@@ -43,6 +44,18 @@ class Runs:
     def all_results(self) -> list[Stage]:
         """List what all runs come to."""
         return [stage for run in self.pairs for stage in self.results(*run)]
+
+    def check_files(self) -> None:
+        """Check the files, such as weights, that extractors read whose rows are still to be computed.
+
+        Raises
+        ------
+        InputError
+            Where a file is missing, or not what is needed.
+        """
+        missing = [stage for each in self.all_predictions() for stage in each.features if not stage.complete()]
+        for extractor in dict.fromkeys(stage.extractor.located(locate_weights) for stage in missing):
+            extractor.check_files()
 
     def stages(self) -> list[Stage]:
         """List what a report reads, each stage once: features, what was fitted for them, training curves, scores."""

@@ -58,6 +58,13 @@ class C3D(Extractor):
     stride_frames: Count = Field(8, description="frames between the first frames of clips")
     dtype: Literal["float16", "float32"] = Field("float32", description="type of the stored features")
 
+    def check_files(self) -> None:
+        from extractors.c3d.network import cropped_mean, pretrained
+
+        pretrained(Path(self.weights), self.pool5)
+        if self.mean is not None:
+            cropped_mean(Path(self.mean))
+
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Load ``weights`` and ``mean``, which must be paths."""
         from extractors.c3d.network import ClipFeatureExtractor

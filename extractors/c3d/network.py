@@ -116,6 +116,14 @@ class C3DNetwork(nn.Module):
         return features if layer == "fc6" else _rectified(self.fc7, features)
 
 
+def pretrained(weights: Path, pool5: Pool5) -> C3DNetwork:
+    """Load the network from a file of weights. Raises InputError where they are another's."""
+    with torch.device("meta"):  # 312 MB that nobody draws only to overwrite them
+        network = C3DNetwork(pool5)
+    network.load_state_dict(adapt(load(weights), network), assign=True)
+    return network
+
+
 def _rectified(layer: nn.Module, maps: Tensor) -> Tensor:
     return F.relu(layer(maps), inplace=True)
 
@@ -143,10 +151,7 @@ class ClipFeatureExtractor:
     """
 
     def __init__(self, weights: Path, layer: Layer, pool5: Pool5, mean: Path | None, device: str) -> None:
-        with torch.device("meta"):  # 312 MB that nobody draws only to overwrite them
-            network = C3DNetwork(pool5)
-        network.load_state_dict(adapt(load(weights), network), assign=True)
-        self.network = network.float().eval().to(device)
+        self.network = pretrained(weights, pool5).float().eval().to(device)
         self.layer = layer
         self.mean = (torch.tensor(MEAN).view(3, 1, 1, 1) if mean is None else cropped_mean(mean)).to(device)
 

@@ -20,7 +20,7 @@ class Skeleton(Extractor):
     Raises
     ------
     UnusableVideo
-        Where the file is malformed or holds no body.
+        Where the file is malformed, or holds no body or one of other joints.
 
     Notes
     -----

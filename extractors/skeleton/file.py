@@ -49,6 +49,13 @@ MAX_COORDINATE = 1e6
 """Largest coordinate, whether in metres, millimetres or pixels; squares stay finite."""
 MAX_BONE_LENGTHS = 1000
 """Largest distance of a joint from the middle of the clip in mean bone lengths; in real files it is six at most."""
+MAX_BONE_CHANGE = 0.2
+"""Largest median change of a bone from frame to frame in mean bone lengths; in real files it is 0.001 at most."""
+OTHER_JOINTS = range(10, 101)
+"""Numbers of joints that a frame of other sets' files may have."""
+MAX_OTHER_DISTANCE = 0.75
+"""Mean distance of lines as many apart as another number of joints, in that of lines 20 apart, up to which a file's
+frames have that number; in real files the least is 1.4."""
 
 
 def read(path: Path, frames: tuple[int, int] | None = None) -> np.ndarray:
@@ -101,7 +108,9 @@ def parse(content: bytes) -> np.ndarray:
     Raises
     ------
     UnusableVideo
-        Where a line is wrong; it names the first one, and holds the number of complete frames before it.
+        Where a line is wrong; it names the first one, and holds the number of complete frames before it. Where the
+        joints are not those of MSR Action3D: the lines look like frames of another number of joints, or bones' lengths
+        jump.
     """
     numbers = array("d")
     for line, text in enumerate(content.rstrip().splitlines()):
@@ -112,9 +121,39 @@ def parse(content: bytes) -> np.ndarray:
     rows = len(numbers) // COLUMNS
     if not rows:
         raise UnusableVideo("the file is empty; 20 lines a frame are needed")
+    points = np.frombuffer(numbers).reshape(-1, COLUMNS)[:, :3].copy()
+    if (guess := _joints_of_a_frame(points)) != JOINTS:
+        raise UnusableVideo(
+            f"{rows} lines look like {rows / guess:.4g} frames of {guess} joints; {JOINTS} joints are needed"
+        )
     if rows % JOINTS:
         raise UnusableVideo(f"{rows} lines are not a multiple of {JOINTS}: the last frame is cut off", rows // JOINTS)
-    return np.frombuffer(numbers).reshape(-1, JOINTS, COLUMNS)[..., :3].copy()
+    joints = points.reshape(-1, JOINTS, 3)
+    if (change := _bone_change(joints)) > MAX_BONE_CHANGE:
+        raise UnusableVideo(f"bones change by {change:.0%} from frame to frame: the joints are not MSR Action3D's")
+    return joints
+
+
+def _joints_of_a_frame(points: np.ndarray) -> int:
+    """Guess the joints of a frame from its points (line, 3): a joint moves less in a frame than it is from others."""
+    seen = points[points.any(axis=1)]
+    if len(points) < 2 * JOINTS or not len(seen):
+        return JOINTS
+    far = 2 * np.median(abs(seen - np.median(seen, axis=0)))  # beyond which a wrong number counts no more
+
+    def distance(lines: int) -> float:
+        return float(np.minimum(abs(points[lines:] - points[:-lines]), far).mean())
+
+    likeliest = min((count for count in OTHER_JOINTS if 2 * count <= len(points)), key=distance)
+    return likeliest if distance(likeliest) < MAX_OTHER_DISTANCE * distance(JOINTS) else JOINTS
+
+
+def _bone_change(joints: np.ndarray) -> float:
+    """Compute the median change of a bone from frame to frame in mean bone lengths, but for frames of zeros."""
+    lengths = bone_lengths(joints[joints.any(axis=(1, 2))])
+    if len(lengths) < 2 or not lengths.any():
+        return 0.0
+    return float(np.median(abs(np.diff(lengths, axis=0))) / lengths.mean())
 
 
 def _row(text: bytes) -> list[float]:
@@ -156,6 +195,12 @@ def interpolated(joints: np.ndarray, times: np.ndarray) -> np.ndarray:
     return np.asarray(joints[before] + (times - before)[:, None, None] * (joints[after] - joints[before]))
 
 
+def bone_lengths(joints: np.ndarray) -> np.ndarray:
+    """Compute the lengths (time, 19) of the bones in each frame."""
+    lengths: np.ndarray = np.linalg.norm(joints[:, BONES[:, 1]] - joints[:, BONES[:, 0]], axis=2)
+    return lengths
+
+
 def bone_length(joints: np.ndarray) -> float:
     """Compute the size of the body: the median over frames of the mean length of its 19 bones.
 
@@ -164,8 +209,7 @@ def bone_length(joints: np.ndarray) -> float:
     UnusableVideo
         Where it is zero.
     """
-    lengths = np.linalg.norm(joints[:, BONES[:, 1]] - joints[:, BONES[:, 0]], axis=2)  # (time, bone)
-    size = float(np.median(lengths.mean(axis=1)))
+    size = float(np.median(bone_lengths(joints).mean(axis=1)))
     if not size:
         raise UnusableVideo("the joints coincide: the body has no size", len(joints))
     return size

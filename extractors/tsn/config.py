@@ -88,6 +88,13 @@ class TSN(SnippetExtractor):
             seed=network.seed,
         )
 
+    def check_files(self) -> None:
+        super().check_files()
+        if self.network.fit is None:
+            from extractors.tsn.inference import pretrained_state
+
+            pretrained_state(self.network.backbone, self.modality, Path(self.network.weights))
+
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Load the fine-tuned network, or ``network.weights``, which must be the path of a file."""
         from extractors.tsn.inference import SnippetFeatureExtractor

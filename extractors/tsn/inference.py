@@ -13,8 +13,23 @@ from extractors.backbones.normalisation import Normalise
 from extractors.backbones.registry import BACKBONES
 from extractors.deterministic import deterministic
 from extractors.snippets.modality import SNIPPETS, Modality
-from extractors.weights import adapt, load
+from extractors.weights import adapt, check_modality, load
 from pipeline.training.weights_file import load_state
+
+
+def pretrained_state(backbone: str, modality: Modality, weights: Path) -> dict[str, Tensor]:
+    """Load weights that are used as they are, under the backbone's own keys.
+
+    Raises
+    ------
+    InputError
+        Where they are another network's, or of RGB where the modality is another.
+    """
+    with torch.device("meta"):
+        network = BACKBONES[backbone](channels=SNIPPETS[modality].channels)
+    state = load(weights)
+    check_modality(state, network)
+    return adapt(state, network)
 
 
 class SnippetFeatureExtractor:
@@ -51,7 +66,7 @@ class SnippetFeatureExtractor:
     @classmethod
     def pretrained(cls, backbone: str, modality: Modality, weights: Path, device: str) -> Self:
         """Load a file of public weights; a classifier that comes with them is left out."""
-        return cls(backbone, modality, load(weights), (), device)
+        return cls(backbone, modality, pretrained_state(backbone, modality, weights), (), device)
 
     @classmethod
     def trained(cls, backbone: str, modality: Modality, file: Path, device: str) -> Self:

@@ -37,6 +37,17 @@ class FittedTSN(FittedNetwork):
     crop: Size = Field(description="side of the network's input in pixels")
     fit: Finetuning = Field(description="schedule, regularisation and augmentation")
 
+    def check_files(self) -> None:
+        import torch
+
+        from extractors.backbones.registry import BACKBONES
+        from extractors.snippets.modality import SNIPPETS
+        from extractors.weights import across_modalities, adapt, load
+
+        with torch.device("meta"):
+            network = BACKBONES[self.backbone](channels=SNIPPETS[self.modality].channels)
+        adapt(across_modalities(load(Path(self.weights)), network), network)
+
     def examples(self, material: Labelled) -> "TrainingSnippets":
         """Return the snippets of the training videos, which are drawn anew at each reading."""
         from extractors.snippets.training_data import TrainingSnippets

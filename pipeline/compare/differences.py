@@ -173,7 +173,8 @@ def difference(a: np.ndarray, b: np.ndarray, video: str, variant: int, name: str
 def with_flow(arrays: Arrays) -> Arrays:
     """Join arrays ``x`` and ``y``, or ``flow_x`` and ``flow_y``, (time, height, width), into ``flow``.
 
-    Other arrays stay, and so does such a pair where its shapes or types differ, or there is a ``flow`` already.
+    Other arrays stay, and so does such a pair where its shapes or types differ, or there is a ``flow`` already, whose
+    components may come last, as ``kinescope export`` writes them.
 
     Examples
     --------
@@ -186,6 +187,9 @@ def with_flow(arrays: Arrays) -> Arrays:
             continue
         rest = {name: array for name, array in arrays.items() if name not in pair}
         return {**rest, "flow": np.stack((x, y), axis=1)}
+    flow = arrays.get("flow")
+    if flow is not None and flow.ndim == 4 and flow.shape[3] == 2 != flow.shape[1]:
+        return {**arrays, "flow": np.moveaxis(flow, 3, 1)}
     return arrays
 
 

@@ -21,7 +21,7 @@ class Compared:
     dataset: whose videos they are: equal ids mean equal videos within it alone; page: the experiment's report as a
     link; parameters: what may differ from experiment to experiment, by dotted places; curves and the traces of clips:
     by the network's name, which no other experiment's has; table: where the paper reports; classes: the figure of each
-    by name, as a fraction, of those that have one.
+    by name, as a fraction, of those that have one; failed: number of videos that could not be used.
     """
 
     title: str
@@ -33,6 +33,7 @@ class Compared:
     curves: "Mapping[str, Sequence[Curves]]" = field(default_factory=dict)
     clips: tuple[TracedClip, ...] = ()
     classes: Mapping[str, float] = field(default_factory=dict)
+    failed: int = 0
 
 
 class ClassGain(NamedTuple):

@@ -1,10 +1,11 @@
 """Configure how a network is trained by ``pipeline.training.loop``."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pipeline.config import Config, Count, NonNegative, Positive, Size
+from pipeline.config import MAX_COUNT, Config, Count, NonNegative, Positive, Size
 
 
 class Fit(Config):
@@ -33,7 +34,7 @@ class Fit(Config):
     clip_norm
         Largest ℓ2 norm of all gradients together; None for no limit.
     patience
-        Stop after so many epochs without a rise of the training accuracy; None to train to the end.
+        Stop after so many epochs without a rise of the training accuracy; None, or 0 in a file, to train to the end.
     bf16
         Compute in bfloat16 where autocast does, on CUDA.
 
@@ -61,8 +62,20 @@ class Fit(Config):
     )
     gamma: Positive = 0.1
     clip_norm: Positive | None = Field(None, description="largest ℓ2 norm of all gradients together")
-    patience: Count | None = Field(None, description="epochs without a rise of training accuracy, then stop")
+    patience: int | None = Field(
+        None, ge=0, le=MAX_COUNT, description="epochs without a rise of training accuracy, then stop; 0: to the end"
+    )
     bf16: bool = Field(False, description="autocast to bfloat16 on CUDA")
+
+    def merged(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields that were set, but for those that a table states; either bound replaces the other."""
+        bounds = ("epochs", "iterations")
+        return super().merged({**dict.fromkeys(bounds), **table} if table.keys() & set(bounds) else table)
+
+    @field_validator("patience")
+    @classmethod
+    def _to_the_end(cls, patience: int | None) -> int | None:
+        return patience or None
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:

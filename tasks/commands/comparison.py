@@ -56,15 +56,15 @@ FORMS = (
 )
 
 
-class StoredFlow(Stored):
-    """Rows of some shards, whose encoded pictures of flow are decoded."""
+class StoredPictures(Stored):
+    """Rows of some shards, whose encoded pictures are decoded."""
 
     def read(self, video: str) -> list[Arrays]:
         return [_decoded(arrays) for arrays in super().read(video)]
 
 
 def _decoded(arrays: Arrays) -> Arrays:
-    encoded = [name for name in ("x", "y") if f"{name}_offsets" in arrays]
+    encoded = [name for name in arrays if f"{name}_offsets" in arrays]
     if not encoded:
         return arrays
     from extractors.pictures import pictures
@@ -91,12 +91,12 @@ def open_features(path: Path, known: Collection[str]) -> FeatureSet:
     """
     if (stage_folder := as_stage_folder(path)) is not None:
         index = stage_folder.folder / "index.h5"
-        return StoredFlow(inspection.linked(index) if index.exists() else stage_folder.shards or [rows_file(path)])
+        return StoredPictures(inspection.linked(index) if index.exists() else stage_folder.shards or [rows_file(path)])
     if path.is_dir():
         return NpyFolder(path)
     if path.suffix not in (".h5", ".hdf5"):
         raise InputError(f"{path} holds no features: {FORMS}")
-    return StoredFlow(inspection.linked(path)) if inspection.is_sealed(path) else PlainFile(path, known)
+    return StoredPictures(inspection.linked(path)) if inspection.is_sealed(path) else PlainFile(path, known)
 
 
 def format_differences(found: Sequence[Difference], tolerance: float, top: int) -> Iterator[str]:

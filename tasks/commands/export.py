@@ -3,15 +3,18 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from extractors.pictures import picture
+from extractors.tvl1.config import TVL1, pixels
 from pipeline.errors import InputError
 from pipeline.files.atomic import atomic_path, write_text
-from pipeline.rows import Row
+from pipeline.rows import Partial, Row
 from pipeline.store import inspection
 from tasks.commands.store_layout import rows_file
 from tasks.library import Library
@@ -19,12 +22,65 @@ from tasks.library import Library
 ATTRIBUTES, DIGESTS = "attributes.json", "digests.json"
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of a row, which are decoded one by one; those of optical flow become one array.
+
+    Attributes
+    ----------
+    arrays : mapping of str to Partial
+        The row's arrays.
+    names : tuple of str
+        Names of the pictures; of optical flow x and y.
+    bound_px : float or None
+        Largest component of optical flow in pixels; None for other pictures.
+    """
+
+    arrays: Mapping[str, Partial]
+    names: tuple[str, ...]
+    bound_px: float | None = None
+
+    def __len__(self) -> int:
+        return len(np.asarray(self.arrays["start_frames"][:]))
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        parts = [picture(self.arrays, name, index) for name in self.names]
+        return parts[0] if self.bound_px is None else pixels(np.stack(parts, axis=-1), self.bound_px)
+
+    def save(self, path: Path) -> None:
+        """Write them as one .npy file, one by one, so that memory does not grow with the video."""
+        first = self[0]
+        header = {
+            "descr": np.lib.format.dtype_to_descr(first.dtype),
+            "fortran_order": False,
+            "shape": (len(self), *first.shape),
+        }
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for index in range(len(self)):
+                file.write(np.ascontiguousarray(self[index]).data)
+
+
+def decoded(arrays: Mapping[str, Any], bound_px: float | None) -> dict[str, Any]:
+    """Put ``Pictures`` into the place of a row's encoded pictures, and of x and y of optical flow; all else stays.
+
+    >>> sorted(decoded(dict.fromkeys(["x", "x_offsets", "y", "y_offsets", "start_frames"]), 20.0))
+    ['flow', 'start_frames']
+    """
+    flow = {"flow": Pictures(arrays, ("x", "y"), bound_px)} if bound_px is not None else {}
+    encoded = {name: Pictures(arrays, (name,)) for name in arrays if not flow and f"{name}_offsets" in arrays}
+    replaced = {"x", "y"} if flow else encoded.keys()
+    rest = {name: array for name, array in arrays.items() if name.removesuffix("_offsets") not in replaced}
+    return {**rest, **flow, **encoded}
+
+
 def export(store: Path, out: Path) -> tuple[int, int]:
     """Write ``out/<video id>/<variant>/<array>.npy`` for every row of a stage, or of a shard.
 
-    Each row's attributes, and the SHA-256 of its files, lie beside its arrays; the attributes are written last. A row
-    that has them under the same key, and whose files are as they were written, is not written again. Rows of an earlier
-    export that the store no longer holds are removed.
+    Pictures are decoded: those of frames are ``frames`` (time, height, width, 3) uint8, those of optical flow ``flow``
+    (time, height, width, 2) float32, x and y in pixels. Each row's attributes, and the SHA-256 of its files, lie beside
+    its arrays; the attributes are written last. A row that has them under the same key, and whose files are as they
+    were written, is not written again. Rows of an earlier export that the store no longer holds are removed.
     ``provenance.json``, ``failures.json`` and ``labels.json`` lie in ``out``.
 
     Parameters
@@ -56,16 +112,24 @@ def export(store: Path, out: Path) -> tuple[int, int]:
     for folder in gone:
         _remove(folder, out)
     with tqdm(total=len(found.keys), desc="export", unit="video", disable=None) as progress:
-        return sum(_shard(shard, out, progress) for shard in shards), len(gone)
+        return sum(_shard(shard, out, _bound_px(origin), progress) for shard in shards), len(gone)
 
 
-def _shard(shard: Path, out: Path, progress: "tqdm[None]") -> int:
+def _bound_px(origin: Mapping[str, Any]) -> float | None:
+    """Return the largest component of stored optical flow; None where the rows are none."""
+    components = origin.get("components", {})
+    return float(components["bound_px"]) if components.get("name") == TVL1.model_fields["name"].default else None
+
+
+def _shard(shard: Path, out: Path, bound_px: float | None, progress: "tqdm[None]") -> int:
     new = 0
-    for video, keys in inspection.contents([shard]).keys.items():
+    found = inspection.contents([shard])
+    names = {f"{name}.npy" for name in decoded(dict.fromkeys(found.arrays), bound_px)}
+    for video, keys in found.keys.items():
         folders = [_below(out, f"{video}/{variant}") for variant in range(len(keys))]
-        if [_key(folder) for folder in folders] != keys or not all(map(_is_whole, folders)):
+        if [_key(folder) for folder in folders] != keys or not all(_is_whole(folder, names) for folder in folders):
             for folder, row in zip(folders, inspection.read(shard, video), strict=True):
-                _row(folder, row)
+                _row(folder, row, bound_px)
             new += len(keys)
         progress.update()
     return new
@@ -90,13 +154,21 @@ def _labels(manifest: Path, ids: set[str]) -> dict[str, Any]:
     return {"classes": listing.classes, "labels": labels}
 
 
-def _row(folder: Path, row: Row) -> None:
+def _row(folder: Path, row: Row, bound_px: float | None) -> None:
     (folder / ATTRIBUTES).unlink(missing_ok=True)
-    for name, array in row.arrays.items():
-        with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-    _write(folder / DIGESTS, {name: _digest(folder / name) for name in (f"{array}.npy" for array in row.arrays)})
+    for former in map(Path, _table(folder / DIGESTS)):
+        (folder / former.name).unlink(missing_ok=True)
+    arrays = {f"{name}.npy": array for name, array in decoded(row.arrays, bound_px).items()}
+    for name, array in arrays.items():
+        with atomic_path(folder / name) as temporary:
+            array.save(temporary) if isinstance(array, Pictures) else _save(temporary, array)
+    _write(folder / DIGESTS, {name: _digest(folder / name) for name in arrays})
     _write(folder / ATTRIBUTES, row.attributes)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
 
 
 def _key(folder: Path) -> str | None:
@@ -104,11 +176,11 @@ def _key(folder: Path) -> str | None:
     return None if key is None else str(key)
 
 
-def _is_whole(folder: Path) -> bool:
-    """Return whether the arrays of a row are those that were written."""
+def _is_whole(folder: Path, names: set[str]) -> bool:
+    """Return whether the files of a row's arrays are those of these names, and as they were written."""
     digests = _table(folder / DIGESTS)
     try:
-        return bool(digests) and all(_digest(folder / name) == digest for name, digest in digests.items())
+        return digests.keys() == names and all(_digest(folder / name) == digest for name, digest in digests.items())
     except OSError:  # one is missing, or is no file
         return False
 

@@ -1,6 +1,7 @@
 """Explains what a run would compute, and why: ``kinescope why``.
 
-Each stage that is not complete is compared, by provenance, with the nearest one of its kind in the data set's folder.
+Where the experiment was evaluated before, each stage that is not complete is compared, by provenance, with the nearest
+one of its kind in the data set's folder.
 """
 
 import json
@@ -14,9 +15,10 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.results.sweeps import flat
 from pipeline.store import inspection
+from tasks import settings
 from tasks.base import Stage, checkpoints
 from tasks.commands.dependency_order import upstream_first
-from tasks.commands.store_layout import StageFolder, stage_folders
+from tasks.commands.store_layout import stage_folders
 from tasks.evaluation import Evaluate
 from tasks.features import Extract, ExtractShard
 from tasks.fusion import Fuse
@@ -35,6 +37,8 @@ def explain(evaluation: Evaluate) -> Iterator[str]:
     index, name = evaluation.index, evaluation.recipe.dataset.store_name
     generating = [task for task in index.requires() if not task.complete()]
     if generating or not manifest(index.dataset).exists():
+        if not generating:
+            index.dataset.listing(settings.data_root(index.dataset))
         yield (
             f"would run: Generate {name}: some of its files are missing"
             if generating
@@ -72,13 +76,14 @@ def _lines(evaluation: Evaluate) -> Iterator[str]:
     if shortcoming is None:  # what the report was made from may be gone
         return
     missing = upstream_first(evaluation.runs.stages(), lambda stage: not stage.complete())
-    stages = [stage for stage in missing if not isinstance(stage, ExtractShard)]
-    running = [(_title(stage), _joined(_reasons(stage)), stage) for stage in stages]
+    stages = dict.fromkeys(stage.extraction if isinstance(stage, ExtractShard) else stage for stage in missing)
+    former = _former(evaluation)
+    running = [(_title(stage), _joined(_reasons(stage, compared=former is not None)), stage) for stage in stages]
     places = list(dict.fromkeys((title, reasons) for title, reasons, _ in running))
     running.sort(key=lambda line: places.index(line[:2]))
     for (title, reasons), group in groupby(running, key=lambda line: line[:2]):
         yield f"would run: {title}{_count([stage for *_, stage in group])}: {reasons}"
-    reasons = _report_reasons(evaluation, shortcoming, [title for title, *_ in running])
+    reasons = _report_reasons(evaluation, former, shortcoming, [title for title, *_ in running])
     yield f"would run: Evaluate: {_joined(reasons)}"
 
 
@@ -116,29 +121,27 @@ def _shown(leaves: Mapping[str, Any], name: str) -> str:
     return str(DIGEST.sub(r"\1…", text))
 
 
-def _reasons(stage: Stage) -> Iterator[str]:
+def _reasons(stage: Stage, *, compared: bool) -> Iterator[str]:
     folder = stage.path().parent
     if folder.is_dir():
         yield from _rows_reasons(stage) if isinstance(stage, Extract) else _output_reasons(stage.path())
         return
     origin = json.loads(json.dumps(stage.origin()))
-    nearest = _nearest(
-        origin, [stage_folder for stage_folder in stage_folders(folder.parent) if stage_folder.name == _family(stage)]
-    )
+    nearest = _nearest(origin, folder.parent, _family(stage)) if compared else None
     yield from ["never computed"] if nearest is None else differences(nearest, origin)
 
 
-def _nearest(origin: Mapping[str, Any], found: Iterable[StageFolder]) -> dict[str, Any] | None:
+def _nearest(origin: Mapping[str, Any], dataset: Path, family: str) -> dict[str, Any] | None:
     """Return the provenance with the most in common, of several the latest; None without one of the same kind."""
     ranked = []
-    for stage_folder in found:
-        output = stage_folder.output
+    for stage_folder in stage_folders(dataset):
+        output = stage_folder.output if stage_folder.name == family else None
         try:
             other = inspection.provenance(output) if output else {}
         except InputError:  # damaged: it tells nothing
             continue
         comparable = isinstance(other.get("upstream"), Mapping) and other["stage"] == origin["stage"]
-        if comparable and _kind(other) == _kind(origin):
+        if comparable and _kind(other) == _kind(origin) and _share_upstream(other, origin):
             assert output
             ranked.append((len(_facts(other) & _facts(origin)), output.stat().st_mtime_ns, other))
     return max(ranked, key=lambda entry: entry[:2])[2] if ranked else None
@@ -150,9 +153,15 @@ def _facts(origin: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def _kind(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names of what is configured: another model is not a change of this one."""
+    """Return the names of what is configured, and an experiment's title: another model is not a change of this one."""
     leaves = flat(origin["components"])
-    return {place: value for place, value in leaves.items() if place in ("name", "model.name", "dataset.name")}
+    return {place: value for place, value in leaves.items() if place.rpartition(".")[2] in ("name", "title")}
+
+
+def _share_upstream(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two stages are computed from a stage of the same name, or neither from any."""
+    first, second = ({name for name in each["upstream"] if not name.endswith(" videos")} for each in (one, other))
+    return bool(first & second) or not first | second
 
 
 def _output_reasons(path: Path) -> Iterator[str]:
@@ -187,17 +196,24 @@ def _rows_reasons(stage: Extract) -> Iterator[str]:
     yield from video_changes(old, new)
 
 
-def _report_reasons(evaluation: Evaluate, shortcoming: str, running: list[str]) -> Iterator[str]:
+def _former(evaluation: Evaluate) -> dict[str, Any] | None:
+    """Return the provenance of the experiment's nearest earlier report; None where it has none."""
+    return _nearest(_recipe(evaluation), evaluation.folder().parent, "evaluate")
+
+
+def _recipe(evaluation: Evaluate) -> dict[str, Any]:
+    return {"stage": "Evaluate", "components": json.loads(evaluation.recipe.canonical()), "upstream": {}}
+
+
+def _report_reasons(
+    evaluation: Evaluate, former: Mapping[str, Any] | None, shortcoming: str, running: list[str]
+) -> Iterator[str]:
     folder = evaluation.folder()
     if folder.is_dir() and not running:
         yield shortcoming
         return
-    origin = {"stage": "Evaluate", "components": json.loads(evaluation.recipe.canonical()), "upstream": {}}
-    nearest = _nearest(
-        origin, [stage_folder for stage_folder in stage_folders(folder.parent) if stage_folder.name == "evaluate"]
-    )
-    yield from differences(nearest, origin) if nearest else ()
+    yield from differences(former, _recipe(evaluation)) if former else ()
     if running:
         yield f"upstream {', '.join(dict.fromkeys(running))} would run"
-    elif not nearest:
+    elif not former:
         yield "never computed"

@@ -69,6 +69,7 @@ def _compared(evaluated: Evaluated, title: str, page: Path) -> Compared:
             MeasuredFigure(row.name, told.metric, row.summary[told.metric], row.reported) for row in told.rows
         ),
         classes={name: share / 100 for name, share in zip(told.classes, shares, strict=True) if share is not None},
+        failed=len(told.failures),
         curves={name: runs for name, runs in trained.items() if runs},
         clips=tuple(
             replace(clip, traces={names[name]: trace for name, trace in clip.traces.items()}) for clip in clips(runs)

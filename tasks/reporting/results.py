@@ -25,6 +25,7 @@ from tasks.reporting.traces import clips, feature_maps
 from tasks.rows import labels
 from tasks.runs import Runs
 from tasks.training import Predict
+from tasks.training_classes import untrained
 
 
 def gather(runs: Runs, fingerprint: str) -> Result:
@@ -37,7 +38,12 @@ def gather(runs: Runs, fingerprint: str) -> Result:
         table=recipe.table,
         metric=recipe.metric,
         reported=recipe.reported,
-        notes=(*recipe.notes, *recipe.dataset.notes(indexed.listing), *indexed.listing.remarks),
+        notes=(
+            *recipe.notes,
+            *recipe.dataset.notes(indexed.listing),
+            *indexed.listing.remarks,
+            *dict.fromkeys(_untrained(runs)),
+        ),
         streams=tuple(ReportedStream(stream.title, stream.reported) for stream in recipe.streams),
         runs=tuple(_run(runs, *pair) for pair in runs.pairs),
         labels=labels(indexed),
@@ -66,6 +72,15 @@ def illustrate(runs: Runs, result: Result) -> Illustrations:
         maps=feature_maps(runs),
         activations=activations(runs),
     )
+
+
+def _untrained(runs: Runs) -> Iterator[str]:
+    """Of each fold's streams, which classes have no training video that could be used."""
+    dataset, seed = runs.recipe.dataset, runs.recipe.seeds[0]
+    for number, division in enumerate(folds(dataset)):
+        for prediction in runs.predictions(number, seed):
+            if sentence := untrained(dataset, number, prediction.usable(division.train)):
+                yield sentence
 
 
 def _divisions(dataset: Dataset) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def test_mutated_skeleton_files(shared: Path, tmp_path: Path, seeds: range) -> N
     files = {path.stem: path for path in written(tmp_path, sources, SKELETON, seeds)}
     store = filled(tmp_path, list(files.values()), name="skeleton")
     failed = explained(store, set(files))
-    assert len(seeds) / 4 < len(failed) < len(seeds) * 3 / 4
+    assert len(seeds) / 4 < len(failed) < len(seeds) * 7 / 8
     for name in store.ids():
         joints = _joints(files[name].read_bytes())
         row = store.read(name)

@@ -1,5 +1,7 @@
 """Where weights are found, what files are refused, and that every known layout leads to the same network."""
 
+import argparse
+import itertools
 import pickle
 import re
 import subprocess
@@ -7,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -68,7 +71,12 @@ def data_parallel(state: State) -> State:
     return {f"module.{key}": tensor for key, tensor in state.items()}
 
 
-@pytest.mark.parametrize("layout", [dict, mmaction, tsn_pytorch, data_parallel])
+def compiled(state: State) -> State:
+    """Lightning's attribute ``model``, compiled, of what was trained in parallel."""
+    return {f"model._orig_mod.{key}": tensor for key, tensor in data_parallel(state).items()}
+
+
+@pytest.mark.parametrize("layout", [dict, mmaction, tsn_pytorch, data_parallel, compiled])
 @pytest.mark.parametrize("classes", [None, 1000])
 def test_every_layout_leads_to_the_same_network(
     resnet: State, layout: Callable[[State], State], classes: int | None
@@ -136,12 +144,41 @@ def test_two_networks_in_one_file_are_refused(resnet: State) -> None:
         adapt(resnet | data_parallel(resnet), ResNet50())
 
 
-@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"state_dict": state, "epoch": 3}])
-def test_torch_files_load_bare_or_as_a_checkpoint(tmp_path: Path, wrap: Callable[[State], object]) -> None:
-    torch.save(wrap({"a": torch.arange(3)}), tmp_path / "weights.pth")
+WRAPPERS = ("state_dict", "model_state_dict", "net", "model")
+
+
+@pytest.mark.parametrize("keys", [(), *itertools.permutations(WRAPPERS, 1), *itertools.permutations(WRAPPERS, 2)])
+def test_torch_files_load_bare_or_as_a_checkpoint(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    content: dict[str, object] = {"a": torch.arange(3)}
+    for key in keys:
+        content = {"epoch": 3, "optimizer": {"state": {}}, key: content}
+    torch.save(content, tmp_path / "weights.pth")
     loaded = load(tmp_path / "weights.pth")
     assert list(loaded) == ["a"]
     assert loaded["a"].tolist() == [0, 1, 2]
+
+
+def test_a_checkpoint_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    content: dict[str, object] = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "circle.pth")
+    with pytest.raises(InputError, match="no state dict"):
+        load(tmp_path / "circle.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    ("foreign", "name"), [(argparse.Namespace(lr=1), "argparse.Namespace"), (np.float64(3), "scalar")]
+)
+def test_an_object_of_another_program_is_named_with_what_to_do(
+    tmp_path: Path, foreign: object, name: str, zipped: bool
+) -> None:
+    content = {"state_dict": {"a": torch.arange(3)}, "args": foreign}
+    torch.save(content, tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputError, match=rf"holds an object .*{name}; save it anew there as a state dict") as caught:
+        load(tmp_path / "weights.pth")
+    assert str(caught.value).isprintable()
+    assert "weights_only" not in str(caught.value)
 
 
 def test_safetensors_load(tmp_path: Path) -> None:

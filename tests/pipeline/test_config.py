@@ -71,6 +71,41 @@ def test_what_is_wrong_inside_is_said_alone() -> None:
     assert str(error.value) == "parts.0: unknown field of Net 'layer': did you mean 'layers'? (layers, name, weights)"
 
 
+class Deep(Config):
+    net: Net = Net(layers=5)
+    fit: Fit = Fit(optimiser="sgd", lr=0.5, epochs=3, patience=2)
+
+
+class Deeper(Config):
+    deep: Deep = Deep(net=Net(weights="w", layers=7))
+
+
+def test_a_table_merges_into_the_fields_own_default() -> None:
+    assert parse(Deep, {"fit": {"epochs": 9}}).fit == Fit(optimiser="sgd", lr=0.5, epochs=9, patience=2)
+    assert parse(Deep, {"fit": {}}).fit == parse(Deep, {}).fit
+    assert parse(Deeper, {"deep": {"net": {"weights": "v"}}}).deep == Deep(net=Net(weights="v", layers=7))
+    assert parse(Deeper, {"deep": {"fit": {"lr": 1}}}).deep.net == Net(weights="w", layers=7)
+
+
+def test_what_takes_the_place_of_a_default_is_taken_as_it_is() -> None:
+    assert Deep(fit=Fit(epochs=9)).fit == Fit(epochs=9)
+    whole = Deep(fit=Fit(iterations=9))
+    assert parse(Deep, json.loads(whole.canonical())) == whole
+    with pytest.raises(InputError, match="unknown field of Net 'layer'"):
+        parse(Deep, {"net": {"layer": 1}})
+
+
+def test_either_bound_of_a_training_replaces_that_of_the_default() -> None:
+    fit = parse(Deep, {"fit": {"iterations": 9}}).fit
+    assert (fit.epochs, fit.iterations) == (None, 9)
+    with pytest.raises(InputError, match="either epochs or iterations"):
+        parse(Deep, {"fit": {"epochs": 1, "iterations": 9}})
+
+
+def test_no_patience_is_written_as_zero() -> None:
+    assert parse(Deep, {"fit": {"patience": 0}}).fit.patience is None
+
+
 def test_a_training_is_bounded_once() -> None:
     for wrong in ({}, {"epochs": 1, "iterations": 1}):
         with pytest.raises(InputError, match="either epochs or iterations"):

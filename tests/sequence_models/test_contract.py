@@ -17,7 +17,7 @@ from sequence_models import MODELS
 from sequence_models.base import Model
 
 CLASSES = 4
-QUICK = {"optimiser": "adam", "lr": 0.01, "batch": 4}
+QUICK = {"optimiser": "adam", "lr": 0.01, "batch": 4, "patience": 0}
 OTHERS: dict[str, list[dict[str, Any]]] = {
     "consensus": [{"rule": "vote"}],
     "drnn": [
@@ -41,6 +41,14 @@ def configured(table: dict[str, Any], epochs: int = 3) -> Model:
 @pytest.fixture(params=CONFIGURATIONS, ids=lambda table: "-".join(map(str, table.values())))
 def model(request: pytest.FixtureRequest) -> Model:
     return configured(request.param)
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if "fit" in model.model_fields])
+def test_a_partial_training_keeps_the_rest_of_the_models_own(name: str) -> None:
+    own = MODELS[name].model_fields["fit"].default
+    assert own.epochs != 15
+    partial = parse(one_of(MODELS, "model"), {"name": name, "fit": {"epochs": 15}})
+    assert partial.fit == own.model_copy(update={"epochs": 15})
 
 
 TRAINED = [table for table in CONFIGURATIONS if configured(table).trained]

@@ -15,6 +15,7 @@ from pipeline.video.encode import write
 from tasks.base import user_message
 from tasks.settings import DEFAULTS
 from tests.support.paths import ROOT
+from tests.support.skeletons import text, walk
 
 KINESCOPE = "from tasks.commands.app import app; app()"
 LUIGI = "from luigi.cmdline import luigi_run; luigi_run()"
@@ -42,13 +43,11 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from safetensors.numpy import save_file
 
     folder = tmp_path_factory.mktemp("material")
-    rng = np.random.default_rng(0)
     for label in ("a", "b"):
         (folder / "skeletons" / label).mkdir(parents=True)
         for number in range(3):
             write(folder / "videos" / label / f"{number}.mp4", np.full((5, 32, 48, 3), 40 * number, np.uint8), 25)
-            rows = np.column_stack([rng.normal(size=(20 * 12, 3)), np.ones(20 * 12)])
-            np.savetxt(folder / "skeletons" / label / f"{number}.txt", rows)
+            (folder / "skeletons" / label / f"{number}.txt").write_text(text(walk(12, seed=number)))
     (folder / "empty").mkdir()
     (folder / "loop").symlink_to("loop")
     (folder / "file").write_text("no folder")

@@ -26,6 +26,7 @@ from tasks.recipes import bundled
 from tasks.settings import DEFAULTS
 from tests.support.paths import ROOT
 from tests.support.recipes import SKELETONS, SMALL
+from tests.support.skeletons import text, walk
 
 Run = Callable[[str], tuple[tasks.Evaluate, list[str]]]
 
@@ -271,12 +272,10 @@ def configured(folder: Path) -> dict[str, str]:
 
 
 def test_the_command_line_with_spawned_workers_and_again(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
     for label in ("a", "b"):
         (tmp_path / "files" / label).mkdir(parents=True)
         for number in range(6):
-            rows = np.column_stack([rng.normal(size=(12 * 20, 3)), np.ones(12 * 20)])
-            np.savetxt(tmp_path / "files" / label / f"{number}.txt", rows)
+            (tmp_path / "files" / label / f"{number}.txt").write_text(text(walk(12, seed=number)))
     (tmp_path / "mine.toml").write_text(
         f'title = "x"\n[dataset]\nname = "folder"\nroot = "{tmp_path / "files"}"\n'
         '[[streams]]\nextractor = { name = "skeleton" }\nmodel = { name = "drnn", state = 4, fit = { epochs = 1 } }\n'

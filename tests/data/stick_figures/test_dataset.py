@@ -12,6 +12,7 @@ from data.base import Listing, Video
 from data.stick_figures.body import project
 from data.stick_figures.dataset import StickFigures
 from data.stick_figures.motion import ACTIONS, GAITS
+from extractors.skeleton.file import read
 from pipeline.errors import InputError
 from tests.support.paths import ROOT
 
@@ -47,6 +48,11 @@ def test_videos_and_skeletons_have_kths_and_msrs_form(made: Path):
         assert frames.shape == (len(skeleton), 120, 160, 3)
         assert video.id.split("_")[:2] == [video.subject, listing.classes[video.labels[0]]]
         assert set(np.unique(skeleton[..., 3])) <= {0.0, 1.0}
+
+
+def test_every_skeleton_is_read_as_a_body_of_twenty_joints(made: Path):
+    for video in SMALL.listing(made).videos:
+        assert len(read(video.files["skeleton"])) == len(read_skeleton(video.files["skeleton"]))
 
 
 def test_moving_foreground_is_where_the_skeleton_is(made: Path):

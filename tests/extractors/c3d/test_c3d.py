@@ -310,8 +310,11 @@ def test_files_count_by_content() -> None:
 
 def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "w.safetensors")
+    config = parse(C3D, {"weights": str(tmp_path / "w.safetensors")})
     with pytest.raises(InputError, match="not weights of C3D"):
-        parse(C3D, {"weights": str(tmp_path / "w.safetensors")}).build("cpu")
+        config.check_files()
+    with pytest.raises(InputError, match="not weights of C3D"):
+        config.build("cpu")
 
 
 def test_rows_are_not_a_video(undescribed: Path) -> None:

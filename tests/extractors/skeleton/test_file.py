@@ -105,6 +105,65 @@ def test_no_bytes_raise_anything_else(content):
         parse(content)
 
 
+# Joints of other data sets
+
+
+def walk_of(joints, time=20):
+    """A body of any number of joints, (time·joints/20, 20, 3), as frames of twenty would be read from its file."""
+    rng = np.random.default_rng(joints)
+    points = rng.normal(size=(joints, 3)) + np.cumsum(rng.normal(scale=0.05, size=(time, joints, 3)), axis=0)
+    return points.reshape(-1, 20, 3)
+
+
+@pytest.mark.parametrize("joints", [15, 18, 24, 25, 32, 40])
+def test_a_file_of_other_joints_says_how_many_a_frame_seems_to_have(clip, joints):
+    with pytest.raises(UnusableVideo, match=rf"{20 * joints} lines look like 20 frames of {joints} joints; 20 joints"):
+        extract(clip(walk_of(joints)))
+
+
+def test_a_second_body_that_is_not_there_is_no_frame_of_the_first(clip):
+    bodies = np.stack([walk(20), np.zeros((20, 20, 3))], axis=1)
+    with pytest.raises(UnusableVideo, match="20 frames of 40 joints"):
+        extract(clip(bodies))
+
+
+def test_other_joints_are_named_where_the_lines_are_no_multiple_of_twenty(clip):
+    lines = text(walk_of(25)).splitlines(keepends=True)[: 19 * 25]
+    with pytest.raises(UnusableVideo, match="475 lines look like 19 frames of 25 joints"):
+        extract(clip("".join(lines)))
+
+
+def test_twenty_joints_whose_bones_change_from_frame_to_frame_are_no_body(clip):
+    with pytest.raises(UnusableVideo, match=r"bones change by \d+% from frame to frame"):
+        extract(clip(np.random.default_rng(0).normal(size=(20, 20, 3))))
+
+
+def still(joints):
+    return joints[:1].repeat(len(joints), axis=0)
+
+
+def jolted(joints):
+    joints[1, 3], joints[5, 8] = 90, -100
+    return joints
+
+
+def lost(joints):
+    joints[5:25] = 0
+    return joints
+
+
+@pytest.mark.parametrize("change", [still, jolted, lost, lambda joints: joints[:1], lambda joints: 1000 * joints])
+def test_twenty_joints_are_taken_as_such_whatever_befell_them(clip, change):
+    joints = change(walk(30))
+    assert len(read(clip(joints).path)) == len(joints)
+
+
+def test_every_real_skeleton_is_a_body(shared):
+    files = sorted((shared / "msr-action3d").glob("a*_skeleton3D.txt"))
+    seen = [file for file in files if file.name != "a13_s09_e02_skeleton3D.txt"]  # which is all zeros
+    assert all(read(file).shape[1:] == (20, 3) for file in seen)
+
+
 # Repair
 
 

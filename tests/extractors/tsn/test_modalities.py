@@ -318,11 +318,6 @@ def test_wrong_fields_are_refused(weights: dict[str, Path], fields: dict[str, An
         tsn(weights=weights, **fields)
 
 
-def test_rgb_weights_are_no_flow_weights(weights: dict[str, Path]) -> None:
-    with pytest.raises(InputError, match=r"features\.0\.weight \(96, 3, 7, 7\) instead of \(96, 10, 7, 7\)"):
-        tsn("flow", {"flow": weights["rgb"]}).build("cpu")
-
-
 @pytest.mark.parametrize("fit", [None, {"epochs": 1}])
 def test_a_network_that_is_not_there_is_a_mistake_of_the_caller(weights: dict[str, Path], fit: dict[str, int]) -> None:
     states = {} if fit else {"0": weights["rgb"]}
@@ -351,3 +346,17 @@ def test_cuda_agrees_with_cpu(backbone: str, modality: Any) -> None:
     )
     np.testing.assert_array_equal(cuda, again)
     np.testing.assert_allclose(cuda, cpu, atol=1e-4 * np.abs(cpu).max())
+
+
+@pytest.mark.parametrize("modality", ["flow", "rgb_diff"])
+def test_weights_of_rgb_serve_another_modality_only_to_start_from(weights: dict[str, Path], modality: Any) -> None:
+    network = {"backbone": "squeezenet1_0", "weights": str(weights["rgb"])}
+    plain = TSN.model_validate({"modality": modality, "network": network, **SMALL})
+    sentence = f"weights of RGB, and the network's input has {CHANNELS[modality]} channels: add network.fit"
+    with pytest.raises(InputError, match=sentence):
+        plain.check_files()
+    with pytest.raises(InputError, match=sentence):
+        plain.build("cpu")
+    TSN.model_validate({"modality": modality, "network": {**network, "fit": {"epochs": 1}}, **SMALL}).check_files()
+    own = {**network, "weights": str(weights[modality])}
+    TSN.model_validate({"modality": modality, "network": own, **SMALL}).check_files()

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.video.encode import write
 from tests.support.paths import ROOT
+from tests.support.skeletons import text, walk
 
 STARVED = """
 import json, resource, sys
@@ -63,8 +64,7 @@ def test_a_starved_process_seals_nothing(extractor: str, tmp_path: Path) -> None
     file = tmp_path / "file.mp4"
     if extractor == "skeleton":
         file = tmp_path / "file.txt"
-        walk = np.random.default_rng(0).normal(size=(1500 * 20, 4))
-        np.savetxt(file, walk, fmt="%.4f")
+        file.write_text(text(walk(1500)))
     else:
         pictures = np.random.default_rng(0).integers(0, 256, (4, 480, 640, 3), np.uint8)
         write(file, (np.roll(pictures[0], 8 * n, axis=1) for n in range(24)), 25, crf=35)

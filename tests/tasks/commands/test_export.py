@@ -1,14 +1,56 @@
 """Export: it writes every array once, and goes on where it was interrupted."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from extractors.base import Clip, Extractor
+from extractors.clip_reader import ClipReader
+from extractors.frames import Frames
+from extractors.tvl1.config import TVL1
+from pipeline.rows import Keys
 from pipeline.store import Store
+from pipeline.store.journal import Journal
+from pipeline.store.seal import seal, write_index
+from tasks.commands.comparison import differences
+from tasks.commands.export import export
+from tests.support import footage
 from tests.support.small_experiment import BROKEN, Small
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Clip:
+    """Blurred noise, 64×48, that moves by 2 px a frame to the right."""
+    noise = cv2.GaussianBlur(np.random.default_rng(0).uniform(0, 255, (48, 76)), (0, 0), 2)
+    noise = np.interp(noise, (noise.min(), noise.max()), (0, 255)).astype(np.uint8)
+    return Clip(footage.write(tmp_path / "moving.avi", np.stack([noise[:, 12 - 2 * n :][:, :64] for n in range(6)])))
+
+
+def stored(folder: Path, extractor: Extractor, clip: Clip) -> Path:
+    """The folder of a stage with the rows of one video."""
+    stage = folder / f"{extractor.name}-0123456789ab"
+    origin = {"stage": "Extract", "fingerprint": "0123456789ab", "components": extractor.significant(str)}
+    journal, keys, shard = (
+        Journal(stage / "journal"),
+        Keys("moving", "digest", ("key",)),
+        stage / "0-of-1-0123456789ab.h5",
+    )
+    journal.write(keys, list(extractor.build("cpu")(clip)))
+    seal(shard, [keys], {keys.name: journal.path(keys)}, origin)
+    write_index(stage / "index.h5", [shard], origin)
+    return stage
+
+
+def exported(stage: Path, out: Path, name: str) -> np.ndarray:
+    export(stage, out)
+    array: np.ndarray = np.load(out / "moving" / "0" / f"{name}.npy")
+    return array
 
 
 def test_export_writes_every_array_once(small: Small, tmp_path: Path) -> None:
@@ -53,6 +95,41 @@ def test_export_removes_rows_that_the_store_has_no_more(small: Small, tmp_path: 
     assert not row.exists()
     assert not (out / "extra").exists()
     assert [path for path in (out / "video01").rglob("*") if path.is_file()] == sorted(mine, reverse=True)
+
+
+@pytest.mark.parametrize("encoding", ["jpeg", "png", "raw"])
+@pytest.mark.parametrize("bound_px", [10, 20])
+def test_flow_is_exported_in_pixels(tmp_path: Path, video: Clip, encoding: Any, bound_px: float) -> None:
+    stage = stored(tmp_path, TVL1(size_px=None, bound_px=bound_px, encoding=encoding), video)
+    flow = exported(stage, tmp_path / "out", "flow")
+    assert (flow.shape, flow.dtype) == ((5, 48, 64, 2), np.float32)
+    np.testing.assert_allclose(np.median(flow[:, 12:-12, 12:-12], axis=(0, 1, 2)), (2, 0), atol=0.2)
+    assert sorted(path.name for path in (tmp_path / "out" / "moving" / "0").glob("*.npy")) == [
+        "flow.npy",
+        "start_frames.npy",
+    ]
+    assert bound_px != 20 or all(one.within(1e-4) for one in differences(stage, tmp_path / "out", None))
+
+
+@pytest.mark.parametrize("encoding", ["jpeg", "raw"])
+def test_frames_are_exported_as_pictures(tmp_path: Path, video: Clip, encoding: Any) -> None:
+    stage = stored(tmp_path, Frames(short_side=None, encoding=encoding), video)
+    frames = exported(stage, tmp_path / "out", "frames")
+    assert (frames.shape, frames.dtype) == ((6, 48, 64, 3), np.uint8)
+    assert abs(frames.astype(int) - np.stack([*ClipReader(video).frames()])).mean() < 3
+    assert all(one.within(0) for one in differences(stage, tmp_path / "out", None))
+
+
+def test_an_export_of_before_is_decoded_by_the_next(tmp_path: Path, video: Clip) -> None:
+    stage = stored(tmp_path, Frames(short_side=None), video)
+    exported(stage, tmp_path / "out", "frames")
+    row, encoded = tmp_path / "out" / "moving" / "0", Store(stage / "index.h5").read("moving").arrays
+    for name, array in encoded.items():
+        np.save(row / f"{name}.npy", array)
+    digests = {f"{name}.npy": hashlib.sha256((row / f"{name}.npy").read_bytes()).hexdigest() for name in encoded}
+    (row / "digests.json").write_text(json.dumps(digests))
+    assert exported(stage, tmp_path / "out", "frames").ndim == 4
+    assert not (row / "frames_offsets.npy").exists()
 
 
 def cut(file: Path) -> None:

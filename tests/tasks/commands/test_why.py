@@ -1,10 +1,17 @@
 """Why: it names what changed and what follows from it, and touches nothing."""
 
 import os
+from pathlib import Path
 
+import luigi
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+import tasks
 from extractors.skeleton.config import Skeleton
+from pipeline.video.encode import write
+from tasks.commands.why import _nearest
 from tests.support.small_experiment import Small
 
 
@@ -28,6 +35,58 @@ def test_why_names_the_field_that_changed_and_what_follows(small: Small) -> None
     lines = small.says("why", small.recipe)
     assert lines[0] == f'would run: Extract skeleton ({count} of {count} shards): field variant "472" -> "583"'
     assert "would run: Train drnn: upstream skeleton changed" in lines
+
+
+def test_why_compares_no_first_run_with_another_experiments(small: Small) -> None:
+    small.fields |= {"order": 2, "dims": 2, "variant": "583"}
+    other = Path(small.recipe).with_name("other.toml")
+    other.write_text(Path(small.recipe).read_text().replace('title = "small"', 'title = "other"'))
+    lines = small.says("why", other)
+    assert len(lines) > 4
+    assert all(line.endswith(": never computed") for line in lines[:-1])
+    assert "field" not in lines[-1]
+
+
+def test_why_compares_what_reads_other_rows_with_nothing(small: Small) -> None:
+    reducer = {"stage": "FitReducer", "components": {"reducer": {"dims": 3}}}
+    (task,) = small.experiment().runs.predictions(0, 0)[1].reduction()
+    dataset = task.path().parent.parent
+    assert _nearest({**reducer, "upstream": {"skeleton": "0", "train videos": "1"}}, dataset, "pca")
+    assert _nearest({**reducer, "upstream": {"hog3d": "0", "train videos": "1"}}, dataset, "pca") is None
+
+
+STREAMS = """
+title = "flow"
+[dataset]
+name = "folder"
+root = "{root}"
+[[streams]]
+model = {{ name = "linear_svm" }}
+[streams.extractor]
+name = "tsn"
+modality = "flow"
+network = {{ backbone = "squeezenet1_0", weights = "{weights}" }}
+"""
+
+
+def test_why_names_the_flow_that_is_read_as_it_is(small: Small, tmp_path: Path) -> None:
+    for number in range(4):
+        write(
+            tmp_path / "files" / "ab"[number % 2] / f"{number}.mp4", np.full((8, 32, 48, 3), 40 * number, np.uint8), 25
+        )
+    save_file({"a": np.zeros(3, np.float32)}, tmp_path / "weights.safetensors")
+    recipe = tmp_path / "flow.toml"
+    recipe.write_text(STREAMS.format(root=tmp_path / "files", weights=tmp_path / "weights.safetensors"))
+    luigi.build([tasks.Evaluate(experiment=str(recipe)).index], local_scheduler=True, log_level="ERROR")
+    lines = small.says("why", recipe)
+    assert lines[0].startswith("would run: Extract tvl1 (")
+    assert lines[1].startswith("would run: Extract tsn (")
+
+
+def test_why_says_that_a_root_is_not_there(small: Small, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(STREAMS.format(root=tmp_path / "nowhere", weights="w.safetensors"))
+    assert small.refused("why", recipe) == f"error: the data root of 'folder' is no folder: {tmp_path / 'nowhere'}"
 
 
 def test_why_names_a_raised_version(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

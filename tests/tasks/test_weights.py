@@ -1,0 +1,86 @@
+"""Weights are looked at before the first video, and are the same by whatever name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import luigi
+import numpy as np
+import pytest
+import torch
+from luigi.configuration import get_config
+from safetensors.torch import save_file
+
+import tasks
+from extractors.backbones.squeezenet import SqueezeNet
+from extractors.weights import SOURCES
+from pipeline.training.random_state import seeded
+from pipeline.video.encode import write
+
+NAME = "imagenet-squeezenet1_0"
+RECIPE = """
+title = "x"
+[dataset]
+name = "folder"
+root = "{root}"
+[[streams]]
+extractor = {{ name = "tsn", modality = "{modality}", snippets = 2, crops = 1, network = {network} }}
+model = {{ name = "linear_svm" }}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Videos of two classes, and weights of SqueezeNet for RGB in a folder and elsewhere."""
+    for label in "ab":
+        for number in range(2):
+            pictures = np.full((8, 32, 48, 3), 40 * number, np.uint8)
+            write(tmp_path / "files" / label / f"{number}.mp4", pictures, 25)
+    with seeded(0):
+        state = SqueezeNet().state_dict()
+    (tmp_path / "weights").mkdir()
+    for file in (tmp_path / "weights" / SOURCES[NAME].files[1], tmp_path / "mine.safetensors"):
+        save_file(state, file)
+    save_file({"a": torch.zeros(3)}, tmp_path / "other.safetensors")
+    for key in ("store", "weights"):
+        get_config().set("kinescope", key, str(tmp_path / key))
+    yield tmp_path
+    get_config().remove_section("kinescope")
+
+
+def evaluation(folder: Path, weights: str, modality: str = "flow", fit: str = "") -> tasks.Evaluate:
+    network = f'{{ backbone = "squeezenet1_0", weights = "{weights}"{fit} }}'
+    recipe = folder / "mine.toml"
+    recipe.write_text(RECIPE.format(root=folder / "files", modality=modality, network=network))
+    luigi.task_register.Register.clear_instance_cache()
+    return tasks.Evaluate(experiment=str(recipe))
+
+
+@pytest.mark.parametrize(
+    ("weights", "fit", "sentence"),
+    [
+        (NAME, "", "these are weights of RGB, and the network's input has 10 channels: add network.fit"),
+        ("other.safetensors", "", "these are not weights of SqueezeNet: of its 50 tensors 50 missing"),
+        ("other.safetensors", ", fit = { epochs = 1 }", "these are not weights of SqueezeNet"),
+        ("nowhere.safetensors", "", "nowhere.safetensors: no such file"),
+    ],
+)
+def test_they_are_refused_before_the_first_video(
+    folder: Path, weights: str, fit: str, sentence: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = weights if weights == NAME else str(folder / weights)
+    task = evaluation(folder, named, fit=fit)
+    assert not luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
+    assert sentence in caplog.text
+    assert "Traceback" not in caplog.text
+    assert not list(folder.glob("store/*/*-*/*.h5"))
+
+
+def test_a_name_and_a_path_of_the_same_file_are_one_fingerprint(folder: Path) -> None:
+    luigi.build([evaluation(folder, NAME).index], local_scheduler=True, log_level="ERROR")
+    found = set()
+    for weights in (NAME, str(folder / "weights" / SOURCES[NAME].files[1]), str(folder / "mine.safetensors")):
+        task = evaluation(folder, weights)
+        (stage,) = task.runs.predictions(0, 0)
+        found.add((task.fingerprint, stage.fingerprint, stage.features[0].fingerprint))
+    assert len(found) == 1
+    assert evaluation(folder, str(folder / "other.safetensors")).fingerprint not in {each[0] for each in found}
