@@ -19,6 +19,7 @@ from pipeline.store import Store, provenance
 from pipeline.training.weights_file import load_curves
 from tasks.features import Extract
 from tasks.index import folds, library
+from tasks.reporting import footage
 from tasks.reporting.activation_maps import activations
 from tasks.reporting.thumbnails import modality, pictures
 from tasks.reporting.traces import clips, feature_maps
@@ -43,6 +44,7 @@ def gather(runs: Runs, fingerprint: str) -> Result:
             *recipe.dataset.notes(indexed.listing),
             *indexed.listing.remarks,
             *dict.fromkeys(_untrained(runs)),
+            *footage.remarks(stages),
         ),
         streams=tuple(ReportedStream(stream.title, stream.reported) for stream in recipe.streams),
         runs=tuple(_run(runs, *pair) for pair in runs.pairs),

@@ -105,8 +105,10 @@ def test_flow_is_exported_in_pixels(tmp_path: Path, video: Clip, encoding: Any, 
     assert (flow.shape, flow.dtype) == ((5, 48, 64, 2), np.float32)
     np.testing.assert_allclose(np.median(flow[:, 12:-12, 12:-12], axis=(0, 1, 2)), (2, 0), atol=0.2)
     assert sorted(path.name for path in (tmp_path / "out" / "moving" / "0").glob("*.npy")) == [
+        "ends.npy",
         "flow.npy",
         "start_frames.npy",
+        "times.npy",
     ]
     assert bound_px != 20 or all(one.within(1e-4) for one in differences(stage, tmp_path / "out", None))
 
