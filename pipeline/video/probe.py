@@ -6,6 +6,8 @@ from pathlib import Path
 import av
 from av.error import FFmpegError
 
+from pipeline.video.stream import films
+
 _NO_VIDEO = ("_pipe", "tty", "jpegxl_anim")
 """Ends of the names of libav's formats that are single pictures, or text drawn as one."""
 
@@ -28,11 +30,6 @@ def _holds_video(path: Path, size: int, mtime_ns: int) -> bool:
         try:
             with av.open(file, "r", metadata_errors="replace") as container:
                 pictures = container.format.name.endswith(_NO_VIDEO)
-                return not pictures and any(map(_moves, container.streams.video))
+                return not pictures and bool(films(container))
         except FFmpegError:
             return False
-
-
-def _moves(stream: av.VideoStream) -> bool:
-    """Return whether a stream is more than the cover of a piece of music."""
-    return not stream.disposition & av.stream.Disposition.attached_pic

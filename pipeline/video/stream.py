@@ -8,18 +8,22 @@ from pipeline.errors import UnusableVideo
 _NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
+def films(container: av.container.InputContainer) -> list[av.VideoStream]:
+    """Return the video streams that move: pictures attached to a file, such as the cover of a sound file, do not."""
+    return [stream for stream in container.streams.video if not stream.disposition & _NO_FILM]
+
+
 def best_stream(container: av.container.InputContainer) -> av.VideoStream:
     """Return the stream that a player would show.
 
-    Pictures attached to a file, such as the cover of a sound file, are no video. Of the others those come first that
-    the file marks as default, then the one with the largest frames, then the first.
+    Of ``films`` those come first that the file marks as default, then the one with the largest frames, then the first.
 
     Raises
     ------
     UnusableVideo
         Where there is none, or libav cannot decode it.
     """
-    streams = [stream for stream in container.streams.video if not stream.disposition & _NO_FILM]
+    streams = films(container)
     if not streams:
         raise UnusableVideo("no video stream in it")
     stream = max(streams, key=_rank)
