@@ -1,4 +1,6 @@
+import logging
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,3 +45,24 @@ def small(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Small]:
         yield Small(made / "now")
     shutil.rmtree(made / "now")
     luigi.task_register.Register.clear_instance_cache()
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What the runs of a test say, whatever earlier ones made of logging."""
+    lines: list[str] = []
+
+    class Noted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    noted, log = Noted(), logging.getLogger("luigi-interface")
+    level = log.level
+    log.addHandler(noted)
+    log.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: lines.append(str(message))
+        yield lines
+    log.setLevel(level)
+    log.removeHandler(noted)

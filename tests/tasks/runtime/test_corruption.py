@@ -1,11 +1,9 @@
 """Damage to every kind of file in a store: the next run comes to the same figures, and says what it did."""
 
-import logging
 import os
 import random
 import shutil
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import luigi
@@ -76,27 +74,6 @@ DAMAGE: dict[str, Damage] = {
     "unreadable": _permission,
     "a link": _link,
 }
-
-
-@pytest.fixture
-def said(small: Small) -> Iterator[list[str]]:
-    """What the runs of a test say."""
-    lines: list[str] = []
-
-    class Noted(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(self.format(record))
-
-    noted, log = Noted(), logging.getLogger("luigi-interface")
-    level = log.level
-    log.addHandler(noted)
-    log.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_: lines.append(str(message))
-        yield lines
-    log.setLevel(level)
-    log.removeHandler(noted)
 
 
 def found(small: Small) -> dict[str, bytes]:
