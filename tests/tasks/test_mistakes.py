@@ -185,21 +185,19 @@ def test_a_data_root_that_no_setting_names(tmp_path: Path) -> None:
         ("imagenet-squeezenet1_0", (), "download https://"),
         ("imagenet-squeezenet", (), "did you mean 'imagenet-squeezenet1_0'?"),
         ("OTHER", ("--workers", "2"), "these are not weights of SqueezeNet: of its 50 tensors 50 missing"),
-        ("OTHER", ("--kinescope-device", "cuda"), "device = cuda, but torch sees no CUDA device"),
     ],
 )
-def test_weights_and_devices(
-    weights: str,
-    options: tuple[str, ...],
-    sentence: str,
-    material: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+def test_weights(weights: str, options: tuple[str, ...], sentence: str, material: Path, tmp_path: Path) -> None:
     named = str(material / "other.safetensors") if weights == "OTHER" else weights
     answered = answer(KINESCOPE, "run", recipe(material, PICTURES, weights=named), *options, folder=tmp_path)
     check(answered, sentence)
+
+
+def test_a_device_that_is_not_there(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    stream = 'extractor = {{ name = "hog3d" }}\nmodel = {{ name = "drnn", state = 4, fit = {{ epochs = 1 }} }}\n'
+    answered = answer(KINESCOPE, "run", recipe(material, stream), "--kinescope-device", "cuda", folder=tmp_path)
+    check(answered, "device = cuda, but torch sees no CUDA device")
 
 
 @pytest.mark.parametrize(
