@@ -88,16 +88,13 @@ def scaled(picture: np.ndarray, short_side: int | None, size_px: tuple[int, int]
     ndarray of uint8
         Shrunk by averaging over areas, which does not alias, or enlarged bilinearly.
     """
-    import cv2
+    from pipeline.video.resize import resized
 
     height, width = picture.shape[:2]
     if size_px is None and short_side is not None:
         shorter = min(height, width)
         size_px = (round(width * short_side / shorter), round(height * short_side / shorter))
-    if size_px is None or size_px == (width, height):
-        return picture
-    shrinks = size_px[0] < width or size_px[1] < height
-    return cv2.resize(picture, size_px, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return picture if size_px is None else resized(picture, size_px)
 
 
 def numbered(blocks: "Iterable[Block]", every_s: float | None) -> Iterator[tuple[int, np.ndarray]]:

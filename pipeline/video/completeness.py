@@ -76,8 +76,8 @@ def _beyond(end: int, size: int, what: str) -> str:
 def _mp4(file: BinaryIO, size: int) -> str:
     """ISO/IEC 14496-12, section 4.2: boxes, each with its size; what they hold of frames must be there."""
     for kind, end in _boxes(file, size):
-        if kind in (b"moov", b"moof", b"mdat") and end > size:
-            return _beyond(end, size, f"its box {kind.decode()}")
+        if kind in (b"moov", b"moof", b"mdat") and (beyond := _beyond(end, size, f"its box {kind.decode()}")):
+            return beyond
     return ""
 
 
@@ -88,9 +88,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
         length, kind = int.from_bytes(header[:4]), header[4:8]
         if length == 1:
             length = int.from_bytes(header[8:])
-        if length == 0:  # to the end of the file
-            return
-        if length < 8:  # no box: whatever was put behind the last one
+        if length < 8:  # 0, a box that goes to the end, or what was put behind the last one
             return
         offset += length
         yield kind, offset

@@ -197,7 +197,8 @@ def _presented(path: Path) -> Generator[_Shown]:
         stream = best_stream(container)
         stream.codec_context.thread_count = 1
         fps = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FPS)
-        earlier = stream is not container.streams.video[0]
+        number = None if stream is container.streams.video[0] else stream.index
+        of_stream = (fps, stream.sample_aspect_ratio, number)
         start: float | None = None
         time = 0.0
         for frame, interlaced in deinterlaced(_frames(container, stream, file)):
@@ -208,7 +209,6 @@ def _presented(path: Path) -> Generator[_Shown]:
             else:
                 time = frame.time - start
             lasts = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 1 / fps
-            of_stream = (fps, stream.sample_aspect_ratio, stream.index if earlier else None)
             yield _Shown(frame, interlaced, time, time + lasts, *of_stream)
 
 
@@ -245,10 +245,11 @@ class _Extent:
     end: float = -math.inf
 
     def add(self, packet: "av.Packet[Any]") -> None:
-        time = packet.dts if packet.pts is None else packet.pts
+        time, base = packet.dts if packet.pts is None else packet.pts, packet.time_base
         if time is not None:
-            self.first = min(self.first, float(time * packet.time_base))
-            self.end = max(self.end, float((time + (packet.duration or 0)) * packet.time_base))
+            tick = base.numerator / base.denominator  # plain numbers: fractions would take longer than the demuxer
+            self.first = min(self.first, time * tick)
+            self.end = max(self.end, (time + (packet.duration or 0)) * tick)
 
 
 def _memory_for_libav() -> bool:

@@ -11,6 +11,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from pipeline.video.light import BT2020, TRANSFERS, standard_range
+from pipeline.video.resize import resized
 
 Image = NDArray[np.uint8]
 """Pixels, (height, width, 3) RGB or (height, width) grey, or frames of them along a first axis."""
@@ -73,13 +74,13 @@ class Pictures:
         size = _proportioned(frame.width, frame.height, sample_aspect)
         if sample_aspect is not None and size != (frame.width, frame.height):
             self._note("sample_aspect", f"{sample_aspect.numerator}:{sample_aspect.denominator}")
-            picture = _scaled(picture, size)
+            picture = resized(picture, size)
         if any(turns := _turns(frame)):
             self._note("orientation", ORIENTATIONS[turns])
             picture = oriented(picture, turns)
         if self._size not in (None, picture.shape[1::-1]):
             self.notes["resized_frames"] = int(self.notes.get("resized_frames", 0)) + 1
-            picture = _scaled(picture, self._size)
+            picture = resized(picture, self._size)
         return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if self.colour == "grey" else picture  # type: ignore[return-value]
 
     def _note(self, name: str, text: str) -> None:
@@ -145,9 +146,3 @@ def _proportioned(width: int, height: int, sample_aspect: Fraction | None) -> tu
     ):
         return width, height
     return max(1, round(width * sample_aspect)), height
-
-
-def _scaled(picture: Image, size: tuple[int, int]) -> Image:
-    """Return a picture at another width and height: averaged over areas where it shrinks, else bilinear."""
-    shrinks = size[0] < picture.shape[1] or size[1] < picture.shape[0]
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)  # type: ignore[return-value]
