@@ -10,15 +10,15 @@ from tasks import settings
 from tasks.base import UserErrorFilter
 
 PRELOADED = (
-    "tasks.runtime.worker_process",
     "torch",
     "cv2",
     "scipy.linalg",
     "pipeline.training.loop",
     "pipeline.store",
     "pipeline.video.decode",
+    "tasks.runtime.worker_process",
 )
-"""Modules that the fork server imports before it forks: starting, and what every worker needs and is slow to import."""
+"""Modules that the fork server imports before it forks: what every worker needs and is slow to import, and starting."""
 _FILTER = UserErrorFilter()
 
 
