@@ -168,7 +168,7 @@ class Histories(RuleBasedStateMachine):
 
 @pytest.mark.parametrize(
     ("examples", "steps"),
-    [pytest.param(6, 12, marks=pytest.mark.slow), pytest.param(60, 30, marks=pytest.mark.torture)],
+    [pytest.param(6, 12, marks=pytest.mark.slow), pytest.param(30, 20, marks=pytest.mark.torture)],
 )
 def test_any_history_leads_to_the_figures_of_a_store_from_nothing(
     examples: int, steps: int, monkeypatch: pytest.MonkeyPatch
