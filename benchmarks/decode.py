@@ -1,12 +1,15 @@
-"""Measures decoding of whole videos to arrays, against OpenCV.
+"""Measures decoding of whole videos to arrays, against OpenCV and torchcodec.
 
     python benchmarks/decode.py [--json]
 
-Both deliver the same arrays, RGB or grey. VideoCapture chooses its own number of threads unless it is given one; for
-small frames one thread is faster, which few of its users know: both are measured.
+All deliver the same arrays, RGB or grey. VideoCapture chooses its own number of threads unless it is given one; for
+small frames one thread is faster, which few of its users know: both are measured. torchcodec, which is no requirement
+of this project and needs libraries of FFmpeg on the machine, is measured where it can be imported; it gives no grey.
 """
 
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -22,7 +25,7 @@ def ours(paths: list[Path], colour: Colour) -> int:
     return sum(len(block.frames) for path in paths for block in decode(path, colour=colour))
 
 
-def peer(paths: list[Path], colour: Colour, threads: int | None) -> int:
+def opencv(paths: list[Path], colour: Colour, threads: int | None) -> int:
     """Decode by OpenCV, and return the number of frames."""
     frames = 0
     for path in paths:
@@ -34,6 +37,23 @@ def peer(paths: list[Path], colour: Colour, threads: int | None) -> int:
     return frames
 
 
+def torchcodec(paths: list[Path]) -> int:
+    """Decode to RGB by torchcodec, on one thread, and return the number of frames."""
+    from torchcodec.decoders import VideoDecoder
+
+    return sum(1 for path in paths for _ in VideoDecoder(str(path), dimension_order="NHWC", num_ffmpeg_threads=1))
+
+
+def has_torchcodec() -> bool:
+    """Return whether torchcodec can be imported; say on standard error why not."""
+    try:
+        import torchcodec.decoders  # noqa: F401
+    except (ImportError, OSError, RuntimeError) as error:
+        print(f"without torchcodec: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+        return False
+    return True
+
+
 def counting(counts: list[int], side: Callable[[], int]) -> Callable[[], None]:
     """Return a function that runs a side, and appends its number of frames to ``counts``."""
     return lambda: counts.append(side())
@@ -43,21 +63,22 @@ def main() -> None:
     given, table = options(__doc__ or "", clips=22, rounds=5)
     paths = clips(given.clips)
     cv2.setNumThreads(1)
-    for colour in CONVERSIONS:
-        for threads in (None, 1):
-            counts: list[int] = []
-            seconds = fastest(
-                given.rounds,
-                counting(counts, lambda: ours(paths, colour)),  # noqa: B023
-                counting(counts, lambda: peer(paths, colour, threads)),  # noqa: B023
-            )
-            if len(set(counts)) > 1:
-                raise RuntimeError(f"the two sides decoded different numbers of frames: {sorted(set(counts))}")
-            rates = [counts[0] / second for second in seconds]
-            choice = "its own choice of threads" if threads is None else "one thread"
-            name = f"decode to {colour}; cv2.VideoCapture, {choice}"
-            sizes = f"{len(paths)} clips, {counts[0]} frames, 320x240"
-            table.add(Comparison(name, *rates, "frames/s", sizes, f"1, peer {threads or 'its choice'}"))
+    peers: list[tuple[Colour, str, Callable[[], int]]] = [
+        (colour, f"cv2.VideoCapture, {said}", partial(opencv, paths, colour, threads))
+        for colour in CONVERSIONS
+        for said, threads in (("its own choice of threads", None), ("one thread", 1))
+    ]
+    if has_torchcodec():
+        peers.append(("rgb", "torchcodec, one thread", partial(torchcodec, paths)))
+    for colour, name, peer in peers:
+        counts: list[int] = []
+        seconds = fastest(given.rounds, counting(counts, partial(ours, paths, colour)), counting(counts, peer))
+        if len(set(counts)) > 1:
+            raise RuntimeError(f"the two sides decoded different numbers of frames: {sorted(set(counts))}")
+        rates = [counts[0] / second for second in seconds]
+        sizes = f"{len(paths)} clips, {counts[0]} frames, 320x240"
+        threads = "1, peer its choice" if name.endswith("choice of threads") else "1"
+        table.add(Comparison(f"decode to {colour}; {name}", rates[0], rates[1], "frames/s", sizes, threads))
 
 
 if __name__ == "__main__":

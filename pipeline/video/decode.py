@@ -17,10 +17,9 @@ file is applied, to the nearest of the eight that keep the sides; frames of anot
 
 import errno
 import math
-from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -176,10 +175,14 @@ class _Shown:
     frame: av.VideoFrame
     was_interlaced: bool
     time: float
-    end: float
     fps: float
     sample_aspect: Fraction | None
     stream: int | None  # its number, where others come before it
+
+    @property
+    def end(self) -> float:
+        duration, base = self.frame.duration, self.frame.time_base
+        return self.time + (float(duration * base) if duration and base else 1 / self.fps)
 
 
 def _presented(path: Path) -> Generator[_Shown]:
@@ -208,8 +211,7 @@ def _presented(path: Path) -> Generator[_Shown]:
                 time += 1 / fps
             else:
                 time = frame.time - start
-            lasts = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 1 / fps
-            yield _Shown(frame, interlaced, time, time + lasts, *of_stream)
+            yield _Shown(frame, interlaced, time, *of_stream)
 
 
 def _length_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
@@ -243,11 +245,13 @@ class _Extent:
 
     first: float = math.inf
     end: float = -math.inf
+    ticks: dict[int, float] = field(default_factory=dict)  # by stream: libav's fractions take longer than its demuxer
 
     def add(self, packet: "av.Packet[Any]") -> None:
-        time, base = packet.dts if packet.pts is None else packet.pts, packet.time_base
+        time = packet.dts if packet.pts is None else packet.pts
         if time is not None:
-            tick = base.numerator / base.denominator  # plain numbers: fractions would take longer than the demuxer
+            if (tick := self.ticks.get(packet.stream_index)) is None:
+                tick = self.ticks[packet.stream_index] = float(packet.time_base)
             self.first = min(self.first, time * tick)
             self.end = max(self.end, (time + (packet.duration or 0)) * tick)
 
@@ -267,7 +271,7 @@ class _Blocks:
     def __init__(self, pictures: Pictures, block_frames: int) -> None:
         self.pictures, self.block_frames = pictures, block_frames
         self.start = self.count = 0
-        self.counted: Counter[str] = Counter()
+        self.deinterlaced = self.damaged = 0
 
     @property
     def full(self) -> bool:
@@ -275,21 +279,23 @@ class _Blocks:
 
     def add(self, shown: _Shown) -> None:
         """Convert a frame."""
-        picture = self.pictures.picture(shown.frame, shown.sample_aspect)
+        picture = self.pictures.picture(shown.frame)
         if not self.count:
             size = min(self.block_frames, max(1, _MAX_BLOCK_BYTES // picture.nbytes))
             self.frames, self.times = np.empty((size, *picture.shape), np.uint8), np.empty(size)
         self.frames[self.count] = picture
         self.times[self.count] = shown.time
         self.last = shown
-        self.counted.update(deinterlaced_frames=shown.was_interlaced, damaged_frames=shown.frame.is_corrupt)
+        self.deinterlaced += shown.was_interlaced
+        self.damaged += shown.frame.is_corrupt
         self.count += 1
 
     def take(self) -> Block:
         """Return the frames collected so far as a block, and begin another."""
         frames, times = self.frames[: self.count], self.times[: self.count]
-        stream = {} if self.last.stream is None else {"stream": self.last.stream}
-        notes = {**stream, **+self.counted, **self.pictures.notes}
+        counted = {"stream": self.last.stream, "deinterlaced_frames": self.deinterlaced or None}
+        counted["damaged_frames"] = self.damaged or None
+        notes = {name: value for name, value in counted.items() if value is not None} | self.pictures.notes
         block = Block(frames, self.start, times, self.last.end, self.last.fps, notes)
         self.start, self.count = self.start + self.count, 0
         return block

@@ -6,7 +6,7 @@ from typing import Literal
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
@@ -53,27 +53,30 @@ class Pictures:
         self.colour = colour
         self.notes: dict[str, str | int] = {}
         self._size: tuple[int, int] | None = None
+        self._sample_aspect: Fraction | None = None
+        self._proportioned: dict[tuple[int, int], tuple[int, int]] = {}
         self._reformatter = VideoReformatter()
 
     def begin(self, frame: av.VideoFrame, sample_aspect: Fraction | None) -> None:
-        """Take the size of all pictures from the video's first frame."""
-        width, height = _proportioned(frame.width, frame.height, sample_aspect)
-        self._size = (height, width) if _turns(frame)[0] else (width, height)
-
-    def picture(self, frame: av.VideoFrame, sample_aspect: Fraction | None) -> Image:
-        """Return the picture of a frame, which may share the memory of the frame's conversion.
+        """Take the size of all pictures from the video's first frame.
 
         Parameters
         ----------
         frame
             The decoded frame.
         sample_aspect
-            Width of its samples in units of their height; None where that is not known.
+            Width of the video's samples in units of their height; None where that is not known.
         """
+        self._sample_aspect = sample_aspect
+        width, height = self._square(frame.width, frame.height)
+        self._size = (height, width) if _turns(frame)[0] else (width, height)
+
+    def picture(self, frame: av.VideoFrame) -> Image:
+        """Return the picture of a decoded frame, which may share the memory of the frame's conversion."""
         picture = self._coloured(frame)
-        size = _proportioned(frame.width, frame.height, sample_aspect)
-        if sample_aspect is not None and size != (frame.width, frame.height):
-            self._note("sample_aspect", f"{sample_aspect.numerator}:{sample_aspect.denominator}")
+        size, aspect = self._square(frame.width, frame.height), self._sample_aspect
+        if aspect is not None and size != (frame.width, frame.height):
+            self._note("sample_aspect", f"{aspect.numerator}:{aspect.denominator}")
             picture = resized(picture, size)
         if any(turns := _turns(frame)):
             self._note("orientation", ORIENTATIONS[turns])
@@ -82,6 +85,12 @@ class Pictures:
             self.notes["resized_frames"] = int(self.notes.get("resized_frames", 0)) + 1
             picture = resized(picture, self._size)
         return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if self.colour == "grey" else picture  # type: ignore[return-value]
+
+    def _square(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size at which a frame's samples are square; it is computed once for each size of frames."""
+        if (size := self._proportioned.get((width, height))) is None:
+            size = self._proportioned[width, height] = _proportioned(width, height, self._sample_aspect)
+        return size
 
     def _note(self, name: str, text: str) -> None:
         """Note what was done to a frame; a video whose frames differ in it has several texts."""
@@ -133,7 +142,8 @@ def oriented(picture: Image, turns: Turns) -> Image:
 
 
 def _turns(frame: av.VideoFrame) -> Turns:
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
+    # frame.side_data would refer to the frame and the frame to it: frames would stay until a garbage collection.
+    matrix = SideDataContainer(frame).get(Type.DISPLAYMATRIX)  # type: ignore[call-arg, call-overload]
     return (False, False, False) if matrix is None else orientation(np.frombuffer(matrix, np.int32))
 
 

@@ -11,6 +11,7 @@ from tasks.base import UserErrorFilter
 
 PRELOADED = (
     "torch",
+    "torch._dynamo",  # which the first optimiser of a process imports, for a second, though nothing is compiled
     "cv2",
     "scipy.linalg",
     "pipeline.training.loop",

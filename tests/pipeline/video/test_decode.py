@@ -1,6 +1,7 @@
 """Decoding: colours by the standard, every frame with its time, and no file that ends it."""
 
 import errno
+import gc
 import itertools
 from fractions import Fraction
 from pathlib import Path
@@ -239,6 +240,17 @@ def test_blocks_do_not_change_the_frames(ramp: Path, block_frames: int) -> None:
 def test_blocks_are_the_callers_own(ramp: Path) -> None:
     kept = [(block.frames, block.frames.copy()) for block in decode(ramp, block_frames=4)]
     assert all((now == then).all() for now, then in kept)
+
+
+def test_frames_are_freed_as_soon_as_they_are_converted(ramp: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in decode(ramp, block_frames=1):
+            held = sum(type(each) is av.VideoFrame for each in gc.get_objects())
+            assert held < 8  # a large frame has megabytes, and a collection may be hundreds of frames away
+    finally:
+        gc.enable()
 
 
 def test_blocks_of_large_frames_are_bounded_in_bytes(tmp_path: Path) -> None:
