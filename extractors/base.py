@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from pydantic import Field
 
+from extractors.weights import locate
 from pipeline.config import MAX_SEED, Config
 from pipeline.rows import Partial, Row
+from pipeline.training.devices import choose
 
 if TYPE_CHECKING:
     import torch
@@ -288,6 +290,54 @@ class Extractor(Config):
             return extract(source)
 
         return checked
+
+    def open(
+        self, device: str = "auto", *, weights: Path | str = "weights", states: Mapping[str, Path] = {}
+    ) -> Callable[["Clip | Path | str"], Iterator[Row]]:
+        """Make it ready for files, together with all that it is computed from.
+
+        Parameters
+        ----------
+        device : str
+            "auto", which is a GPU where there is one, "cpu", "cuda" or "cuda:<n>".
+        weights : Path or str
+            Folder of the pretrained weights that are known by name.
+        states : mapping of str to Path
+            As for ``build``.
+
+        Returns
+        -------
+        callable
+            Given a clip, or the path of a file, it yields the rows, as an ``Extraction`` does.
+
+        Raises
+        ------
+        InputError
+            Where CUDA is asked for and absent, or a file of weights is missing or not what is needed.
+        ValueError
+            Where other states are given.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from extractors import Frames
+        >>> from pipeline.video.encode import write
+        >>> path = Path(tempfile.mkdtemp()) / "moving.mp4"
+        >>> write(path, np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3), np.uint8), fps=25)
+        >>> for row in Frames(short_side=24).open(device="cpu")(path):
+        ...     print(row["times"].round(2), row.attributes["frames"])
+        [0.   0.04 0.08 0.12] 4
+        """
+        ready = self.located(lambda name: str(locate(name, Path(weights))))
+        extract = ready.build(choose(device), states)
+        before = None if ready.upstream is None else ready.upstream.open(device, weights=weights)
+
+        def rows(source: Clip | Path | str) -> Iterator[Row]:
+            clip = source if isinstance(source, Clip) else Clip(Path(source))
+            return extract(clip if before is None else list(before(clip)))
+
+        return rows
 
     @abstractmethod
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:

@@ -80,6 +80,10 @@ class Row:
     arrays: "dict[str, np.ndarray]"
     attributes: dict[str, float | int | str] = field(default_factory=dict)
 
+    def __getitem__(self, name: str) -> "np.ndarray":
+        """Return one of the arrays."""
+        return self.arrays[name]
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -21,6 +21,7 @@ from pipeline.errors import InputError
 from pipeline.files import lock
 from pipeline.files.user_input import brief, resolve
 from pipeline.fingerprint import short_digest
+from pipeline.training import devices
 
 DEFAULTS = Path(__file__).with_name("defaults.cfg")
 _CONFIGURED = ("/etc/luigi/client.cfg", "/etc/luigi/luigi.cfg", "client.cfg", "luigi.cfg")
@@ -219,7 +220,7 @@ def _digest(root: Path) -> str:
 
 def wants_gpu() -> bool:
     """Return whether tasks that can use a GPU will, without loading torch, as luigi asks in its main process."""
-    return current().device == "cuda" or (current().device == "auto" and Path("/proc/driver/nvidia/gpus").exists())
+    return devices.wants_gpu(current().device)
 
 
 def limit_threads() -> None:
@@ -246,8 +247,4 @@ def limit_gpus() -> None:
 
 def device() -> str:
     """Return the torch device. Raises InputError where CUDA is asked for and absent."""
-    import torch
-
-    if current().device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device = cuda, but torch sees no CUDA device: set device = cpu (or auto) in [kinescope]")
-    return "cuda" if wants_gpu() and torch.cuda.is_available() else "cpu"
+    return devices.choose(current().device)
