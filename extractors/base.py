@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Clip", "Extract", "Extraction", "Extractor", "FittedNetwork", "Labelled", "Row"]
 
 
-DECODING = 2
+DECODING = 3
 """Version of decoding, raised when it delivers other frames, times or notes of a video."""
 
 

@@ -30,6 +30,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, UnusableVideo
+from pipeline.video.clock import Clock
 from pipeline.video.completeness import missing_end, missing_length
 from pipeline.video.deinterlace import deinterlaced
 from pipeline.video.picture import Colour, Image, Pictures
@@ -39,7 +40,6 @@ __all__ = ["Block", "Colour", "Image", "decode", "read"]
 
 _DEFAULT_FPS = 25
 _MAX_BLOCK_BYTES = 64 * 2**20
-_MIN_STEP_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,7 @@ class Block:
     start
         Index of the first frame within the clip.
     times : float64 array, shape (time,)
-        Presentation times, in seconds from the file's first frame on, strictly increasing. A time that is missing or
-        runs backwards (AVI notes none) becomes the one before plus 1 / fps.
+        Presentation times, in seconds from the file's first frame on, strictly increasing (``pipeline.video.clock``).
     end
         Time at which the last frame ends: its own plus its duration, which is 1 / fps where the file says none.
     fps
@@ -178,6 +177,7 @@ class _Shown:
     fps: float
     sample_aspect: Fraction | None
     stream: int | None  # its number, where others come before it
+    restarts: int  # of the file's clock, so far
 
     @property
     def end(self) -> float:
@@ -201,17 +201,13 @@ def _presented(path: Path) -> Generator[_Shown]:
         stream.codec_context.thread_count = 1
         fps = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FPS)
         number = None if stream is container.streams.video[0] else stream.index
-        of_stream = (fps, stream.sample_aspect_ratio, number)
-        start: float | None = None
-        time = 0.0
+        clock = Clock(fps)
+        aspect, codec = stream.sample_aspect_ratio, stream.codec_context
+        follows = codec.sample_aspect_ratio == aspect  # else the container knows better than its pictures
         for frame, interlaced in deinterlaced(_frames(container, stream, file)):
-            if start is None:
-                start = frame.time or 0.0
-            elif frame.time is None or frame.time - start < time + _MIN_STEP_S:
-                time += 1 / fps
-            else:
-                time = frame.time - start
-            yield _Shown(frame, interlaced, time, *of_stream)
+            time = clock.time_of(frame.time)
+            shape = codec.sample_aspect_ratio if follows else aspect
+            yield _Shown(frame, interlaced, time, fps, shape, number, clock.restarts)
 
 
 def _length_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
@@ -228,14 +224,19 @@ def _frames(container: av.container.InputContainer, stream: av.VideoStream, file
         if packet.size:
             extent.add(packet)
         if packet.stream is stream:
-            partial = packet.is_corrupt if packet.size else partial
-            for frame in stream.decode(packet):
-                damaged = frame.is_corrupt
+            if packet.size:
+                partial, damaged = packet.is_corrupt, False
+            for frame in stream.decode(packet):  # the last packet's is not the last that is shown
+                damaged = damaged or frame.is_corrupt
                 yield frame
     if partial or damaged:
-        raise UnusableVideo(f"cut off: its last frame is {'incomplete' if partial else 'damaged'}")
+        raise UnusableVideo(f"cut off: the frame of its last packet is {'incomplete' if partial else 'damaged'}")
     kind = container.format.name.split(",")[0]
-    if fault := missing_end(file, kind) or missing_length(kind, _length_s(container, stream), extent.first, extent.end):
+    last_byte = max((entry.pos + entry.size for entry in stream.index_entries), default=0) if kind == "mov" else 0
+    fault = missing_end(file, kind, last_byte)
+    if fault is None:
+        fault = missing_length(kind, _length_s(container, stream), extent.first, extent.end)
+    if fault:
         raise UnusableVideo(f"cut off: {fault}")
 
 
@@ -279,7 +280,7 @@ class _Blocks:
 
     def add(self, shown: _Shown) -> None:
         """Convert a frame."""
-        picture = self.pictures.picture(shown.frame)
+        picture = self.pictures.picture(shown.frame, shown.sample_aspect)
         if not self.count:
             size = min(self.block_frames, max(1, _MAX_BLOCK_BYTES // picture.nbytes))
             self.frames, self.times = np.empty((size, *picture.shape), np.uint8), np.empty(size)
@@ -294,7 +295,7 @@ class _Blocks:
         """Return the frames collected so far as a block, and begin another."""
         frames, times = self.frames[: self.count], self.times[: self.count]
         counted = {"stream": self.last.stream, "deinterlaced_frames": self.deinterlaced or None}
-        counted["damaged_frames"] = self.damaged or None
+        counted |= {"damaged_frames": self.damaged or None, "clock_restarts": self.last.restarts or None}
         notes = {name: value for name, value in counted.items() if value is not None} | self.pictures.notes
         block = Block(frames, self.start, times, self.last.end, self.last.fps, notes)
         self.start, self.count = self.start + self.count, 0

@@ -44,6 +44,7 @@ class _Deinterlacer:
         self.kind = _kind(frame)
         self.interlaced: list[bool] = []
         self.graph = Graph()
+        self.graph.threads = 1  # libavfilter would start one for each core
         source = self.graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
         )

@@ -1,5 +1,6 @@
 """Make the picture that a player shows of a decoded frame: its colours, proportions and orientation."""
 
+from contextlib import suppress
 from fractions import Fraction
 from typing import Literal
 
@@ -54,29 +55,28 @@ class Pictures:
         self.notes: dict[str, str | int] = {}
         self._size: tuple[int, int] | None = None
         self._sample_aspect: Fraction | None = None
-        self._proportioned: dict[tuple[int, int], tuple[int, int]] = {}
+        self._squares: dict[tuple[int, int], tuple[int, int]] = {}
         self._reformatter = VideoReformatter()
 
     def begin(self, frame: av.VideoFrame, sample_aspect: Fraction | None) -> None:
-        """Take the size of all pictures from the video's first frame.
+        """Take the size of all pictures from the video's first frame, given as to ``picture``."""
+        width, height = self._square(frame, sample_aspect)
+        self._size = (height, width) if _turns(frame)[0] else (width, height)
+
+    def picture(self, frame: av.VideoFrame, sample_aspect: Fraction | None) -> Image:
+        """Return the picture of a frame, which may share the memory of the frame's conversion.
 
         Parameters
         ----------
         frame
             The decoded frame.
         sample_aspect
-            Width of the video's samples in units of their height; None where that is not known.
+            Width of its samples in units of their height; None where that is not known.
         """
-        self._sample_aspect = sample_aspect
-        width, height = self._square(frame.width, frame.height)
-        self._size = (height, width) if _turns(frame)[0] else (width, height)
-
-    def picture(self, frame: av.VideoFrame) -> Image:
-        """Return the picture of a decoded frame, which may share the memory of the frame's conversion."""
         picture = self._coloured(frame)
-        size, aspect = self._square(frame.width, frame.height), self._sample_aspect
-        if aspect is not None and size != (frame.width, frame.height):
-            self._note("sample_aspect", f"{aspect.numerator}:{aspect.denominator}")
+        size = self._square(frame, sample_aspect)
+        if sample_aspect is not None and size != (frame.width, frame.height):
+            self._note("sample_aspect", f"{sample_aspect.numerator}:{sample_aspect.denominator}")
             picture = resized(picture, size)
         if any(turns := _turns(frame)):
             self._note("orientation", ORIENTATIONS[turns])
@@ -86,11 +86,14 @@ class Pictures:
             picture = resized(picture, self._size)
         return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if self.colour == "grey" else picture  # type: ignore[return-value]
 
-    def _square(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size at which a frame's samples are square; it is computed once for each size of frames."""
-        if (size := self._proportioned.get((width, height))) is None:
-            size = self._proportioned[width, height] = _proportioned(width, height, self._sample_aspect)
-        return size
+    def _square(self, frame: av.VideoFrame, sample_aspect: Fraction | None) -> tuple[int, int]:
+        """Return the size at which a frame's samples are square; fractions are slow, and few sizes occur."""
+        if sample_aspect != self._sample_aspect:
+            self._sample_aspect, self._squares = sample_aspect, {}
+        size = frame.width, frame.height
+        if size not in self._squares:
+            self._squares[size] = _proportioned(*size, sample_aspect)
+        return self._squares[size]
 
     def _note(self, name: str, text: str) -> None:
         """Note what was done to a frame; a video whose frames differ in it has several texts."""
@@ -142,9 +145,21 @@ def oriented(picture: Image, turns: Turns) -> Image:
 
 
 def _turns(frame: av.VideoFrame) -> Turns:
-    # frame.side_data would refer to the frame and the frame to it: frames would stay until a garbage collection.
-    matrix = SideDataContainer(frame).get(Type.DISPLAYMATRIX)  # type: ignore[call-arg, call-overload]
-    return (False, False, False) if matrix is None else orientation(np.frombuffer(matrix, np.int32))
+    """Return a frame's orientation.
+
+    ``frame.side_data`` would refer to the frame and the frame to it: frames would stay until a garbage collection. The
+    container of them stops at what PyAV knows no name for; what is behind that is told by the angle alone.
+    """
+    known = SideDataContainer.__new__(SideDataContainer)
+    with suppress(ValueError):
+        known.__init__(frame)  # type: ignore[misc, call-arg]
+    if (matrix := known.get(Type.DISPLAYMATRIX)) is not None:  # type: ignore[call-overload]
+        return orientation(np.frombuffer(matrix, np.int32))
+    return _QUARTERS[round(frame.rotation / 90) % 4]
+
+
+_QUARTERS: tuple[Turns, ...] = ((False, False, False), (True, False, True), (False, True, True), (True, True, False))
+"""Orientations by the number of quarter turns anticlockwise."""
 
 
 def _proportioned(width: int, height: int, sample_aspect: Fraction | None) -> tuple[int, int]:

@@ -28,13 +28,16 @@ MATRICES = {
 
 def with_matrix(path: Path, a: float, b: float, c: float, d: float, **options: object) -> Path:
     """A film whose track header has this matrix, which libav itself writes only as a turn."""
-    encode(path, numbered(6), **options)
+    _set_matrix(encode(path, numbered(6), **options), a, b, c, d)
+    return path
+
+
+def _set_matrix(path: Path, a: float, b: float, c: float, d: float) -> None:
     content = path.read_bytes()
     place = content.index(b"tkhd") + 4 + 40
     values = [round(v * ONE) for v in (a, b, 0, c, d, 0, 0, 0)] + [1 << 30]
     matrix = b"".join(value.to_bytes(4, signed=True) for value in values)
     path.write_bytes(content[:place] + matrix + content[place + 36 :])
-    return path
 
 
 def filtered(path: Path, filters: str) -> list[np.ndarray]:
@@ -120,6 +123,47 @@ def test_a_change_of_size_is_brought_to_the_first(tmp_path: Path, colour: str) -
     assert later[-1].notes == {"resized_frames": 3}
 
 
+def test_a_change_of_the_samples_aspect_is_followed(tmp_path: Path) -> None:
+    """As broadcasts go from 4:3 to 16:9: the second part is brought to the size of the first."""
+    parts = [
+        encode(tmp_path / f"{number}.ts", numbered(10), "mpeg2video", "mpegts", sample_aspect_ratio=Fraction(aspect))
+        for number, aspect in enumerate(("1", "4/3"))
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    blocks, fault = decoded(joined)
+    assert not fault
+    assert {picture.shape for picture in pictures_of(blocks)} == {(120, 160, 3)}
+    assert blocks[-1].notes["sample_aspect"] == "4:3"
+    assert 9 <= blocks[-1].notes["resized_frames"] <= 11  # a decoder tells a frame early
+
+
+@pytest.mark.parametrize("matrix", [None, (0, 1, -1, 0)])
+def test_side_data_without_a_name_do_no_harm(tmp_path: Path, matrix: tuple[int, ...] | None) -> None:
+    """EXIF, which cameras write into each picture, has none in PyAV: an angle is told all the same."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x00\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0"  # a width, no orientation
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif
+    path = tmp_path / "x.mov"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mjpeg", 25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuvj420p"
+        for number, picture in enumerate(numbered(5)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuvj420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            for packet in stream.encode(frame):
+                content = bytes(packet)
+                tagged = av.Packet(content[:2] + segment + content[2:])
+                tagged.pts, tagged.dts, tagged.time_base = packet.pts, packet.dts, packet.time_base
+                tagged.stream, tagged.is_keyframe = stream, True
+                file.mux(tagged)
+    if matrix:
+        _set_matrix(path, *matrix)
+    blocks, fault = decoded(path)
+    assert not fault
+    assert len(pictures_of(blocks)) == 5
+    assert blocks[0].notes == ({"orientation": "turned clockwise by 90 degrees"} if matrix else {})
+
+
 def test_transparency_is_left_out(tmp_path: Path) -> None:
     (picture,) = numbered(1)
     clear = np.concatenate([picture, np.full((120, 160, 1), 40, np.uint8)], -1)
@@ -138,7 +182,7 @@ def test_transparency_is_left_out(tmp_path: Path) -> None:
         ("plain.mp4", ["red", "green", "blue", "yellow"], {}),
         ("hflip.mp4", ["green", "red", "yellow", "blue"], {"orientation": "mirrored left to right"}),
         ("sar.mp4", ["red", "green", "blue", "yellow"], {"sample_aspect": "2:1"}),
-        ("sizechange.ts", ["red", "green", "blue", "yellow"], {"resized_frames": 50}),
+        ("sizechange.ts", ["red", "green", "blue", "yellow"], {"resized_frames": 50, "clock_restarts": 1}),
     ],
 )
 def test_cases(shared: Path, name: str, seen: list[str], notes: dict[str, object]) -> None:

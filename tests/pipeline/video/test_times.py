@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.video.clock import Clock
 from tests.support.films import decoded, encode, number_of, numbered, pictures_of
 
 GAP = [*range(20), *range(60, 70)]
@@ -39,6 +40,29 @@ def test_times_that_begin_anew_go_on(tmp_path: Path) -> None:
     assert not fault
     assert [number_of(picture) for picture in pictures_of(blocks)] == [*range(10)] * 2
     np.testing.assert_allclose(np.concatenate([block.times for block in blocks]), np.arange(20) / 25, atol=1e-3)
+
+
+def test_a_clock_that_begins_anew_is_followed(tmp_path: Path) -> None:
+    """Fifty pictures at 25 a second, and then fifty at 5 a second, which count from zero again."""
+    parts = [
+        encode(tmp_path / f"{rate}.ts", numbered(50), container="mpegts", encoder={"bf": "0"}, times=range(0, step, by))
+        for rate, step, by in ((25, 50, 1), (5, 250, 5))
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    blocks, fault = decoded(joined)
+    assert not fault
+    expected = [*np.arange(50) / 25, *(2 + np.arange(50) / 5)]
+    np.testing.assert_allclose(np.concatenate([block.times for block in blocks]), expected, atol=0.05)
+    assert blocks[-1].notes == {"clock_restarts": 1}
+
+
+def test_one_wrong_time_moves_no_other() -> None:
+    clock = Clock(fps=25)
+    noted = [number / 25 for number in range(100)]
+    found = [clock.time_of(0.0 if number == 60 else time) for number, time in enumerate(noted)]
+    np.testing.assert_allclose(found, noted)
+    assert clock.restarts == 0
 
 
 def test_case(shared: Path) -> None:
