@@ -55,12 +55,16 @@ class Listing:
     videos : tuple of Video
         The videos.
     remarks : tuple of str
-        Sentences on what was left out, or taken otherwise than it is written.
+        Sentences on what was left out, or taken otherwise than it is written; names of files in them are made
+        printable.
     """
 
     classes: tuple[str, ...]
     videos: tuple[Video, ...]
     remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "remarks", tuple(map(printable, self.remarks)))
 
 
 @dataclass(frozen=True, slots=True)

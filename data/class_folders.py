@@ -9,7 +9,7 @@ from data.manifest import COLUMNS, Example, Examples, told_apart
 from data.modality import holds_numbers, holds_video, is_ambiguous, modality
 from data.remarks import remark
 from pipeline.errors import InputError
-from pipeline.files.names import printable
+from pipeline.files.names import composed, printable
 
 
 def read_class_folders(root: Path) -> Examples:
@@ -17,26 +17,31 @@ def read_class_folders(root: Path) -> Examples:
 
     A file whose extension does not tell is a video where it holds one. Where there are videos, texts are skeleton files
     only beside a video of the same name, if at least half of the videos have one and any of these begins with numbers.
+    Where there are none, texts are skeleton files if they begin with numbers.
 
     Raises
     ------
     InputError
-        Where a folder cannot be read, lies within a class's folder, or holds no example.
+        Where a folder cannot be read, lies within a class's folder, or holds no example; where skeleton files without a
+        video of their own outnumber the videos.
     """
     entries = visible(root)
     folders = [Path(entry.path) for entry in entries if is_folder(entry)]
     strays = [entry.name for entry in entries if not is_folder(entry)]
     files = [entry for folder in folders for entry in _files(folder)]
     found = [example for entry in files if (example := _example(entry))]
-    taken = told_apart(_without_stray_texts(found))
+    taken = told_apart(_without_stray_texts(found, root))
     used = {example.place for example in taken.examples}
     if empty := sorted(set(map(str, folders)) - set(map(os.path.dirname, used))):
         raise InputError(
-            f"{empty[0]}: no video and no skeleton file (.txt) in it; each folder in the root must be a class"
+            f"{empty[0]}: no video and no skeleton file (.txt) that begins with numbers in it; each folder in the root "
+            "must be a class"
         )
-    left_out = [*strays, *(_shown(entry.path) for entry in files if entry.path not in used)]
+    examples = {example.place for example in found}
+    others = [_shown(entry.path) for entry in files if entry.path not in examples]
+    left_out = [*_left_out([*strays, *others]), *_texts_left_out(sorted(map(_shown, examples - used)))]
     guessed = [_shown(example.place) for example in taken.examples if is_ambiguous(example.path)]
-    return Examples(taken.examples, (*_left_out(left_out), *_guessed(guessed), *taken.remarks))
+    return Examples(taken.examples, (*left_out, *_guessed(guessed), *taken.remarks))
 
 
 def _files(folder: Path) -> "Iterator[os.DirEntry[str]]":
@@ -57,14 +62,21 @@ def _example(entry: "os.DirEntry[str]") -> Example | None:
     if kind is None or (is_ambiguous(path) and not holds_video(path)):
         return None
     folder = path.parent.name
-    return Example(entry.path, f"{folder}/{path.stem}", path, kind, printable(folder))
+    return Example(entry.path, f"{folder}/{path.stem}", path, kind, composed(printable(folder)))
 
 
-def _without_stray_texts(found: list[Example]) -> list[Example]:
+def _without_stray_texts(found: list[Example], root: Path) -> list[Example]:
     videos = {example.name for example in found if example.modality == "video"}
+    texts = [example for example in found if example.modality == "skeleton"]
+    alone = [text for text in texts if text.name not in videos and holds_numbers(text.path)]
     if not videos:
-        return found
-    beside = [example for example in found if example.modality == "skeleton" and example.name in videos]
+        return alone
+    if len(alone) > len(videos):
+        raise InputError(
+            f"{root}: both {len(videos)} videos and {len(alone)} skeleton files (.txt) of no video, such as "
+            f"{_shown(alone[0].place)}; move the videos or these texts elsewhere, or list what is used in a manifest"
+        )
+    beside = [text for text in texts if text.name in videos]
     paired = 2 * len(beside) >= len(videos) and any(holds_numbers(text.path) for text in beside)
     return [example for example in found if example.modality == "video" or (paired and example.name in videos)]
 
@@ -76,6 +88,11 @@ def _shown(path: str) -> str:
 def _left_out(names: list[str]) -> tuple[str, ...]:
     why = "not taken, as neither a video nor a skeleton file in the folder of a class"
     return remark(names, f"file is {why}", f"files are {why}")
+
+
+def _texts_left_out(names: list[str]) -> tuple[str, ...]:
+    why = "not taken, as skeleton files begin with numbers, and lie beside at least half of the videos, or without any"
+    return remark(names, f"text is {why}", f"texts are {why}")
 
 
 def _guessed(names: list[str]) -> tuple[str, ...]:

@@ -1,12 +1,11 @@
 """Files of a data set: those in a folder, and those that a list names."""
 
 import os
-import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipeline.errors import UNREADABLE, InputError
-from pipeline.files.names import by_spelling
+from pipeline.files.names import by_spelling, composed
 
 
 def visible(folder: Path) -> "list[os.DirEntry[str]]":
@@ -15,7 +14,7 @@ def visible(folder: Path) -> "list[os.DirEntry[str]]":
         with os.scandir(folder) as entries:
             return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}; a readable folder is needed") from None
+        raise _unreadable(folder, error) from None
 
 
 def is_file(entry: "os.DirEntry[str]") -> bool:
@@ -63,7 +62,7 @@ class Finder:
         if folder not in self._names:
             self._names[folder] = by_spelling({each: each for each in _names(folder)})
         known = self._names[folder]
-        return known.get(name) or known.get(unicodedata.normalize("NFC", name))
+        return known.get(name) or known.get(composed(name))
 
 
 def _names(folder: Path) -> Iterator[str]:
@@ -72,4 +71,8 @@ def _names(folder: Path) -> Iterator[str]:
         yield from os.listdir(folder)
     except OSError as error:
         if error.errno not in UNREADABLE:
-            raise InputError(f"{folder}: {error.strerror}; a readable folder is needed") from None
+            raise _unreadable(folder, error) from None
+
+
+def _unreadable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"{folder}: {error.strerror}; a readable folder is needed")

@@ -99,8 +99,8 @@ class KTH(BySubject):
 def _recorded(root: Path) -> Iterator[tuple[str, Path]]:
     """Yield id and path of each file of the data set's videos."""
     known = frozenset(RECORDED)
-    for id, path in videos_in(root, (".", *_action_folders(root))):
-        stem = id.rpartition("/")[2].removesuffix("_uncomp")
+    for name, path in videos_in(root, (".", *_action_folders(root))):
+        stem = name.rpartition("/")[2].removesuffix("_uncomp")
         if stem in known:
             yield stem, path
 

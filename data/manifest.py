@@ -5,7 +5,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,9 +15,8 @@ from data.files import Finder, is_there
 from data.modality import Modality, modality
 from data.protocols import Side
 from data.remarks import remark, some_of
-from pipeline.config import unknown
 from pipeline.errors import InputError
-from pipeline.files.names import printable
+from pipeline.files.names import composed, printable
 
 COLUMNS = ("path", "label", "subject", "split", "start_frame", "end_frame")
 """Columns of a manifest, of which the first two are required; others are left out, and the remarks name them.
@@ -111,14 +110,11 @@ def read_manifest(manifest: Path, root: Path) -> Examples:
         Where the file cannot be read, or a line is wrong; it names the line.
     """
     text, as_latin_1 = _decoded(manifest)
-    try:
-        reader = csv.DictReader(
-            io.StringIO(text, newline=""), delimiter=_separator(text), strict=True, skipinitialspace=True
-        )
-        ignored = _check_columns(reader, f"{manifest}, line 1")
-        read = told_apart(list(_examples(reader, manifest, root)))
-    except csv.Error as error:
-        raise InputError(f"{manifest}: not a CSV file in UTF-8: {error}") from None
+    rows = _rows(text, manifest)
+    place, first = next(rows, (f"{manifest}, line 1", []))
+    columns = [name.strip() for name in first]
+    ignored = _check_columns(columns, place)
+    read = told_apart(list(_examples(rows, columns, manifest.parent, root)))
     return Examples(read.examples, (*as_latin_1, *ignored, *read.remarks))
 
 
@@ -164,25 +160,40 @@ def _decoded(manifest: Path) -> tuple[str, tuple[str, ...]]:
     return text, (f"{manifest} is not UTF-8, and is read as Latin-1; where letters come out wrong, save it as UTF-8",)
 
 
+def _rows(text: str, manifest: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the rows that are not blank, each after its place. Raises InputError that names a malformed one."""
+    ended = 0
+    try:
+        lines = io.StringIO(text, newline="")
+        reader = csv.reader(lines, delimiter=_separator(text), strict=True, skipinitialspace=True)
+        for row in reader:
+            ended = reader.line_num
+            if row:
+                yield f"{manifest}, line {ended}", row
+    except csv.Error as error:
+        raise InputError(
+            f"{manifest}, line {ended + 1}: no row of a CSV file begins here ({error}); quotes must enclose a cell"
+        ) from None
+
+
 def _separator(text: str) -> str:
-    """Return the separator that makes most known columns of the first line."""
-    first = next(iter(text.splitlines()), "")
+    """Return the separator that makes most known columns of the first line that is not blank."""
+    first = next(filter(str.strip, text.splitlines()), "")
 
     def known(separator: str) -> int:
         cells = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
-        return len({cell.strip() for cell in cells}.intersection(COLUMNS))
+        return len(set(map(_plain, cells)) & set(map(_plain, COLUMNS)))
 
     return max(_SEPARATORS, key=known)
 
 
-def _check_columns(reader: "csv.DictReader[str]", place: str) -> tuple[str, ...]:
-    """Strip the names of the columns, and remark on those that are left out. Raises InputError where some are wrong."""
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = columns
+def _check_columns(columns: Sequence[str], place: str) -> tuple[str, ...]:
+    """Remark on columns that are left out. Raises InputError where some are wrong."""
     others = [name for name in columns if name not in COLUMNS]
     for name in others:
-        if any(_one_edit_apart(name, column) for column in COLUMNS):
-            raise InputError(f"{place}: {unknown('column', name, COLUMNS)}")
+        for column in COLUMNS:
+            if _one_edit_apart(_plain(name), _plain(column)):
+                raise InputError(f"{place}: unknown column {name!r}: did you mean {column!r}? ({', '.join(COLUMNS)})")
     known = [name for name in columns if name in COLUMNS]
     needed = ["path", "label", *(("start_frame", "end_frame") if {"start_frame", "end_frame"} & {*known} else ())]
     missing = [name for name in needed if name not in known]
@@ -193,6 +204,15 @@ def _check_columns(reader: "csv.DictReader[str]", place: str) -> tuple[str, ...]
         )
     named = some_of([repr(name) for name in others])
     return (f"{place}: columns that are not known are left out: {named}",) if others else ()
+
+
+def _plain(name: str) -> str:
+    """Return the name of a column without capitals and separators of words.
+
+    >>> _plain("Start-Frame "), _plain("start_frame")
+    ('startframe', 'startframe')
+    """
+    return re.sub(r"[\s_-]", "", name.casefold())
 
 
 def _one_edit_apart(one: str, other: str) -> bool:
@@ -208,19 +228,21 @@ def _one_edit_apart(one: str, other: str) -> bool:
     return max(len(one), len(other)) <= 1 or (len(one) == 2 and one == other[::-1])
 
 
-def _examples(reader: "csv.DictReader[str]", manifest: Path, root: Path) -> Iterator[Example]:
-    finder, columns = Finder(), reader.fieldnames or ()
-    for cells in reader:
-        place = f"{manifest}, line {reader.line_num}"
-        if None in cells or None in cells.values():
+def _examples(
+    rows: Iterable[tuple[str, list[str]]], columns: Sequence[str], folder: Path, root: Path
+) -> Iterator[Example]:
+    """Yield the example of each row, whose path is relative to the folder."""
+    finder = Finder()
+    for place, row in rows:
+        if len(row) != len(columns):
             raise InputError(
                 f"{place}: the line does not have {len(columns)} cells; the columns are {', '.join(columns)}"
             )
-        if any("\0" in cell for cell in cells.values()):
+        if any("\0" in cell for cell in row):
             raise InputError(f"{place}: a NUL character; no path and no name may have one")
-        stripped = {name: cell.strip() for name, cell in cells.items()}
-        _check_filled(stripped, place)
-        yield _example(stripped, place, finder.find(Path(os.path.normpath(manifest.parent / stripped["path"]))), root)
+        cells = dict(zip(columns, map(str.strip, row), strict=True))
+        _check_filled(cells, place)
+        yield _example(cells, place, finder.find(Path(os.path.normpath(folder / cells["path"]))), root)
 
 
 def _check_filled(cells: Mapping[str, str], place: str) -> None:
@@ -230,6 +252,8 @@ def _check_filled(cells: Mapping[str, str], place: str) -> None:
 
 
 def _example(cells: Mapping[str, str], place: str, path: Path, root: Path) -> Example:
+    if path == root or os.path.isdir(path):
+        raise InputError(f"{place}: {path} is a folder; each line must name a file")
     kind = modality(path)
     if kind is None:
         raise InputError(f"{place}: {path.name} is neither a video, such as .mp4 or .avi, nor a skeleton file (.txt)")
@@ -239,8 +263,8 @@ def _example(cells: Mapping[str, str], place: str, path: Path, root: Path) -> Ex
         name=name,
         path=path,
         modality=kind,
-        label=cells["label"],
-        subject=cells.get("subject", printable(name) if "start_frame" in cells else ""),
+        label=composed(cells["label"]),
+        subject=composed(cells.get("subject", printable(name) if "start_frame" in cells else "")),
         split=_split(cells["split"], place) if "split" in cells else "",
         frames=_frames(cells.get("start_frame", ""), cells.get("end_frame", ""), place),
     )

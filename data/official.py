@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from data.base import Dataset, Fold, Listing, Video, by_id, video_id
-from data.files import Finder, is_dangling, is_file
+from data.files import Finder, is_dangling, is_file, visible
 from data.modality import VIDEO_ENDINGS
 from data.protocols import Side, divided
 from data.remarks import remark
@@ -137,7 +137,9 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; this official list is needed") from None
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        if b"\0" not in error.object:
+            raise InputError(f"{path}: not UTF-8 ({error}); save it anew, as UTF-8") from None
         text = "\0"
     if "\0" in text:
         raise InputError(f"{path}: not a text file; the official list is needed")
@@ -147,38 +149,41 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and path of each file in a folder, and of each link that leads nowhere; none without such a folder."""
+    """Yield name and path of each file in a folder that is not hidden, and of each link that leads nowhere, by name.
+
+    There are none without such a folder. Raises InputError where it cannot be read.
+    """
     if os.path.isdir(folder):
-        with os.scandir(folder) as entries:
-            yield from ((entry.name, folder / entry.name) for entry in entries if is_file(entry))
+        yield from ((entry.name, folder / entry.name) for entry in visible(folder) if is_file(entry))
 
 
 def videos_in(root: Path, folders: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """Yield id and path of each video in some folders below a root."""
+    """Yield name ("<folder>/<stem>", as it is on the disk) and path of each video in some folders below a root."""
     finder = Finder()
     for folder in folders:
         for name, path in files_in(finder.find(root / folder)):
             stem, ending = os.path.splitext(name)
             if ending.lower() in VIDEO_ENDINGS:
-                yield video_id(Path(folder, stem).as_posix()), path
+                yield Path(folder, stem).as_posix(), path
 
 
 def one_each(found: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Choose one file of each video, whose id is found however its accents are written, and remark on the others.
+    """Choose one file of each video by name, found by id however its name is spelt, and remark on the others.
 
-    The file with the ending of the lists is taken, or else the first by name.
+    The file with the ending of the lists is taken, or else the first by name; a link that leads nowhere comes last.
     """
     every: dict[str, list[Path]] = {}
-    for id, path in found:
-        every.setdefault(id, []).append(path)
-    ranked = {id: sorted(paths, key=_preference) for id, paths in every.items()}
+    for name, path in found:
+        every.setdefault(name, []).append(path)
+    ranked = {name: sorted(paths, key=_preference) if len(paths) > 1 else paths for name, paths in every.items()}
     others = [f"{path} beside {first.name}" for first, *rest in ranked.values() for path in rest]
     one, several = "file is left out, as another is the same video", "files are left out, as others are the same videos"
-    return by_spelling({id: paths[0] for id, paths in ranked.items()}), remark(others, one, several)
+    spelt = by_spelling({name: paths[0] for name, paths in ranked.items()})
+    return {video_id(name): path for name, path in spelt.items()}, remark(others, one, several)
 
 
-def _preference(path: Path) -> tuple[bool, Path]:
-    return path.suffix.lower() != LISTED_ENDING, path
+def _preference(path: Path) -> tuple[bool, bool, Path]:
+    return is_dangling(path), path.suffix.lower() != LISTED_ENDING, path
 
 
 def required(

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from pipeline.files.names import printable
-
 MAX_NAMED = 3
 """Number of files that are named; the rest is counted."""
 
@@ -17,7 +15,7 @@ def some_of(names: Sequence[str]) -> str:
     ('a, b', 'a, b, c and 2 more')
     """
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return printable(", ".join(names[:MAX_NAMED]) + more)
+    return ", ".join(names[:MAX_NAMED]) + more
 
 
 def remark(names: Sequence[str], one: str, several: str) -> tuple[str, ...]:

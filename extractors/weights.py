@@ -51,6 +51,9 @@ WRAPPERS = re.compile(r"^((module|_orig_mod|model|net|backbone|base_model)\.)+")
 FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
 """Object of another program, as torch's error names it."""
 
+UNPICKLER = "WeightsUnpickler error:"
+"""Words after which torch's error gives the reason; those before are advice."""
+
 
 class Loadable(Protocol):
     """A network that weights of other projects can be adapted to.
@@ -259,7 +262,9 @@ def _reason(error: str) -> str:
             f"it holds an object of the program that wrote it, {foreign[1]}; save it anew there as a state dict, by"
             " torch.save(network.state_dict(), …) or safetensors.torch.save_file"
         )
-    said = re.split(r"\.\s|\n", error.strip())[0]
+    said = re.split(r"\.\s|\n", error.rpartition(UNPICKLER)[2].strip())[0]
+    if "corrupt" in error or not re.search("[a-z]", said):
+        return "it is no file of weights, or cut off; download it again"
     return f"{said}; a safetensors file, or a torch file that holds nothing but a state dict, is needed"
 
 

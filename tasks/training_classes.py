@@ -51,6 +51,9 @@ def check_training_classes(dataset: Dataset) -> None:
     numbers = range(len(folds(dataset)))
     found = list(filter(None, (untrained(dataset, number, fold(dataset, number).train) for number in numbers)))
     if found and dataset.divided_by_user:
-        raise InputError(f"{found[0]}; give each class training videos, or leave its test videos out")
+        raise InputError(
+            f"{found[0]}; give each class training videos, or leave its test videos out; "
+            "of a division at random choose another protocol_seed"
+        )
     for sentence in found:
         logging.getLogger("luigi-interface").warning(sentence)

@@ -53,6 +53,8 @@ MAX_BONE_CHANGE = 0.2
 """Largest median change of a bone from frame to frame in mean bone lengths; in real files it is 0.001 at most."""
 OTHER_JOINTS = range(10, 101)
 """Numbers of joints that a frame of other sets' files may have."""
+MIN_REPETITIONS = 4
+"""Least number of frames from which another number of joints is guessed."""
 MAX_OTHER_DISTANCE = 0.75
 """Mean distance of lines as many apart as another number of joints, in that of lines 20 apart, up to which a file's
 frames have that number; in real files the least is 1.4."""
@@ -136,16 +138,27 @@ def parse(content: bytes) -> np.ndarray:
 
 def _joints_of_a_frame(points: np.ndarray) -> int:
     """Guess the joints of a frame from its points (line, 3): a joint moves less in a frame than it is from others."""
-    seen = points[points.any(axis=1)]
-    if len(points) < 2 * JOINTS or not len(seen):
+    if (bodies := _bodies(points)) > 1:
+        return bodies * JOINTS
+    seen = np.asarray(points.any(axis=1))
+    counts = [count for count in OTHER_JOINTS if MIN_REPETITIONS * count <= len(points)]
+    if not counts or not (seen[JOINTS:] & seen[:-JOINTS]).any():
         return JOINTS
-    far = 2 * np.median(abs(seen - np.median(seen, axis=0)))  # beyond which a wrong number counts no more
+    far = float(2 * np.median(abs(points[seen] - np.median(points[seen], axis=0))))  # a wrong number is no worse
 
     def distance(lines: int) -> float:
-        return float(np.minimum(abs(points[lines:] - points[:-lines]), far).mean())
+        both = seen[lines:] & seen[:-lines]  # as lost frames are zero, and tell nothing
+        return float(np.minimum(abs(points[lines:] - points[:-lines])[both], far).mean()) if both.any() else far
 
-    likeliest = min((count for count in OTHER_JOINTS if 2 * count <= len(points)), key=distance)
+    likeliest = min(counts, key=distance)
     return likeliest if distance(likeliest) < MAX_OTHER_DISTANCE * distance(JOINTS) else JOINTS
+
+
+def _bodies(points: np.ndarray) -> int:
+    """Guess the bodies of a frame, of which only one is there: all others are frames of zeros at equal distances."""
+    frames = points[: len(points) // JOINTS * JOINTS].reshape(-1, JOINTS, 3)
+    seen = np.flatnonzero(frames.any(axis=(1, 2)))
+    return int(np.gcd.reduce(np.diff(seen))) if len(seen) >= MIN_REPETITIONS else 1
 
 
 def _bone_change(joints: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """FCVID: its lists of labels and halves, and what they must not hold."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,20 @@ class TestFCVID:
         (fold,) = config.folds(tmp_path, listing)
         assert fold.test == ("panda/d", "party/b")
         assert config.notes(listing) == ("5 videos of 3 categories are present; 91,223 of 239 were published.",)
+
+    @pytest.mark.parametrize("on_disk", ["caf\u00e9", "cafe\u0301", os.fsdecode(b"caf\xe9")])
+    @pytest.mark.parametrize("folder", [False, True])
+    def test_a_list_may_spell_a_name_otherwise(self, tmp_path: Path, on_disk: str, folder: bool):
+        config = fcvid(tmp_path)
+        lists, party = tmp_path / "materials" / SPLIT_LIST, tmp_path / "videos/party"
+        if folder:
+            party.rename(tmp_path / "videos" / on_disk)
+            lists.write_text(lists.read_text().replace("party/", "caf\u00e9/"))
+        else:
+            (party / "b.mp4").rename(party / f"{on_disk}.mp4")
+            lists.write_text(lists.read_text().replace("party/b", "party/caf\u00e9"))
+        listed = "caf\u00e9/b" if folder else "party/caf\u00e9"
+        assert listed in [video.id for video in config.listing(tmp_path).videos]
 
     def test_names_of_categories(self, tmp_path: Path):
         config = fcvid(tmp_path)

@@ -140,7 +140,12 @@ class TestFolder:
             ("path,label", "z.mp4,y", "1 of 2 files .*line 3: .*z.mp4"),
             ("path,label", f"{'z' * 300}.mp4,y", "1 of 2 files"),
             ("path,label", "manifest.csv,y", "line 3: manifest.csv is neither a video"),
-            ("path,label", '"b.mp4,y', "not a CSV file in UTF-8"),
+            ("path,label", '"b.mp4,y', "line 3: no row of a CSV file begins here .unexpected end of data.; quotes"),
+            ("path,label", '\n"b".mp4,y', "line 4: no row of a CSV file begins here"),
+            ("path,label", "\nb.mp4,", "line 4: the label is empty"),
+            ("path,label", ".,y", "line 3: .* is a folder; each line must name a file"),
+            ("path,label", "/,y", "line 3: / is a folder"),
+            ("path,label", "..,y", "line 3: .* is a folder"),
             ("path,label", "e.txt,y", "line 3: 'e' has skeleton, and the first example video"),
             ("path,label,split", "b.mp4,y,later", "line 3: split 'later'; it must be train or test"),
             ("path,label,split", "b.mp4,y,", "line 3: split ''; it must be train or test"),
@@ -158,6 +163,13 @@ class TestFolder:
             ("path|label", "b.mp4|y", "line 1: no column path"),
             ("path,label,spilt", "b.mp4,y,test", "line 1: unknown column 'spilt': did you mean 'split'"),
             ("path,label,subjects", "b.mp4,y,p", "line 1: unknown column 'subjects': did you mean 'subject'"),
+            ("path,label,SPLIT", "b.mp4,y,test", "line 1: unknown column 'SPLIT': did you mean 'split'"),
+            ("path,label,SUBJECT", "b.mp4,y,p", "line 1: unknown column 'SUBJECT': did you mean 'subject'"),
+            ("path,label,Start_Frame", "b.mp4,y,1", "line 1: unknown column 'Start_Frame': did you mean 'start_frame'"),
+            ("path,label,StartFrame", "b.mp4,y,1", "line 1: unknown column 'StartFrame': did you mean 'start_frame'"),
+            ("path,label,end-frame", "b.mp4,y,1", "line 1: unknown column 'end-frame': did you mean 'end_frame'"),
+            ("path,label,end frame", "b.mp4,y,1", "line 1: unknown column 'end frame': did you mean 'end_frame'"),
+            ("PATH;LABEL", "b.mp4;y", "line 1: unknown column 'PATH': did you mean 'path'"),
             ("path,subject", "b.mp4,y", "line 1: no column label"),
             ("path,label,label", "b.mp4,y,y", "line 1: a column twice"),
         ],
@@ -182,6 +194,22 @@ class TestFolder:
         (tmp_path / "manifest.csv").write_bytes(content)
         with pytest.raises(InputError, match=match):
             Folder(root=str(tmp_path)).listing(tmp_path)
+
+    def test_the_root_is_no_example(self, tmp_path: Path):
+        root = tmp_path / "clips.mp4"
+        touch(root, "a.mp4")
+        write_lines(root / "manifest.csv", "path,label", f"{root},x", "a.mp4,y")
+        with pytest.raises(InputError, match=r"manifest\.csv, line 2: .*clips\.mp4 is a folder; each line must name"):
+            Folder(root=str(root)).listing(root)
+
+    def test_remarks_are_text_wherever_the_data_lie(self, tmp_path: Path):
+        root = tmp_path / os.fsdecode(b"caf\xe9")
+        touch(root, "a.mp4", "b.mp4")
+        (root / "manifest.csv").write_bytes("path,label,fps\na.mp4,\u00fcben,30\nb.mp4,x,25\n".encode("latin-1"))
+        as_latin_1, ignored = Folder(root=str(tmp_path)).listing(root).remarks
+        assert "caf\\xe9/manifest.csv is not UTF-8" in as_latin_1
+        assert ignored.endswith("columns that are not known are left out: 'fps'")
+        assert as_latin_1.encode()
 
     def test_wrong_folders(self, tmp_path: Path):
         touch(tmp_path, "run/1.mp4")
@@ -261,12 +289,24 @@ class TestFolder:
             ("cafe\u0301/a\u0300.mp4", "caf\u00e9/\u00e0.mp4"),
             ("caf\u00e9/\u00e0.mp4", os.fsdecode(b"caf\xe9/\xe0.mp4")),
             ("caf\\xe9/\\xe0.mp4", os.fsdecode(b"caf\xe9/\xe0.mp4")),
+            ("don\u2019t.mp4", os.fsdecode(b"don\x92t.mp4")),
         ],
     )
     def test_a_manifest_may_spell_a_name_otherwise(self, tmp_path: Path, listed: str, on_disk: str):
         touch(tmp_path, on_disk)
         _, listing = by_manifest(tmp_path, f"{listed},x", "b.mp4,y")
         assert tmp_path.resolve() / on_disk in [video.files["video"] for video in listing.videos]
+
+    def test_labels_and_subjects_that_look_alike_are_the_same(self, tmp_path: Path):
+        composed, decomposed = "caf\u00e9", "cafe\u0301"
+        rows = (f"a.mp4,{composed},{decomposed}", f"b.mp4,{decomposed},{composed}", "c.avi,x,y")
+        _, listing = by_manifest(tmp_path / "listed", *rows, header="path,label,subject")
+        assert listing.classes == (composed, "x")
+        assert {video.subject for video in listing.videos} == {composed, "y"}
+        touch(tmp_path / "folders", f"{composed}/1.mp4", f"{decomposed}/2.mp4", "x/3.mp4")
+        listing = Folder(root=str(tmp_path / "folders")).listing(tmp_path / "folders")
+        assert listing.classes == (composed, "x")
+        assert len(listing.videos) == 3
 
     def test_the_exact_name_wins(self, tmp_path: Path):
         composed, decomposed = "caf\u00e9.mp4", "cafe\u0301.mp4"
@@ -285,9 +325,11 @@ class TestFolder:
         listing = Folder(root=str(tmp_path)).listing(tmp_path)
         assert len(listing.videos) == len(others) + 1
         assert all(video.files.keys() == {"video"} for video in listing.videos)
-        (said,) = listing.remarks
-        assert said.startswith("6 files are not taken")
-        assert said.endswith(": README.md, jump/b.jpg, jump/pipe.mp4 and 3 more")
+        files, texts = listing.remarks
+        assert files.startswith("4 files are not taken, as neither a video nor a skeleton file")
+        assert files.endswith(": README.md, jump/b.jpg, jump/pipe.mp4 and 1 more")
+        assert texts.startswith("2 texts are not taken, as skeleton files begin with numbers")
+        assert texts.endswith(": run/gif.txt, run/notes.txt")
 
     def test_texts_beside_few_videos_are_no_skeletons(self, tmp_path: Path):
         touch(tmp_path, *(f"{name}/{n}.mp4" for name in ("run", "jump") for n in range(4)))
@@ -313,6 +355,24 @@ class TestFolder:
         touch(tmp_path, "run/1.txt", "jump/1.txt", "jump/readme")
         listing = Folder(root=str(tmp_path)).listing(tmp_path)
         assert [video.files.keys() for video in listing.videos] == [{"skeleton"}] * 2
+
+    def test_skeletons_and_a_stray_video(self, tmp_path: Path):
+        for name in ("run", "jump"):
+            touch(tmp_path, f"{name}/preview.mp4")
+            for n in range(5):
+                (tmp_path / f"{name}/{n}.txt").write_text("0.5 0.5 0.25 1\n")
+        with pytest.raises(
+            InputError, match=r"both 2 videos and 10 skeleton files \(\.txt\) of no video, such as jump/0\.txt; move"
+        ):
+            Folder(root=str(tmp_path)).listing(tmp_path)
+        for name in ("run", "jump"):
+            (tmp_path / f"{name}/preview.mp4").unlink()
+            (tmp_path / f"{name}/README.txt").write_text("recorded on a rainy day\n")
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert len(listing.videos) == 10
+        (said,) = listing.remarks
+        assert said.startswith("2 texts are not taken, as skeleton files begin with numbers")
+        assert said.endswith(": jump/README.txt, run/README.txt")
 
     def test_links_that_lead_nowhere_are_videos(self, tmp_path: Path):
         touch(tmp_path, "jump/1.mp4", "run/1.mp4")

@@ -1,8 +1,12 @@
 """UCF-101: its figures, the layouts it comes in, and what its lists must not hold."""
 
+import errno
 import os
 from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,6 +157,12 @@ class TestUCF101:
         with pytest.raises(InputError, match=r"testlist03\.txt: No such file"):
             config.folds(tmp_path, listing)
 
+    def test_a_list_in_another_encoding(self, tmp_path: Path):
+        config = ucf101(tmp_path)
+        (tmp_path / "ucfTrainTestlist/trainlist01.txt").write_bytes(b"Archery/v_caf\xe9_g01_c01.avi 1\n")
+        with pytest.raises(InputError, match=r"trainlist01\.txt: not UTF-8 \(.*0xe9.*\); save it anew, as UTF-8"):
+            config.listing(tmp_path)
+
     def test_splits_must_agree_on_the_videos(self, tmp_path: Path):
         config = ucf101(tmp_path)
         listing = config.listing(tmp_path)
@@ -171,3 +181,40 @@ class TestUCF101:
         (said,) = listing.remarks
         assert said.startswith("1 file is left out, as another is the same video")
         assert said.endswith("v_YoYo_g01_c01.MP4 beside v_YoYo_g01_c01.avi")
+
+    def test_a_link_that_leads_nowhere_beside_a_file_of_the_video(self, tmp_path: Path):
+        config = ucf101(tmp_path)
+        folder = tmp_path / "UCF-101/YoYo"
+        (folder / "v_YoYo_g01_c01.avi").rename(folder / "v_YoYo_g01_c01.mp4")
+        (folder / "v_YoYo_g01_c01.avi").symlink_to("nowhere")
+        listing = config.listing(tmp_path)
+        (said,) = listing.remarks
+        assert said.endswith("v_YoYo_g01_c01.avi beside v_YoYo_g01_c01.mp4")
+        assert folder.resolve() / "v_YoYo_g01_c01.mp4" in [video.files["video"] for video in listing.videos]
+
+    def test_files_left_out_are_named_in_order_on_every_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        config = ucf101(tmp_path)
+        touch(tmp_path, *(f"UCF-101/YoYo/v_YoYo_g01_c0{n}.{ending}" for n in (1, 2) for ending in ("mp4", "mkv")))
+        scandir, said = os.scandir, set()
+        for backwards in (False, True):
+            monkeypatch.setattr("data.files.os.scandir", by_name(scandir, backwards))
+            said.add(config.listing(tmp_path).remarks)
+        assert len(said) == 1
+
+    def test_a_folder_that_cannot_be_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        config = ucf101(tmp_path)
+        scandir = os.scandir
+
+        def refused(path: str) -> Any:
+            if str(path).endswith("YoYo"):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return scandir(path)
+
+        monkeypatch.setattr("data.files.os.scandir", refused)
+        with pytest.raises(InputError, match="YoYo: Permission denied; a readable folder is needed"):
+            config.listing(tmp_path)
+
+
+def by_name(scandir: Callable[[Any], Any], backwards: bool) -> Callable[[Any], Any]:
+    """Make ``os.scandir`` read folders in the order of names, or backwards."""
+    return lambda path: nullcontext(sorted(scandir(path), key=lambda entry: str(entry.name), reverse=backwards))

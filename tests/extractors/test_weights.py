@@ -208,6 +208,24 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, name: str, conten
         load(tmp_path / name)
 
 
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + b"junk" * 100, pickle.dumps({"a": 1}, protocol=2)])
+def test_no_file_of_weights_is_to_be_downloaded_again(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "odd.pth").write_bytes(content)
+    with pytest.raises(InputError, match="it is no file of weights, or cut off; download it again"):
+        load(tmp_path / "odd.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(pickle.dumps({"a": 1}, protocol=4), "Unsupported operand 149"), (b"<html></html>", "Unsupported operand 60")],
+)
+def test_a_pickle_that_torch_refuses_says_why(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "odd.pth").write_bytes(content)
+    with pytest.raises(InputError, match=f"plain tensors: {reason}; a safetensors file, or a torch file"):
+        load(tmp_path / "odd.pth")
+
+
 def test_a_truncated_torch_file_is_refused(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1000)}, tmp_path / "whole.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:2000])

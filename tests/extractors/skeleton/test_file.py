@@ -158,6 +158,17 @@ def test_twenty_joints_are_taken_as_such_whatever_befell_them(clip, change):
     assert len(read(clip(joints).path)) == len(joints)
 
 
+@pytest.mark.parametrize(
+    ("time", "zero"),
+    [(2, [0]), (2, [1]), (3, [0, 2]), (4, [0, 2]), (5, [0, 2, 4]), (6, [1]), (6, [1, 4]), (6, [0, 2, 4]), (8, [1]),
+     (8, [0, 4]), (9, [1, 6]), (9, [0, 1, 2, 4, 6, 7])],
+)  # fmt: skip
+def test_lost_frames_of_a_short_clip_are_no_other_joints(clip, time, zero):
+    joints = walk(time, seed=time)
+    joints[zero] = 0
+    assert len(read(clip(joints).path)) == time
+
+
 def test_every_real_skeleton_is_a_body(shared):
     files = sorted((shared / "msr-action3d").glob("a*_skeleton3D.txt"))
     seen = [file for file in files if file.name != "a13_s09_e02_skeleton3D.txt"]  # which is all zeros
