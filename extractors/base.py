@@ -207,6 +207,14 @@ class Extractor(Config):
         return 1
 
     @property
+    def gives(self) -> frozenset[str]:
+        """What its rows give a sequence model: "features", and "scores" where its network was trained on the classes.
+
+        Nothing where they are made for other extractors alone.
+        """
+        return frozenset({"features"})
+
+    @property
     def upstream(self) -> "Extractor | None":
         """Extractor whose rows this one reads; None where it reads the file itself."""
         return None

@@ -47,6 +47,10 @@ class Frames(Extractor):
     encoding: Literal["jpeg", "raw"] = Field("jpeg", description="format of the stored pictures")
     quality: int = Field(95, ge=1, le=100, description="quality of JPEG")
 
+    @property
+    def gives(self) -> frozenset[str]:
+        return frozenset()
+
     @model_validator(mode="before")
     @classmethod
     def _size_instead_of_short_side(cls, table: Any) -> Any:

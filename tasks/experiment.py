@@ -1,6 +1,6 @@
 """Experiments: the validated contents of recipe files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -35,6 +35,18 @@ class Input(Config):
     )
 
 
+def _check_reads(model: Model, inputs: Sequence[Input]) -> None:
+    """Raise ValueError where the rows of an input do not have what a model reads: before days of flow are computed."""
+    for extractor in (each.extractor for each in inputs):
+        if model.reads not in extractor.gives:
+            remedy = (
+                "give its network a fit, or choose a model that reads features"
+                if "features" in extractor.gives
+                else "choose an extractor that makes features of them, such as tsn"
+            )
+            raise ValueError(f"{model.name} reads {model.reads}, which rows of {extractor.name} do not have: {remedy}")
+
+
 class Stream(Config):
     """Stream of an experiment: an extractor, a reducer of its features, and the model that is trained on them."""
 
@@ -48,6 +60,11 @@ class Stream(Config):
         None, ge=0, le=100, description="the paper's figure for this stream alone, in percent"
     )
     join: ClassVar[None] = None
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        _check_reads(self.model, self.inputs)
+        return self
 
     def seeded(self, seed: int) -> Self:
         """Return the same stream with ``seed`` added to the seed of the network that its extractor trains."""
@@ -83,6 +100,11 @@ class JoinedStream(Config):
     reported: float | None = Field(
         None, ge=0, le=100, description="the paper's figure for this stream alone, in percent"
     )
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        _check_reads(self.model, self.inputs)
+        return self
 
     def seeded(self, seed: int) -> Self:
         """Return the same stream with ``seed`` added to the seed of the network of every input's extractor."""

@@ -104,6 +104,10 @@ class ConvNet3D(Extractor):
         return self.boxes
 
     @property
+    def gives(self) -> frozenset[str]:
+        return frozenset({"features", "scores"})
+
+    @property
     def fitted(self) -> ConvNet3DNetwork:
         return self.network
 

@@ -56,6 +56,10 @@ class PersonBoxes(Extractor):
     )
 
     @property
+    def gives(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
     def variants(self) -> int:
         return 1 + self.mirror
 

@@ -126,6 +126,10 @@ class TDN(SnippetExtractor):
         return self
 
     @property
+    def gives(self) -> frozenset[str]:
+        return frozenset({"features", "scores"})
+
+    @property
     def fitted(self) -> FittedTDN:
         network = self.network
         return FittedTDN(

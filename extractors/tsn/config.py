@@ -75,6 +75,10 @@ class TSN(SnippetExtractor):
         return self
 
     @property
+    def gives(self) -> frozenset[str]:
+        return super().gives | ({"scores"} if self.network.fit else set())
+
+    @property
     def fitted(self) -> FittedTSN | None:
         network = self.network
         if network.fit is None:

@@ -109,6 +109,10 @@ class TVL1(Extractor):
     quality: int = Field(95, ge=1, le=100, description="quality of JPEG")
 
     @property
+    def gives(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
     def parameters(self) -> "Parameters":
         """Fields that are parameters of the algorithm, as the backends take them."""
         from extractors.tvl1.pyramid import Parameters

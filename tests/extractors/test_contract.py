@@ -56,6 +56,8 @@ def test_rows_are_as_promised(member: Member) -> None:
             assert (times >= 0).all()
             assert (times < ends).all()
             assert ends.max() <= row.attributes["end_s"]
+        read_by_models = {name.partition("-")[0] for name in row.arrays} & {"features", "scores"}
+        assert member.config.gives == read_by_models
         if "features" in row.arrays:
             assert row.arrays["features"].ndim == 2
             assert row.arrays["features"].dtype in (np.float16, np.float32)

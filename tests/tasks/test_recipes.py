@@ -1,6 +1,7 @@
 """Recipes that take from other recipes: what is merged, what is replaced, and every mistake in one sentence."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,3 +214,28 @@ def test_what_no_recipe_can_hold(text: str, sentence: str, write: Write, tmp_pat
     assert line.startswith(f"error: {path}: ")
     assert sentence in line
     assert len(line) < 600
+
+
+@pytest.mark.parametrize(
+    ("stream", "sentence"),
+    [
+        (
+            'extractor = { name = "tvl1" }\nmodel = { name = "lstm" }',
+            "streams.0: lstm reads features, which rows of tvl1 do not have: choose an extractor that makes features",
+        ),
+        (
+            'join = "sum"\nmodel = { name = "lstm" }\ninputs = [\n  { extractor = { name = "frames" } },\n'
+            '  { extractor = { name = "harris3d" } },\n]',
+            "lstm reads features, which rows of frames do not have",
+        ),
+        (
+            'extractor = { name = "skeleton" }\nmodel = { name = "consensus" }',
+            "consensus reads scores, which rows of skeleton do not have: give its network a fit, or choose a model",
+        ),
+    ],
+)
+def test_a_model_that_could_read_nothing_is_refused_before_anything_is_computed(
+    write: Write, stream: str, sentence: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        load_experiment(write(f'title = "x"\n[dataset]\nname = "stick_figures"\n[[streams]]\n{stream}\n'))
