@@ -17,7 +17,7 @@ def read_class_folders(root: Path) -> Examples:
 
     A file whose extension does not tell is a video where it holds one. Where there are videos, texts are skeleton files
     only beside a video of the same name, if at least half of the videos have one and any of these begins with numbers.
-    Where there are none, texts are skeleton files if they begin with numbers.
+    Where there are none, all texts are.
 
     Raises
     ------
@@ -34,8 +34,7 @@ def read_class_folders(root: Path) -> Examples:
     used = {example.place for example in taken.examples}
     if empty := sorted(set(map(str, folders)) - set(map(os.path.dirname, used))):
         raise InputError(
-            f"{empty[0]}: no video and no skeleton file (.txt) that begins with numbers in it; each folder in the root "
-            "must be a class"
+            f"{empty[0]}: no video and no skeleton file (.txt) in it; each folder in the root must be a class"
         )
     examples = {example.place for example in found}
     others = [_shown(entry.path) for entry in files if entry.path not in examples]
@@ -70,7 +69,7 @@ def _without_stray_texts(found: list[Example], root: Path) -> list[Example]:
     texts = [example for example in found if example.modality == "skeleton"]
     alone = [text for text in texts if text.name not in videos and holds_numbers(text.path)]
     if not videos:
-        return alone
+        return found  # one that is spoilt is a failure that is listed, and counts as wrong
     if len(alone) > len(videos):
         raise InputError(
             f"{root}: both {len(videos)} videos and {len(alone)} skeleton files (.txt) of no video, such as "
@@ -91,7 +90,7 @@ def _left_out(names: list[str]) -> tuple[str, ...]:
 
 
 def _texts_left_out(names: list[str]) -> tuple[str, ...]:
-    why = "not taken, as skeleton files begin with numbers, and lie beside at least half of the videos, or without any"
+    why = "not taken, as skeleton files begin with numbers, and lie beside at least half of the videos"
     return remark(names, f"text is {why}", f"texts are {why}")
 
 

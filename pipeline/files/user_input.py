@@ -32,10 +32,12 @@ def resolve(path: str | Path) -> Path:
     >>> resolve("/usr/../usr")
     PosixPath('/usr')
     """
+    if "\0" in str(path):
+        raise InputError(f"{brief(str(path))} holds a NUL character; a path that a file can have is needed")
     try:
         resolved = os.path.realpath(Path(path).expanduser())
         os.stat(resolved)
-    except (ValueError, RuntimeError) as error:  # a NUL character; the home of nobody
+    except RuntimeError as error:  # the home of nobody
         raise InputError(f"{brief(str(path))}: {error}; a path that a file can have is needed") from None
     except OSError as error:
         if error.errno in NO_PATH:

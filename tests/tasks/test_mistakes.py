@@ -122,7 +122,7 @@ def test_recipes(more: str, sentence: str, tmp_path: Path) -> None:
     [
         ("stor = x", "unknown setting 'stor': did you mean 'store'?"),
         ("shard-size = 3", "did you mean 'shard_size'?"),
-        ("weights = a\0b", "'weights': 'a\\x00b': embedded null byte; a path that a file can have is needed"),
+        ("weights = a\0b", "'weights': 'a\\x00b' holds a NUL character; a path that a file can have is needed"),
         ("weights = loop", "'weights': 'loop': Too many levels of symbolic links"),
         ("weights = ~nobody-of-this-name/x", "'weights': '~nobody-of-this-name/x': Could not determine home directory"),
         ("weights = %(nowhere)s/x", "'weights' in section 'kinescope' contains an interpolation key 'nowhere'"),
