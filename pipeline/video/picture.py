@@ -153,6 +153,8 @@ def _turns(frame: av.VideoFrame) -> Turns:
     known = SideDataContainer.__new__(SideDataContainer)
     with suppress(ValueError):
         known.__init__(frame)  # type: ignore[misc, call-arg]
+    if not len(known):  # as most frames have none; looking one up takes longer than all else here
+        return _QUARTERS[0]
     if (matrix := known.get(Type.DISPLAYMATRIX)) is not None:  # type: ignore[call-overload]
         return orientation(np.frombuffer(matrix, np.int32))
     return _QUARTERS[round(frame.rotation / 90) % 4]
