@@ -63,21 +63,23 @@ def main() -> None:
     given, table = options(__doc__ or "", clips=22, rounds=5)
     paths = clips(given.clips)
     cv2.setNumThreads(1)
-    peers: list[tuple[Colour, str, Callable[[], int]]] = [
-        (colour, f"cv2.VideoCapture, {said}", partial(opencv, paths, colour, threads))
+    peers: list[tuple[Colour, str, str, Callable[[], int]]] = [
+        (colour, f"cv2.VideoCapture, {said}", counted, partial(opencv, paths, colour, threads))
         for colour in CONVERSIONS
-        for said, threads in (("its own choice of threads", None), ("one thread", 1))
+        for said, counted, threads in (
+            ("its own choice of threads", "1, peer its choice", None),
+            ("one thread", "1, peer 1", 1),
+        )
     ]
     if has_torchcodec():
-        peers.append(("rgb", "torchcodec, one thread", partial(torchcodec, paths)))
-    for colour, name, peer in peers:
+        peers.append(("rgb", "torchcodec, one thread", "1, peer 1", partial(torchcodec, paths)))
+    for colour, name, threads, peer in peers:
         counts: list[int] = []
         seconds = fastest(given.rounds, counting(counts, partial(ours, paths, colour)), counting(counts, peer))
         if len(set(counts)) > 1:
             raise RuntimeError(f"the two sides decoded different numbers of frames: {sorted(set(counts))}")
         rates = [counts[0] / second for second in seconds]
         sizes = f"{len(paths)} clips, {counts[0]} frames, 320x240"
-        threads = "1, peer its choice" if name.endswith("choice of threads") else "1"
         table.add(Comparison(f"decode to {colour}; {name}", rates[0], rates[1], "frames/s", sizes, threads))
 
 
