@@ -24,8 +24,8 @@ def resolve(path: str | Path) -> Path:
     Raises
     ------
     InputError
-        Where no file can have it: it holds a NUL character, is too long, begins with ~ and the name of nobody, or is a
-        link that leads back to itself.
+        Where no file can have it: it holds a NUL character or half a surrogate pair, is too long, begins with ~ and the
+        name of nobody, or is a link that leads back to itself.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def resolve(path: str | Path) -> Path:
     try:
         resolved = os.path.realpath(Path(path).expanduser())
         os.stat(resolved)
-    except RuntimeError as error:  # the home of nobody
+    except (UnicodeEncodeError, RuntimeError) as error:  # half a surrogate pair; the home of nobody
         raise InputError(f"{brief(str(path))}: {error}; a path that a file can have is needed") from None
     except OSError as error:
         if error.errno in NO_PATH:
