@@ -56,10 +56,16 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answer(
-    code: str, *arguments: str, folder: Path, config: str = "", store: str = "", **variables: str
+    code: str, *arguments: str, folder: Path, config: str = "", store: str = "", workers: bool = False, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """What a user sees who has the default settings, with a store of his own and ``config`` added to [kinescope]."""
+    """What a user sees who has the default settings, with a store of his own and ``config`` added to [kinescope].
+
+    Tasks run in luigi's own process, as the server of workers would import torch each time, except with ``workers``.
+    """
     text = DEFAULTS.read_text().replace("store = store", store or f"store = {folder / 'store'}")
+    if not workers:
+        text = text.replace("force_multiprocessing = true", "force_multiprocessing = false")
+        text = text.replace("workers = 2", "workers = 1")
     (folder / "luigi.cfg").write_text(text + config + "\n")
     ours = {"LUIGI_CONFIG_PATH": str(folder / "luigi.cfg"), "PYTHONPATH": str(ROOT)}
     environment = {**os.environ, **ours, **variables}
@@ -138,6 +144,11 @@ def test_settings(config: str, sentence: str, tmp_path: Path) -> None:
         check(answer(code, *arguments, folder=tmp_path, config=config), "[kinescope] of luigi.cfg", sentence)
 
 
+def test_what_a_worker_finds_wrong_with_the_settings_is_said_as_the_main_process_says_it(tmp_path: Path) -> None:
+    answered = answer(KINESCOPE, "run", "stick-figures", folder=tmp_path, config="stor = x", workers=True)
+    check(answered, "[kinescope] of luigi.cfg", "unknown setting 'stor': did you mean 'store'?")
+
+
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
@@ -174,22 +185,23 @@ def test_data(fields: dict[str, str], sentence: str, material: Path, tmp_path: P
 
 def test_a_data_root_that_no_setting_names(tmp_path: Path) -> None:
     text = recipe(tmp_path, dataset="ucf101")
-    answered = answer(KINESCOPE, "run", text, "--kinescope-data-roots", "{}", folder=tmp_path)
+    answered = answer(KINESCOPE, "run", text, "--kinescope-data-roots", "{}", folder=tmp_path, workers=True)
     check(answered, "no data root for 'ucf101': set data_roots")
 
 
 @pytest.mark.parametrize(
-    ("weights", "options", "sentence"),
+    ("weights", "workers", "sentence"),
     [
-        ("none.safetensors", (), "no such file, nor is there one in"),
-        ("imagenet-squeezenet1_0", (), "download https://"),
-        ("imagenet-squeezenet", (), "did you mean 'imagenet-squeezenet1_0'?"),
-        ("OTHER", ("--workers", "2"), "these are not weights of SqueezeNet: of its 50 tensors 50 missing"),
+        ("none.safetensors", False, "no such file, nor is there one in"),
+        ("imagenet-squeezenet1_0", False, "download https://"),
+        ("imagenet-squeezenet", False, "did you mean 'imagenet-squeezenet1_0'?"),
+        ("OTHER", True, "these are not weights of SqueezeNet: of its 50 tensors 50 missing"),
     ],
 )
-def test_weights(weights: str, options: tuple[str, ...], sentence: str, material: Path, tmp_path: Path) -> None:
+def test_weights(weights: str, workers: bool, sentence: str, material: Path, tmp_path: Path) -> None:
     named = str(material / "other.safetensors") if weights == "OTHER" else weights
-    answered = answer(KINESCOPE, "run", recipe(material, PICTURES, weights=named), *options, folder=tmp_path)
+    text = recipe(material, PICTURES, weights=named)
+    answered = answer(KINESCOPE, "run", text, folder=tmp_path, workers=workers)
     check(answered, sentence)
 
 
@@ -232,7 +244,7 @@ def test_too_many_failures_come_after_the_table(material: Path, tmp_path: Path) 
     spoilt = material / "skeletons" / "a" / "1.txt"
     whole = spoilt.read_text()
     spoilt.write_text("nonsense")
-    answered = answer(KINESCOPE, "run", text, folder=tmp_path)
+    answered = answer(KINESCOPE, "run", text, folder=tmp_path, workers=True)
     spoilt.write_text(whole)
     assert answered.returncode != 0
     assert "skeleton + drnn" in answered.stdout

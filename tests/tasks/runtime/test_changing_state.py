@@ -23,7 +23,7 @@ root = "{root}"
 protocol = "split_column"
 [[streams]]
 extractor = {{ name = "skeleton" }}
-model = {{ name = "drnn", state = 4, fit = {{ epochs = 400, batch = 4 }} }}
+model = {{ name = "drnn", state = 4, fit = {{ epochs = {epochs}, batch = 4 }} }}
 """
 
 
@@ -50,6 +50,8 @@ MSR = """name = "msr_action3d"
 train_subjects = [1, 2]
 present_only = true"""
 BEFORE, AFTER = "abababababab", "aabbaabbabba"
+LONG = 60
+"""Epochs of a training that can be stopped between two of them, seconds before its end."""
 
 
 def send(runs: Runs, number: signal.Signals) -> None:
@@ -73,11 +75,11 @@ def stop_between_epochs(runs: Runs) -> None:
 def test_labels_that_change_between_two_epochs(tmp_path: Path) -> None:
     root = tmp_path / "files"
     videos(root, BEFORE)
-    runs = Runs(tmp_path / "runs", RECIPE.format(root=root))
+    runs = Runs(tmp_path / "runs", RECIPE.format(root=root, epochs=LONG))
     first = runs.start()
     stop_between_epochs(runs)
     relabel(root, AFTER)
-    second = Runs(tmp_path / "second", RECIPE.format(root=root), store=runs.store)
+    second = Runs(tmp_path / "second", RECIPE.format(root=root, epochs=LONG), store=runs.store)
     again = second.start()
     until(lambda: len(list(runs.store.glob("*/drnn-*"))) == 2 or again.poll() is not None)
     send(runs, signal.SIGCONT)
@@ -86,12 +88,12 @@ def test_labels_that_change_between_two_epochs(tmp_path: Path) -> None:
     assert "changed meanwhile (labels of 6 videos changed)" in said
     assert again.communicate(timeout=200)[0]
     assert again.returncode == 0
-    clean = Runs(tmp_path / "clean", RECIPE.format(root=root))
+    clean = Runs(tmp_path / "clean", RECIPE.format(root=root, epochs=LONG))
     clean.to_the_end()
     assert np.array_equal(*(np.array(scores(each)) for each in (runs, clean)))
     relabel(root, BEFORE)
     runs.to_the_end()
-    old = Runs(tmp_path / "old", RECIPE.format(root=root))
+    old = Runs(tmp_path / "old", RECIPE.format(root=root, epochs=LONG))
     old.to_the_end()
     assert any(np.array_equal(found, scores(old)[0]) for found in scores(runs))
 
@@ -99,7 +101,7 @@ def test_labels_that_change_between_two_epochs(tmp_path: Path) -> None:
 def test_labels_that_change_twice_end_the_run_with_what_changed(tmp_path: Path) -> None:
     root = tmp_path / "files"
     videos(root, BEFORE)
-    runs = Runs(tmp_path / "runs", RECIPE.format(root=root))
+    runs = Runs(tmp_path / "runs", RECIPE.format(root=root, epochs=LONG))
     index = Runs(tmp_path / "index", "", store=runs.store, task=["Index", "--dataset", _dataset(root)])
     run = runs.start()
     for number, labels in enumerate((AFTER, AFTER.swapcase()), start=1):
@@ -124,7 +126,7 @@ def _dataset(root: Path) -> str:
 
 def test_two_roots_of_one_data_set_at_once(tmp_path: Path) -> None:
     """Each has an index of its own, and they share the rows of files that are the same."""
-    recipe = RECIPE.replace('name = "folder"\nroot = "{root}"\nprotocol = "split_column"', MSR).format()
+    recipe = RECIPE.replace('name = "folder"\nroot = "{root}"\nprotocol = "split_column"', MSR).format(epochs=2)
     roots = {name: tmp_path / name for name in ("one", "other")}
     for name, root in roots.items():
         for action, subject, example in product((1, 2, 3), range(1, 5), (1, 2)):
@@ -155,13 +157,13 @@ def test_a_video_that_changes_while_it_is_decoded(tmp_path: Path) -> None:
         (root / label).mkdir(parents=True)
         write(root / label / f"{label}.mp4", pictures, 25)
     long = root / "b" / "b.mp4"
-    write(long, [pictures[n % 60] for n in range(1500)], 25)
+    write(long, [pictures[n % 60] for n in range(500)], 25)
     given = {"name": "folder", "root": str(root)}
     runs = Runs(tmp_path / "runs", "", shard_size=1, task=["Decode", "--dataset", json.dumps(given)])
     run = runs.start()
     until(lambda: any(note.read_text().startswith("b/b") for note in runs.store.glob("*/frames-*/journal-*/*.started")))
     send(runs, signal.SIGSTOP)
-    write(tmp_path / "shorter.mp4", [pictures[n % 60] for n in range(1499)], 25)
+    write(tmp_path / "shorter.mp4", [pictures[n % 60] for n in range(499)], 25)
     long.write_bytes((tmp_path / "shorter.mp4").read_bytes())
     send(runs, signal.SIGCONT)
     said, _ = run.communicate(timeout=300)
@@ -169,13 +171,13 @@ def test_a_video_that_changes_while_it_is_decoded(tmp_path: Path) -> None:
     assert "b.mp4 has changed since it was indexed; run again" in said
     runs.to_the_end()
     (index,) = runs.store.glob("*/frames-*/index.h5")
-    assert Store(index).read("b/b", arrays=()).attributes["frames"] == 1499
+    assert Store(index).read("b/b", arrays=()).attributes["frames"] == 499
 
 
 def test_a_run_sweeps_only_what_is_marked_as_its_own(tmp_path: Path) -> None:
     root = tmp_path / "files"
     videos(root, BEFORE)
-    runs = Runs(tmp_path / "runs", RECIPE.format(root=root))
+    runs = Runs(tmp_path / "runs", RECIPE.format(root=root, epochs=1))
     elsewhere = tmp_path / "elsewhere"
     day = time.time() - 3 * 24 * 3600
     foreign = [

@@ -81,6 +81,9 @@ model = { name = "consensus", rule = "vote" }
 SUBJECTS = json.dumps({"name": "stick_figures", "subjects": 2, "scenarios": ["d1"]})
 
 
+DECODING = ("Decode", "--dataset", SUBJECTS)
+
+
 FLOW = ("Extract", "--dataset", SUBJECTS, "--extractor", json.dumps({"name": "tvl1", "size_px": [80, 60]}))
 
 
@@ -296,13 +299,13 @@ def crashing(runs: Runs, files: set[str], number: int) -> None:
 def test_a_video_that_kills_its_process_twice_is_a_failure_and_the_others_go_on(
     options: list[str], tmp_path: Path
 ) -> None:
-    runs = Runs(tmp_path, VIDEOS)
+    runs = Runs(tmp_path, "", task=DECODING)
     crashing(runs, {"person01_walking_d1.mp4", "person02_boxing_d1.mp4"}, signal.SIGSEGV)
     process = runs.start(*options)
     said, _ = process.communicate(timeout=600)
     assert process.returncode == 30, said
     assert "its process died of SIGSEGV while computing person01_walking_d1" in said
-    (index,) = runs.store.glob("*/person_boxes-*/index.h5")
+    (index,) = runs.store.glob("*/frames-*/index.h5")
     failures = Store(index).failures()
     assert set(failures) == {"person01_walking_d1", "person02_boxing_d1"}
     assert "died 2 times: Segmentation fault in" in failures["person01_walking_d1"].reason
@@ -311,13 +314,13 @@ def test_a_video_that_kills_its_process_twice_is_a_failure_and_the_others_go_on(
 
 
 def test_a_crash_with_no_video_in_hand_ends_the_run(tmp_path: Path) -> None:
-    runs = Runs(tmp_path, VIDEOS)
+    runs = Runs(tmp_path, "", task=DECODING)
     crashing(runs, {"person01_walking_d1.mp4"}, signal.SIGKILL)
     runs.start().communicate(timeout=600)
     assert [name for name in runs.files() if name.endswith(".started")]
     (runs.folder / "sitecustomize.py").write_text(
-        "import os\nfrom extractors.convnet3d.person_boxes import PersonBoxes\n"
-        f"PersonBoxes.build = lambda *_: os.kill(os.getpid(), {signal.SIGILL:d})\n"
+        "import os\nfrom extractors.frames import Frames\n"
+        f"Frames.build = lambda *_: os.kill(os.getpid(), {signal.SIGILL:d})\n"
     )
     said, _ = runs.start().communicate(timeout=120)
     assert "died of SIGILL" in said
@@ -331,14 +334,14 @@ def test_files_that_no_stream_reads_are_not_opened_for_pictures(tmp_path: Path) 
 
 
 def test_a_killed_process_is_no_fault_of_its_video(tmp_path: Path) -> None:
-    runs = Runs(tmp_path, VIDEOS)
+    runs = Runs(tmp_path, "", task=DECODING)
     crashing(runs, {"person01_walking_d1.mp4"}, signal.SIGKILL)
     process = runs.start()
     said, _ = process.communicate(timeout=600)
     assert process.returncode != 0
     assert "SIGKILL (the system does that when memory runs out) while computing person01_walking_d1" in said
-    assert not list(runs.store.glob("*/person_boxes-*/index.h5"))
+    assert not list(runs.store.glob("*/frames-*/index.h5"))
     (runs.folder / "sitecustomize.py").unlink()
     runs.to_the_end()
-    (index,) = runs.store.glob("*/person_boxes-*/index.h5")
+    (index,) = runs.store.glob("*/frames-*/index.h5")
     assert len(Store(index).ids()) == 12
