@@ -18,7 +18,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("script", ["luigi", "kinescope"])
+@pytest.mark.parametrize("script", ["luigi", pytest.param("kinescope", marks=pytest.mark.slow)])
 def test_modules_of_the_same_names_are_not_imported(script: str, tmp_path: Path) -> None:
     for module in (*(f"{package}/__init__" for package in PACKAGES), "tasks"):
         path = tmp_path / f"{module}.py"

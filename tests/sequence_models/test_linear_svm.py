@@ -121,6 +121,7 @@ def test_it_converges() -> None:
         trained(LinearSVM(), Clouds([0, 1, 2, 3] * 20), 4)
 
 
+@pytest.mark.slow
 def test_more_features_than_sequences_are_no_other_machine() -> None:
     rng = np.random.default_rng(0)
     labels = [0, 1, 2] * 6

@@ -204,7 +204,7 @@ def real_run(root: Path) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", ["6x2", "20x1", "101x3", "run"])
+@pytest.mark.parametrize("name", ["6x2", "20x1", pytest.param("101x3", marks=pytest.mark.slow), "run"])
 def test_a_report_stands_in_the_browser(
     chromium: Any, reports: Callable[[str], Path], name: str, width: int, scheme: str
 ) -> None:

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipeline.scoring.scores import Scores
 from pipeline.store import Store
@@ -98,6 +99,7 @@ def test_labels_that_change_between_two_epochs(tmp_path: Path) -> None:
     assert any(np.array_equal(found, scores(old)[0]) for found in scores(runs))
 
 
+@pytest.mark.slow
 def test_labels_that_change_twice_end_the_run_with_what_changed(tmp_path: Path) -> None:
     root = tmp_path / "files"
     videos(root, BEFORE)
@@ -124,6 +126,7 @@ def _dataset(root: Path) -> str:
     return json.dumps({"name": "folder", "root": str(root), "protocol": "split_column"})
 
 
+@pytest.mark.slow
 def test_two_roots_of_one_data_set_at_once(tmp_path: Path) -> None:
     """Each has an index of its own, and they share the rows of files that are the same."""
     recipe = RECIPE.replace('name = "folder"\nroot = "{root}"\nprotocol = "split_column"', MSR).format(epochs=2)

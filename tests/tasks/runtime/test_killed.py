@@ -97,7 +97,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, float]:
 
 
 @pytest.mark.parametrize(
-    "kills", [3, pytest.param(20, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.torture)]
+    "kills", [pytest.param(20, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.torture)]
 )
 def test_killed_at_random_moments_it_comes_to_the_same(
     kills: int, undisturbed: tuple[Runs, float], tmp_path: Path
@@ -295,7 +295,7 @@ def crashing(runs: Runs, files: set[str], number: int) -> None:
     runs.environment["PYTHONPATH"] = f"{runs.folder}{os.pathsep}{ROOT}"
 
 
-@pytest.mark.parametrize("options", [["--workers", "1"], []])
+@pytest.mark.parametrize("options", [pytest.param(["--workers", "1"], marks=pytest.mark.slow), []])
 def test_a_video_that_kills_its_process_twice_is_a_failure_and_the_others_go_on(
     options: list[str], tmp_path: Path
 ) -> None:
