@@ -28,6 +28,8 @@ autoload_range = false
 check_complete_on_run = true
 keep_alive = true
 force_multiprocessing = true
+wait_interval = 0.1
+wait_jitter = 0
 [scheduler]
 retry_count = 2
 retry_delay = 1
