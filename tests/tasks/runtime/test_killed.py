@@ -263,6 +263,7 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(
     assert living[0].read_text() == "half"
 
 
+@pytest.mark.slow
 def test_what_a_kill_after_the_last_byte_leaves_is_swept_by_the_next_run(tmp_path: Path) -> None:
     runs = Runs(tmp_path, SKELETONS)
     runs.to_the_end()
@@ -327,6 +328,7 @@ def test_a_crash_with_no_video_in_hand_ends_the_run(tmp_path: Path) -> None:
     assert "while computing" not in said
 
 
+@pytest.mark.slow
 def test_files_that_no_stream_reads_are_not_opened_for_pictures(tmp_path: Path) -> None:
     runs = Runs(tmp_path, SKELETONS)
     crashing(runs, {f"person0{person}_{action}_d1.mp4" for person in (1, 2) for action in ACTIONS}, signal.SIGSEGV)
