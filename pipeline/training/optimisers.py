@@ -1,17 +1,36 @@
 """Build optimisers, their parameter groups and the learning rate for ``pipeline.training.loop``."""
 
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from pipeline.errors import InputError
 from pipeline.training.config import Fit
 
+Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
+
+_HOOKED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+
+
+def _without_compiler(kind: type[Kind]) -> type[Kind]:
+    """Return an optimiser that leaves out what torch wraps its methods in for ``torch.compile``, and computes the same.
+
+    The wrappers import the compiler, which takes three seconds in every process that trains, and nothing is compiled.
+    """
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in _HOOKED}
+    plain: type[Kind] = type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(inspect.unwrap(kind.step))})
+    return plain
+
+
+SGD = _without_compiler(torch.optim.SGD)
+Adam = _without_compiler(torch.optim.Adam)
+RMSprop = _without_compiler(torch.optim.RMSprop)
 OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], Fit], torch.optim.Optimizer]] = {
-    "sgd": lambda groups, config: torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum),
-    "adam": lambda groups, config: torch.optim.Adam(groups, lr=config.lr),
-    "rmsprop": lambda groups, config: torch.optim.RMSprop(groups, lr=config.lr, alpha=config.smoothing),
+    "sgd": lambda groups, config: SGD(groups, lr=config.lr, momentum=config.momentum),
+    "adam": lambda groups, config: Adam(groups, lr=config.lr),
+    "rmsprop": lambda groups, config: RMSprop(groups, lr=config.lr, alpha=config.smoothing),
 }
 
 

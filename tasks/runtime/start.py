@@ -5,13 +5,15 @@ import logging
 import multiprocessing
 import os
 import sys
+import threading
+
+from tqdm import tqdm
 
 from tasks import settings
 from tasks.base import UserErrorFilter
 
 PRELOADED = (
     "torch",
-    "torch._dynamo",  # which the first optimiser of a process imports, for a second, though nothing is compiled
     "cv2",
     "scipy.linalg",
     "pipeline.training.loop",
@@ -29,7 +31,8 @@ def start() -> None:
     Entry points call it: ``kinescope``, ``luigi --module tasks`` as it loads the package, and the server that workers
     are forked from. It completes luigi's configuration, has workers forked from a server, lets no file of the working
     directory pass for a module in the processes that begin here, registers what happens when workers begin and end, has
-    mistakes that a user can mend logged as one sentence, and prints names that are not UTF-8 as they are.
+    mistakes that a user can mend logged as one sentence, gives progress bars a lock of threads, and prints names that
+    are not UTF-8 as they are.
     """
     from tasks.runtime import cleanup, workers  # noqa: F401 (luigi's events are the doors of both)
 
@@ -40,5 +43,6 @@ def start() -> None:
     multiprocessing.set_start_method("forkserver", force=True)
     multiprocessing.set_forkserver_preload(list(PRELOADED))
     logging.getLogger("luigi-interface").addFilter(_FILTER)
+    tqdm.set_lock(threading.RLock())  # its own would be a semaphore of the system's, which a worker that dies leaves
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")

@@ -1,15 +1,20 @@
 """Optimisers step as published, each group of parameters at its rate, and the rate falls when it should."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.errors import InputError
 from pipeline.training.config import Fit
-from pipeline.training.optimisers import learning_rate
+from pipeline.training.optimisers import OPTIMISERS, groups, learning_rate
+from tests.support.paths import ROOT
 from tests.support.tiny_training import ZEROS, MeanPool, Quadratic, Sequences, run
 
 
@@ -78,3 +83,45 @@ def test_the_rate_falls_at_milestones(tmp_path: Path) -> None:
     assert run(MeanPool(), Sequences(), config, tmp_path / "epochs").lr == (0.8, 0.8, 0.4, 0.4, 0.4, 0.2)
     config = Fit(lr=0.8, gamma=0.5, iterations=9, milestones=(4, 8), batch=5)  # 4 iterations an epoch
     assert run(MeanPool(), Sequences(), config, tmp_path / "iterations").lr == (0.8, 0.4, 0.2)
+
+
+TORCHS: dict[str, Callable[[Any, Fit], torch.optim.Optimizer]] = {
+    "sgd": lambda groups, fit: torch.optim.SGD(groups, lr=fit.lr, momentum=fit.momentum),
+    "adam": lambda groups, fit: torch.optim.Adam(groups, lr=fit.lr),
+    "rmsprop": lambda groups, fit: torch.optim.RMSprop(groups, lr=fit.lr, alpha=fit.smoothing),
+}
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_without_the_compilers_wrappers_steps_and_states_are_torchs_to_the_last_bit(name: str) -> None:
+    fit = Fit(optimiser=name, lr=0.1, epochs=1, momentum=0.9, weight_decay=0.01)  # type: ignore[arg-type]
+    ends = []
+    for make in (OPTIMISERS[name], TORCHS[name]):
+        torch.manual_seed(0)
+        layer, inputs = torch.nn.Linear(5, 3), torch.randn(20, 4, 5)
+        optimiser = make(groups(layer, fit), fit)
+        for step, batch in enumerate(inputs):
+            optimiser.zero_grad(set_to_none=True)
+            layer(batch).square().sum().backward()
+            optimiser.step()
+            if step == 10:  # from a checkpoint
+                state = optimiser.state_dict()
+                optimiser = make(groups(layer, fit), fit)
+                optimiser.load_state_dict(state)
+        ends.append([*layer.parameters(), *(value for each in optimiser.state.values() for value in each.values())])
+    assert len(ends[0]) == len(ends[1]) > 2
+    assert all(torch.equal(torch.as_tensor(one), torch.as_tensor(other)) for one, other in zip(*ends, strict=True))
+
+
+def test_a_training_does_not_import_the_compiler() -> None:
+    script = (
+        "import sys; from pathlib import Path; from tempfile import mkdtemp\n"
+        "from pipeline.training.config import Fit\n"
+        "from tests.support.tiny_training import MeanPool, Sequences, run\n"
+        "run(MeanPool(), Sequences(), Fit(lr=0.1, epochs=1, clip_norm=1.0), Path(mkdtemp()))\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert answer.stdout.strip() == "False", answer.stderr

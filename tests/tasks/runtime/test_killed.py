@@ -306,6 +306,7 @@ def test_a_video_that_kills_its_process_twice_is_a_failure_and_the_others_go_on(
     said, _ = process.communicate(timeout=600)
     assert process.returncode == 30, said
     assert "its process died of SIGSEGV while computing person01_walking_d1" in said
+    assert "resource_tracker" not in said
     (index,) = runs.store.glob("*/frames-*/index.h5")
     failures = Store(index).failures()
     assert set(failures) == {"person01_walking_d1", "person02_boxing_d1"}
