@@ -1,7 +1,7 @@
 # Each target works as the first command on a fresh machine.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST = $(BIN)/pytest -n 2 --dist worksteal
+PYTEST = $(BIN)/pytest -n 2 --dist worksteal $(COVERAGE)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: install evaluate test slow torture check bench matrix
