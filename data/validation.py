@@ -10,6 +10,7 @@ from pydantic import Field
 from data import DATASETS
 from data.base import Dataset, Fold, Listing, Video
 from data.protocols import divided, drawn
+from data.redivided import Redivided
 from pipeline.config import Seed, one_of
 from pipeline.errors import InputError
 
@@ -19,7 +20,7 @@ else:
     AnyPlainDataset = one_of(DATASETS, "data set")
 
 
-class Validation(Dataset):
+class Validation(Redivided):
     """Validation part of a data set: the same videos, in folds without any of its test videos.
 
     Each fold of the data set gives one fold: a fraction of its training videos is tested, and the others train.
@@ -36,27 +37,8 @@ class Validation(Dataset):
     )
     seed: Seed = Field(0, description="seed of the draw")
 
-    @property
-    def plain(self) -> Dataset:
-        return self.of
-
-    @property
-    def store_name(self) -> str:
-        return self.of.store_name
-
-    @property
-    def groups(self) -> dict[str, tuple[str, ...]]:
-        return self.of.groups
-
-    def without_protocol(self) -> Dataset:
-        """Return the data set itself, whose files and rows these are."""
-        return self.of.without_protocol()
-
     def notes(self, listing: Listing) -> tuple[str, ...]:
         return *self.of.notes(listing), "Tested on part of each fold's training videos, not on its test videos."
-
-    def listing(self, root: Path) -> Listing:
-        return self.of.listing(root)
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Divide each fold's training videos. Raises InputError where they are a single group, or video."""

@@ -117,8 +117,8 @@ class Root(SettingsTask):
         outdated = False
         while True:
             with snapshot():
-                yield from needed()
                 try:
+                    yield from needed()
                     found = read()
                 except DamagedStore as error:
                     logging.getLogger("luigi-interface").warning(str(error))
@@ -306,7 +306,7 @@ def origin(stage: Stage, components: Any, upstream: Mapping[str, str], **more: A
         **{name: number for name in ("fold", "seed") if (number := getattr(stage, name, None)) is not None},
         "components": components,
         "upstream": upstream,
-        "versions": _versions(),
+        "versions": versions(),
         "commit": _commit(),
         "threads": settings.current().workers,
         **more,
@@ -314,7 +314,7 @@ def origin(stage: Stage, components: Any, upstream: Mapping[str, str], **more: A
 
 
 @lru_cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Python's, and those of the distributions that are installed; Triton is no part of every platform's torch."""
     found = {"python": platform.python_version()}
     for name in VERSIONS_OF:

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import luigi
@@ -16,7 +17,7 @@ from pipeline.fingerprint import fingerprint, short_digest
 from pipeline.results import report_files
 from pipeline.rows import Failure
 from tasks import settings
-from tasks.base import Root
+from tasks.announced import Announced
 from tasks.experiment import DEFAULT, Experiment, load_experiment
 from tasks.index import Index
 from tasks.pretrained_weights import known_name
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.results.result import Result
 
 
-class Report(Root):
+class Report(Announced):
     """Report on one experiment, every fold and seed of it, however many of its videos could not be used."""
 
     experiment = luigi.Parameter(default=DEFAULT, description="a bundled experiment's name, or a TOML file's path")
@@ -94,8 +95,9 @@ class Report(Root):
         return result
 
     def summary(self) -> str:
-        """Return the table for the terminal, and the path of the report."""
-        return f"{(self.folder() / 'table.txt').read_text()}\nreport: {self.folder() / 'report.html'}"
+        """Return the table for the terminal, the command that asks about new videos, and the path of the report."""
+        table, ask = (self.folder() / "table.txt").read_text(), f"kinescope predict {quote(self.experiment)} PATH…"
+        return f"{table}\nnew videos: {ask}\nreport: {self.folder() / 'report.html'}"
 
 
 class Evaluate(Report):
@@ -136,7 +138,7 @@ class Names(luigi.ListParameter):  # type: ignore[type-arg]
         raise InputError(f"names in JSON are needed, such as '[\"{DEFAULT}\"]', not {brief(text)}")
 
 
-class EvaluateAll(Root):
+class EvaluateAll(Announced):
     """Evaluate several experiments, and write one table and one page of measured and reported figures.
 
     It fails as ``Evaluate`` does where one of them does, when table and page are written.
@@ -206,15 +208,3 @@ def _table_rows(task: Evaluate) -> Iterator[tuple[str, str, str, str, str]]:
         figure = f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f} ({count} runs)")
         reported = "" if row.reported is None else f"{row.reported:.2f}"
         yield f"{told.title}: {row.name}", told.table, told.metric, figure, reported
-
-
-@Report.event_handler(luigi.Event.SUCCESS)
-@EvaluateAll.event_handler(luigi.Event.SUCCESS)
-def _say_what_came_out(task: Report | EvaluateAll) -> None:
-    print(f"\n{task.summary()}", flush=True)
-
-
-@Report.event_handler(luigi.Event.DEPENDENCY_PRESENT)
-@EvaluateAll.event_handler(luigi.Event.DEPENDENCY_PRESENT)
-def _say_that_it_was_there(task: Report | EvaluateAll) -> None:
-    print(f"nothing had to be done\n\n{task.summary()}", flush=True)

@@ -14,7 +14,7 @@ from pipeline.training.mid_fusion import Join
 from sequence_models import MODELS
 from sequence_models.base import Model
 from tasks.features import AnyExtractor
-from tasks.index import AnyDataset
+from tasks.index import RecipeDataset
 from tasks.recipes import find_recipe, read_recipe
 
 DEFAULT = "stick-figures"
@@ -158,7 +158,7 @@ class Experiment(Config):
         description="the paper's figure in percent; only where the recipe is the paper's own, stage one included",
     )
     metric: Metric = Field("accuracy", description="the metric of the reported figure")
-    dataset: AnyDataset = Field(description="the data set, with its protocol")
+    dataset: RecipeDataset = Field(description="the data set, with its protocol")
     streams: Annotated[tuple[AnyStream, ...], Field(min_length=1)] = Field(description="the streams, one or more")
     fusion: Fusion | None = Field(None, description="late fusion of the streams' scores; needed for several streams")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(

@@ -18,6 +18,7 @@ from pipeline.rows import Keys
 from tasks import settings
 from tasks.base import ConfigParameter, Stage, clear_checkpoints, elsewhere, origin
 from tasks.index import AnyDataset, fold, folds, library
+from tasks.parts import Part, given_part
 from tasks.pretrained_weights import locate_weights, weights_digest
 from tasks.rows import ExtractionKeys, extraction_keys, labels, rows_digest, shard_digest, videos_by_shard
 
@@ -76,15 +77,16 @@ class ExtractionStage(Stage):
         upstream = self.extractor.upstream
         return None if upstream is None else extract(self.dataset, upstream, self.fold)
 
-    def fitting(self) -> "dict[str, FitExtractor]":
+    def fitting(self) -> "dict[str, FitExtractor | Part]":
         """Return the tasks that fit what it needs, by the name of the fold."""
         if self.extractor.fitted is None:
             return {}
         numbers = range(len(folds(self.dataset))) if self.fold is None else [self.fold]
-        return {
-            fold(self.dataset, number).name: FitExtractor(dataset=self.dataset, extractor=self.extractor, fold=number)
-            for number in numbers
-        }
+        return {fold(self.dataset, number).name: self._fit(number) for number in numbers}
+
+    def _fit(self, number: int) -> "FitExtractor | Part":
+        given = given_part(self.dataset, "fit", number, self.extractor)
+        return given[0] if given else FitExtractor(dataset=self.dataset, extractor=self.extractor, fold=number)
 
     def origin(self, **more: Any) -> dict[str, Any]:
         source, name = self.source(), self.extractor.name

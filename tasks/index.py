@@ -10,6 +10,8 @@ import luigi
 
 from data import DATASETS
 from data.base import Dataset, Fold, Listing
+from data.everything import Everything
+from data.given import Given
 from data.validation import Validation
 from pipeline.config import one_of
 from pipeline.errors import DamagedStore, InputError
@@ -20,10 +22,13 @@ from tasks.base import ConfigParameter, Root
 from tasks.library import Library, changes
 from tasks.snapshot import held, snapshot
 
+_IN_RECIPES = DATASETS | {"validation": Validation}
 if TYPE_CHECKING:
+    RecipeDataset = Dataset
     AnyDataset = Dataset
 else:
-    AnyDataset = one_of(DATASETS | {"validation": Validation}, "data set")
+    RecipeDataset = one_of(_IN_RECIPES, "data set")
+    AnyDataset = one_of(_IN_RECIPES | {"everything": Everything, "given": Given}, "data set")
 MAX_OVERFULL = 4
 """Mean number of videos in a shard, in shard sizes, beyond which videos are distributed over more shards."""
 

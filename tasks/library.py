@@ -6,25 +6,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from data.base import Listing, Video
 from pipeline.files.digests import Digests
+from pipeline.files.names import FileName
 from pipeline.files.records import read_record, write_record
 from tasks.quantities import format_count
 
 MAX_NAMED = 3
 """Number of videos that are named."""
-
-
-def _file_name(value: Any) -> str:
-    """Return the name of a file: a string of pydantic's own has none of what stands for bytes that are not UTF-8."""
-    if not isinstance(value, str):
-        raise ValueError("the name of a file is needed")
-    return value
-
-
-FileName = Annotated[str, PlainValidator(_file_name)]
 
 
 class _Video(BaseModel):

@@ -16,6 +16,7 @@ from tasks.base import ConfigParameter, Stage, origin
 from tasks.experiment import Input
 from tasks.features import Extract, extract
 from tasks.index import AnyDataset, fold, library
+from tasks.parts import Part, given_part
 from tasks.pretrained_weights import weights_digest
 from tasks.rows import rows_digest
 
@@ -58,10 +59,12 @@ class Reading:
         """Name of the array that is read, in the rows."""
         return self.input.extractor.array(self.reads, fold(self.dataset, self.fold).name)
 
-    def reduction(self) -> "list[FitReducer]":
+    def reduction(self) -> "list[FitReducer] | list[Part]":
         """Return the task that fits the reducer, if there is one."""
         if self.input.reducer is None:
             return []
+        if given := given_part(self.dataset, "reducer", self.fold, self.input, self.reads):
+            return given
         return [FitReducer(dataset=self.dataset, of=self.input, reads=self.reads, fold=self.fold)]
 
     def rows_digest(self, half: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
 from tasks.experiment import AnyStream
 from tasks.features import Extract
 from tasks.index import AnyDataset, fold, library
+from tasks.parts import Part, given_part
 from tasks.pretrained_weights import weights_digest
 from tasks.rows import labels
 from tasks.stream_inputs import FitReducer, Reading
@@ -91,7 +92,7 @@ class StreamStage(Stage):
         """Return the folder of this step."""
         return settings.dataset_folder(self.dataset) / f"{stage}-{self.fingerprint}"
 
-    def reduction(self) -> list[FitReducer]:
+    def reduction(self) -> list[FitReducer | Part]:
         """Return the tasks that fit the inputs' reducers."""
         return [stage for reading in self.readings for stage in reading.reduction()]
 
@@ -153,10 +154,12 @@ class Predict(StreamStage):
     def uses_gpu(self) -> bool:
         return True
 
-    def training(self) -> list[Train]:
+    def training(self) -> list[Train] | list[Part]:
         """Return the task that trains the model, if it has anything to train."""
         if not self.stream.model.trained:
             return []
+        if given := given_part(self.dataset, "network", self.fold, self.stream, self.seed):
+            return given
         return [Train(dataset=self.dataset, stream=self.stream, fold=self.fold, seed=self.seed)]
 
     def requires(self) -> list[Stage]:

@@ -7,12 +7,24 @@ log, page, JSON or HDF5 file takes it.
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import PlainValidator
 
 T = TypeVar("T")
 
 _BYTE = re.compile("[\udc80-\udcff]")
 """Half of a character that stands for a byte."""
+
+
+def _file_name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("the name of a file is needed")
+    return value
+
+
+FileName = Annotated[str, PlainValidator(_file_name)]
+"""Type of a field that holds a file's name: a string of pydantic's own has no bytes that are not UTF-8."""
 
 
 def printable(name: str) -> str:

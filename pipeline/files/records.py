@@ -48,8 +48,13 @@ def read_record(path: Path, kind: type[M]) -> M:
 def load_record(path: Path, kind: type[M]) -> M:
     """Read a file as ``read_record`` does, but leave it where it is. Raises ValueError where it is damaged."""
     refuse_folder(path)
+    return parse_record(path.read_bytes(), kind)
+
+
+def parse_record(text: bytes, kind: type[M]) -> M:
+    """Return what the text of a record holds. Raises ValueError where it is damaged."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(text)
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}, where an object is needed")
         if (stated := content.pop(DIGEST, None)) is not None and stated != _digest(content):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from pipeline.report.prediction_page import Steps
     from pipeline.report.traces import TracedClip
     from pipeline.results.experiment_figure import MeasuredFigure
     from pipeline.results.sweeps import Sweep
@@ -158,6 +159,21 @@ def probabilities(name: str, clip: "TracedClip", networks: Sequence[str]) -> str
         axes.set(ylim=(-3, 103), yticks=range(0, 101, 25))
 
     return _svg(name, f"probability of {clip.label} over {clip.video}", draw, _TIMELINE_INCHES)
+
+
+def class_probabilities(name: str, title: str, steps: "Steps", classes: Sequence[tuple[str, int]]) -> str:
+    """Plot the probability of some classes over a video, one line a class; classes: names, and columns of ``steps``."""
+
+    def draw(figure: "Figure") -> None:
+        axes: Axes = figure.subplots()
+        unit = "time [s]" if steps.unit == "s" else "frame"
+        axes.set(xlim=(0, steps.end), ylim=(-3, 103), yticks=range(0, 101, 25), xlabel=unit, ylabel="probability [%]")
+        _ruled(axes)
+        for (label, column), style in zip(classes, styles([label for label, _ in classes]).values(), strict=True):
+            values = 100 * steps.probabilities[:, column]
+            _line(axes, steps.starts, values, f"{label}: at most {values.max():.1f} %", **_drawn(style))
+
+    return _svg(name, f"probabilities of {title}", draw, _TIMELINE_INCHES)
 
 
 def _timeline(figure: "Figure", clip: "TracedClip", quantity: str) -> "Axes":

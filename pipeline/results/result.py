@@ -1,7 +1,7 @@
 """Holds the scores of all runs of an experiment, and computes the figures of each stream and of the fusion."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.rows import Failure
 from pipeline.scoring import metrics
+from pipeline.scoring.confidence import Interval, bootstrap, wilson
 from pipeline.scoring.metrics import Summary
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 Metric = Literal["accuracy", "mean_class_accuracy", "mAP"]
 FUSION = "fusion"
+OF_CONFUSION: dict[str, Callable[[np.ndarray], float]] = {
+    "mean_class_accuracy": lambda counts: float(np.nanmean(metrics.recalls(counts))),
+    "macro_f1": metrics.macro_f1,
+    "weighted_f1": metrics.weighted_f1,
+}
+"""Figures of videos with one label each that follow from their confusion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,8 @@ class StreamFigures:
 
     figures: one mapping a run; counts: confusion (class, class + 1) summed over runs, None with several labels a
     video; confusion: the same as shares of each row, their mean over the runs that test the class, NaN where none
-    does; recall and precision: (class,), NaN where a class has no test video, precision None but for mAP.
+    does; recall and precision: (class,), NaN where a class has no test video, precision None but for mAP; intervals: of
+    each run's figures the confidence intervals over its test videos, none of mAP.
     """
 
     name: str
@@ -82,6 +90,7 @@ class StreamFigures:
     confusion: np.ndarray | None
     recall: np.ndarray | None
     precision: np.ndarray | None
+    intervals: tuple[dict[str, Interval], ...] = ()
 
     def percent(self, figure: str) -> list[float]:
         """List one figure of every run, in percent."""
@@ -182,17 +191,20 @@ class Result:
 
 def _row(result: Result, name: str, reported: float | None, scores: Sequence[Scores]) -> StreamFigures:
     single = all(len(labels) == 1 for labels in result.labels.values())
-    figures, counts, precisions = [], [], []
+    figures, counts, precisions, intervals = [], [], [], []
     for run in scores:
         # Softmax ranks videos of one label; with several, a class's share would fall where another label rises.
         values = run.probabilities() if single else run.values
         given = values, [result.labels[id] for id in run.ids], [result.labels[id] for id in run.failed]
         figure = {"accuracy": metrics.accuracy(*given)}
         if single:
-            figure["mean_class_accuracy"] = metrics.mean_class_accuracy(*given)
             counts.append(metrics.confusion(*given))
+            figure |= {name: of(counts[-1]) for name, of in OF_CONFUSION.items()}
         if len(result.classes) > 5:
             figure["top5"] = metrics.top_k(*given[:2], 5, given[2])
+        tested, counted = len(run.ids) + len(run.failed), {"accuracy", "top5"} & figure.keys()
+        shares = {name: wilson(round(figure[name] * tested), tested) for name in sorted(counted)}
+        intervals.append(shares | (bootstrap(OF_CONFUSION, counts[-1]) if single else {}))
         if result.metric == "mAP":
             figure["mAP"] = metrics.mean_average_precision(*given)
             precisions.append(metrics.average_precision(*given))
@@ -202,7 +214,14 @@ def _row(result: Result, name: str, reported: float | None, scores: Sequence[Sco
     stacked = np.array(precisions)
     precision = _mean(np.nansum(stacked, axis=0), np.isfinite(stacked).sum(axis=0)) if precisions else None
     return StreamFigures(
-        name, reported, tuple(figures), total, _mean_shares(counts) if counts else None, recall, precision
+        name,
+        reported,
+        tuple(figures),
+        total,
+        _mean_shares(counts) if counts else None,
+        recall,
+        precision,
+        tuple(intervals),
     )
 
 

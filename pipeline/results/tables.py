@@ -15,7 +15,14 @@ from pipeline.scoring.weight_search import Choice
 
 _FORMULA = re.compile(r"\s*[=+\-@\t\r＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "top5": "top 5", "mAP": "mAP"}
+TITLES = {
+    "accuracy": "accuracy",
+    "mean_class_accuracy": "mean class accuracy",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "top5": "top 5",
+    "mAP": "mAP",
+}
 
 
 def text_table(result: Result) -> str:
@@ -84,7 +91,8 @@ def _percent(fraction: float) -> float | None:
 def numbers(result: Result) -> dict[str, Any]:
     """Return the content of ``metrics.json``: figures in percent, null where there is none.
 
-    confusion: counts summed over runs; confusion_percent: percentages of each row, averaged over runs; weights: those
+    intervals: 95 % confidence intervals over a run's test videos (``pipeline.scoring.confidence``); confusion: counts
+    summed over runs; confusion_percent: percentages of each row, averaged over runs; weights: those
     of the fusion if they were chosen, and the videos that they were chosen on.
     """
     return {
@@ -100,8 +108,13 @@ def numbers(result: Result) -> dict[str, Any]:
                 "reported": row.reported,
                 "summary": {name: row.summary(name)._asdict() for name in row.figures[0]},
                 "runs": [
-                    {"fold": run.fold, "seed": run.seed, **{name: _percent(value) for name, value in figures.items()}}
-                    for run, figures in zip(result.runs, row.figures, strict=True)
+                    {
+                        "fold": run.fold,
+                        "seed": run.seed,
+                        **{name: _percent(value) for name, value in figures.items()},
+                        "intervals": {name: [_percent(end) for end in ends] for name, ends in intervals.items()},
+                    }
+                    for run, figures, intervals in zip(result.runs, row.figures, row.intervals, strict=True)
                 ],
                 "class_accuracy": None if row.recall is None else [_percent(value) for value in row.recall],
                 "average_precision": None if row.precision is None else [_percent(value) for value in row.precision],

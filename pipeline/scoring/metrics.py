@@ -95,13 +95,42 @@ def confusion(values: np.ndarray, labels: Labels, failed: Labels = ()) -> np.nda
 
 def class_accuracy(values: np.ndarray, labels: Labels, failed: Labels = ()) -> np.ndarray:
     """Return the recall of each class, (class,), of videos with one label each: the fraction that is recognised."""
-    counts = confusion(values, labels, failed)
-    return _ratio(counts.diagonal(), counts.sum(axis=1))
+    return recalls(confusion(values, labels, failed))
 
 
 def mean_class_accuracy(values: np.ndarray, labels: Labels, failed: Labels = ()) -> float:
     """Return the mean of ``class_accuracy`` over the classes."""
     return float(np.nanmean(class_accuracy(values, labels, failed)))
+
+
+def recalls(counts: np.ndarray) -> np.ndarray:
+    """Return the recall of each class, (class,), of a ``confusion``; NaN of a class without test videos."""
+    return _ratio(counts.diagonal(), counts.sum(axis=1))
+
+
+def f1_scores(counts: np.ndarray) -> np.ndarray:
+    """Return the F1 score of each class, (class,), of a ``confusion``: 2 TP / (2 TP + FP + FN).
+
+    A failed video is missed, and taken for no other class. NaN of a class without test videos.
+
+    Examples
+    --------
+    >>> f1_scores(np.array([[1, 0, 0], [1, 0, 1]])).round(3)
+    array([0.667, 0.   ])
+    """
+    hits, true, predicted = counts.diagonal(), counts.sum(axis=1), counts[:, :-1].sum(axis=0)
+    return np.where(true > 0, _ratio(2 * hits, true + predicted), np.nan)
+
+
+def macro_f1(counts: np.ndarray) -> float:
+    """Return the mean of ``f1_scores`` over the classes."""
+    return float(np.nanmean(f1_scores(counts)))
+
+
+def weighted_f1(counts: np.ndarray) -> float:
+    """Return the mean of ``f1_scores``, each class weighted by its number of test videos."""
+    tested = counts.sum(axis=1)
+    return float(np.nansum(f1_scores(counts) * tested) / tested.sum())
 
 
 def average_precision(values: np.ndarray, labels: Labels, failed: Labels = ()) -> np.ndarray:

@@ -253,6 +253,8 @@ def _of_weights(path: Path) -> dict[str, Any]:
 
 def _of_figures(path: Path) -> dict[str, Any]:
     told = json.loads(path.read_text())["provenance"]
+    if "stage" in told:  # predictions
+        return dict(told)
     components, fingerprint = told["experiment"], told.get("fingerprint", "")
     return {"stage": "Evaluate", "fingerprint": fingerprint, "components": components, "upstream": {}}
 

@@ -3,13 +3,20 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from sequence_models.networks.steps import SequenceClassifier, blank_padding, mean_over_steps
+from sequence_models.networks.steps import SequenceClassifier, StepTrace, blank_padding, mean_over_steps
 
 MIN_SHARE = 1e-30
 """Lower bound of a class's share of the votes, so that its logarithm is finite."""
 
 
-class Mean(SequenceClassifier):
+class Consensus(SequenceClassifier):
+    """Network whose inputs are the steps' scores."""
+
+    def trace(self, inputs: Tensor) -> StepTrace:
+        return StepTrace(inputs)
+
+
+class Mean(Consensus):
     """Segmental consensus: the mean of the steps' scores before softmax.
 
     References
@@ -23,7 +30,7 @@ class Mean(SequenceClassifier):
         return mean_over_steps(inputs, lengths)
 
 
-class Vote(SequenceClassifier):
+class Vote(Consensus):
     """Majority vote of the steps: the score of a class is the logarithm of its share of the votes.
 
     One additional vote is divided in proportion to the classes' mean probabilities: it breaks ties and keeps every

@@ -1,14 +1,17 @@
 """Describes what a store holds: ``kinescope inspect`` and ``kinescope failures``."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.errors import HeldOpen, InputError, NewerFormat
+from pipeline.files.records import load_record
+from pipeline.results.report_files import FIGURES, ReportedFigures
 from pipeline.results.sweeps import flat
-from pipeline.results.tables import aligned
+from pipeline.results.tables import aligned, plus_minus
 from pipeline.rows import Failure, Row, variant_name
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
@@ -102,7 +105,19 @@ def _stage_cells(stage_folder: StageFolder) -> tuple[str, str, str, str]:
         states: dict[type, str] = {NewerFormat: "of a newer format", HeldOpen: "held open"}
         return stage_folder.folder.name, states.get(type(error), "damaged"), str(error), held
     what = format_count(len(found.keys), "video") + (f", {len(found.failures)} failed" if found.failures else "")
-    return stage_folder.folder.name, stage, what if stage_folder.output.suffix == ".h5" else "", held
+    if stage_folder.output.suffix != ".h5":
+        what = _outcome(stage_folder.output) if stage_folder.output.name == FIGURES else ""
+    return stage_folder.folder.name, stage, what, held
+
+
+def _outcome(figures: Path) -> str:
+    """Return the title, figure and day of an evaluation."""
+    try:
+        told = load_record(figures, ReportedFigures)
+    except ValueError:
+        return "damaged: the next run writes it again"
+    day = datetime.fromtimestamp(figures.stat().st_mtime).date().isoformat()
+    return f"{told.title}: {plus_minus(told.rows[-1].summary[told.metric])} % ({day})"
 
 
 def _file(file: Path, path: Path) -> Iterator[str]:
@@ -177,7 +192,8 @@ def _scores(file: Path) -> Iterator[str]:
 
 def _figures(file: Path) -> Iterator[str]:
     yield from (file.with_name("table.txt")).read_text(encoding="utf-8").splitlines()
-    yield f"report: {file.with_name('report.html')}"
+    pages = {"metrics.json": "report.html", "predictions.json": "predictions.html"}
+    yield f"report: {file.with_name(pages[file.name])}"
 
 
 _DESCRIBED = {".h5": _rows, ".safetensors": _weights, ".npz": _scores, ".json": _figures}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SHARD = re.compile(r"\d+-of-\d+-[0-9a-f]{12}\.h5")
 INDEX = re.compile(r"index-[0-9a-f]{12}\.h5")
-OUTPUTS = ("index.h5", "network.safetensors", "reducer.safetensors", "scores.npz", "metrics.json")
+OUTPUTS = ("index.h5", "network.safetensors", "reducer.safetensors", "scores.npz", "metrics.json", "predictions.json")
 """Names of the file that a complete stage's folder holds, one of them each."""
 KINDS = {
     "manifest": "*/index.json",

@@ -78,7 +78,7 @@ def _lines(evaluation: Evaluate) -> Iterator[str]:
     missing = upstream_first(evaluation.runs.stages(), lambda stage: not stage.complete())
     stages = dict.fromkeys(stage.extraction if isinstance(stage, ExtractShard) else stage for stage in missing)
     former = _former(evaluation)
-    running = [(_title(stage), _joined(_reasons(stage, compared=former is not None)), stage) for stage in stages]
+    running = [(kind_of(stage), _joined(_reasons(stage, compared=former is not None)), stage) for stage in stages]
     places = list(dict.fromkeys((title, reasons) for title, reasons, _ in running))
     running.sort(key=lambda line: places.index(line[:2]))
     for (title, reasons), group in groupby(running, key=lambda line: line[:2]):
@@ -94,7 +94,8 @@ def _count(stages: list[Stage]) -> str:
     return f" ({len(stages)} times)" if len(stages) > 1 else ""
 
 
-def _title(stage: Stage) -> str:
+def kind_of(stage: Stage) -> str:
+    """Return the kind of a stage, with its model or the name of its folder."""
     if isinstance(stage, Fuse):
         return str(stage.task_family)
     if isinstance(stage, StreamStage):

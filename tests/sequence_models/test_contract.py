@@ -150,17 +150,20 @@ def test_a_sequence_is_scored_alone_as_in_any_batch(model: Model) -> None:
 def test_a_trace_is_what_the_network_says_of_each_beginning(model: Model) -> None:
     network, (clip, *_) = built(model), batch_of(Eight(width(model)), [2])[0]
     traced = network.trace(clip)
-    assert (traced is None) == (model.name in ("consensus", "linear_svm"))
+    assert (traced is None) == (model.name == "linear_svm")
     if traced is None:
         return
     assert traced.logits.shape == (7, CLASSES)
     for steps in range(1, 8):
         scores = network(clip[None], torch.tensor([steps]))[0]
         said = traced.logits[:steps]
+        votes = torch.nn.functional.one_hot(said.argmax(dim=1), CLASSES).sum(dim=0)
         expected = {
             "lstm-mean": said.softmax(dim=1).mean(dim=0).log(),
             "drnn-mean": said.mean(dim=0),
-        }.get(f"{model.name}-{getattr(model, 'decision', 'last')}", said[-1])
+            "consensus-mean": said.mean(dim=0),
+            "consensus-vote": ((votes + said.softmax(dim=1).mean(dim=0)) / (steps + 1)).log(),
+        }.get(f"{model.name}-{getattr(model, 'decision', getattr(model, 'rule', 'last'))}", said[-1])
         torch.testing.assert_close(scores.softmax(dim=0), expected.softmax(dim=0), rtol=1e-5, atol=1e-6)
     shorter = network.trace(clip[:4])
     torch.testing.assert_close(shorter.logits, traced.logits[:4], rtol=1e-5, atol=1e-6)

@@ -13,14 +13,16 @@ from luigi.configuration import get_config
 
 import tasks
 from pipeline.files.atomic import write_text
-from pipeline.report import activation_maps, feature_maps, thumbnails
+from pipeline.report import activation_maps, feature_maps, prediction_page, thumbnails
 from pipeline.report.activation_maps import Activations
 from pipeline.report.comparison_page import Compared, page
 from pipeline.report.example_videos import choose
 from pipeline.report.experiment_page import write
 from pipeline.report.feature_maps import FirstMaps
 from pipeline.report.illustrations import Illustrations
+from pipeline.report.prediction_page import Shown, Steps
 from pipeline.report.traces import Trace, TracedClip
+from pipeline.results.answers import Answers
 from pipeline.results.experiment_figure import MeasuredFigure
 from pipeline.results.result import Explained, ReportedStream, Result, Run
 from pipeline.rows import Failure
@@ -264,6 +266,57 @@ def test_experiments_stand_side_by_side_in_the_browser(
     assert (seen["empty"], seen["broken"], seen["anchors"], seen["small"]) == ([], 0, [], 0)
     assert (seen["overflow"], seen["outside"]) == (0, [])
     assert (seen["paper"] == "rgb(20, 23, 26)") == (scheme == "dark")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_predictions_stand_in_the_browser(chromium: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    answers, shown = predicted()
+    write_text(tmp_path / "predictions.html", prediction_page.page(answers, shown))
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    address = (tmp_path / "predictions.html").as_uri()
+    try:
+        page.goto(address)
+        seen = page.evaluate(LOOK)
+        titles = page.locator("article h3").all_inner_texts()
+        bars = page.locator("article").first.locator(".opinions ol").count()
+        drawings = page.locator("article .figures svg").count()
+    finally:
+        page.close()
+    assert [url for url in asked if not url.startswith("data:")] == [address]
+    assert (seen["empty"], seen["broken"], seen["anchors"], seen["small"]) == ([], 0, [], 0)
+    assert (seen["overflow"], seen["outside"]) == (0, [])
+    assert (seen["paper"] == "rgb(20, 23, 26)") == (scheme == "dark")
+    assert [title.split()[0] for title in titles] == ["class", "unknown", "class"]
+    assert (bars, drawings) == (3, 4)  # all streams and each of two; the last video has no steps
+
+
+def predicted() -> tuple[Answers, dict[str, Shown]]:
+    """Answers about four videos by two streams: one failed, one is below the threshold, one has no pictures."""
+    rng, names = np.random.default_rng(0), tuple(f"class {number} & a name of some length" for number in range(9))
+    videos = ("a folder/a video of a rather long name", "unsure", "bare")
+    values = np.full((3, 9), 0.02)
+    values[[0, 2], [3, 5]] = 0.84
+    values[1] = 1 / 9
+    scores = Scores(videos, values, "probabilities", names, (LOST,))
+    frame = rng.integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    steps = Steps(np.arange(6) / 5, rng.dirichlet(np.ones(9), 6), 1.4, "s")
+    streams = ("RGB of a long name", "flow")
+    shown = Shown(thumbnails.of_frames([frame] * 4), dict.fromkeys(streams, steps))
+    provenance = {"upstream": {"recognizer": "0123456789ab"}, "components": {"members": 3}}
+    answers = Answers(
+        title="an experiment",
+        answers=scores,
+        streams=dict.fromkeys(streams, scores),
+        paths={video: f"/a/path/that/leads/far/{video}.mp4" for video in videos},
+        failures={LOST: Failure("decoding fails after 3 frames: " + "x" * 80, 3)},
+        threshold=0.5,
+        remarks=("1 file is not taken.",),
+        provenance=provenance,
+    )
+    return answers, {videos[0]: shown, videos[1]: shown, videos[2]: Shown()}
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -138,8 +138,9 @@ def test_page_metrics_and_predictions_agree(tmp_path: Path) -> None:
         shares = [100 * sum(run) / len(run) for run in verdicts]
         assert cells[:2] == [row["name"], f"{np.mean(shares):.2f} ± {np.std(shares, ddof=1):.2f}"]
         assert row["summary"]["accuracy"]["mean"] == pytest.approx(np.mean(shares))
-        others = [row["summary"][name] for name in ("mean_class_accuracy", "top5")]
-        assert cells[-2:] == [f"{each['mean']:.2f} ± {each['deviation']:.2f}" for each in others]
+        names = ("mean_class_accuracy", "macro_f1", "weighted_f1", "top5")
+        others = [row["summary"][name] for name in names]
+        assert cells[-4:] == [f"{each['mean']:.2f} ± {each['deviation']:.2f}" for each in others]
     assert shown[-1][2:4] == [
         "92.5",
         f"{numbers['rows'][-1]['summary']['accuracy']['mean'] - 92.5:+.2f}".replace("-", "−"),

@@ -1,0 +1,171 @@
+"""A list of videos without labels: what a trained recognizer is asked about, or features alone are computed of."""
+
+import csv
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from glob import glob, has_magic
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data.base import Dataset, Fold, Listing, Video, by_id, video_id
+from data.files import is_file, is_folder, is_there, visible
+from data.modality import Modality, holds_video, is_ambiguous, modality
+from data.remarks import remark
+from pipeline import recognizer
+from pipeline.errors import InputError
+from pipeline.files.names import FileName
+from pipeline.files.records import read_record, write_record
+from pipeline.files.user_input import resolve
+from pipeline.fingerprint import short_digest
+
+LIST = "videos.json"
+COLUMN = "path"
+"""Column of a CSV file of paths; one without a header has the paths in its first column."""
+
+
+class Listed(BaseModel):
+    """Content of a list: each video's id, and its files by modality."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    videos: dict[str, dict[Modality, FileName]]
+    remarks: tuple[str, ...] = ()
+
+
+class Given(Dataset):
+    """Videos that were given one by one, without labels.
+
+    The classes are those of a recognizer, where one is asked, and so are the names of the folds; every fold tests all
+    of the videos.
+    """
+
+    name: Literal["given"] = "given"
+    generated: ClassVar[bool] = False
+
+    root: str = Field(min_length=1, description="folder of the list")
+    recognizer: str | None = Field(None, description="folder of the recognizer that is asked; None: features alone")
+
+    @property
+    def location(self) -> Path:
+        return Path(self.root)
+
+    @property
+    def store_name(self) -> str:
+        return "-".join(filter(None, (self.name, self.recognizer and Path(self.recognizer).name)))
+
+    def listing(self, root: Path) -> Listing:
+        found = read_record(root / LIST, Listed)
+        classes = recognizer.read(Path(self.recognizer)).classes if self.recognizer else ()
+        videos = [
+            Video(id, {kind: Path(path) for kind, path in files.items()}, ()) for id, files in found.videos.items()
+        ]
+        return Listing(classes, by_id(videos), found.remarks)
+
+    def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
+        names = recognizer.read(Path(self.recognizer)).folds if self.recognizer else (self.name,)
+        return tuple(Fold(name, (), tuple(video.id for video in listing.videos)) for name in names)
+
+
+def write_list(lists: Path, videos: "Listed") -> Path:
+    """Write a list below ``lists``, and return its folder, whose name tells the content."""
+    content = videos.model_dump(mode="json")
+    folder = lists / short_digest(content)
+    if not (folder / LIST).exists():
+        write_record(folder / LIST, content)
+    return folder
+
+
+def gather(places: Iterable[str], kinds: frozenset[Modality]) -> Listed:
+    """Find the files that are meant by paths of files and folders, patterns of them, and CSV files with a list.
+
+    An id is the path below the folder in which all of them lie, without the extension where that tells them apart. A
+    video and a skeleton file that differ in nothing but the extension belong together where both kinds are read.
+
+    Parameters
+    ----------
+    places
+        Paths and patterns, from the working directory. In a folder, at any depth, files are taken that have the ending
+        of a kind that is read; a file that is named by itself is taken whatever its ending is.
+    kinds
+        The kinds of files that are read.
+
+    Raises
+    ------
+    InputError
+        Naming a place where there is nothing, or where no file is left.
+    """
+    files: dict[Path, Modality] = {}
+    passed: list[str] = []
+    for place in places:
+        for path, kind in _meant(place, kinds):
+            if kind in kinds:
+                files.setdefault(path, kind)
+            else:
+                passed.append(str(path))
+    if not files:
+        raise InputError(f"no {' and no '.join(sorted(kinds))} file was found; paths of files or folders are needed")
+    what = " or ".join(sorted({"video": "a video", "skeleton": "a skeleton file (.txt)"}[kind] for kind in kinds))
+    left_out = remark(passed, f"file is not taken, as it is not {what}", f"files are not taken, as they are not {what}")
+    return Listed(videos=_by_id(files), remarks=left_out)
+
+
+def _meant(place: str, kinds: frozenset[Modality]) -> Iterator[tuple[Path, Modality | None]]:
+    path = resolve(place)
+    if path.is_dir():
+        yield from ((file, _kind(file)) for file in _within(path))
+    elif path.suffix.lower() == ".csv" and path.is_file():
+        for line in _paths(path):
+            yield from _meant(line, kinds)
+    elif is_there(path):
+        yield path, _kind(path) or next(iter(sorted(kinds, reverse=True)))
+    elif has_magic(place) and (found := sorted(glob(os.path.expanduser(place), recursive=True))):
+        for each in found:
+            yield from _meant(each, kinds)
+    else:
+        raise InputError(f"{place}: there is no such file or folder; paths of videos are needed")
+
+
+def _kind(path: Path) -> Modality | None:
+    kind = modality(path)
+    return None if kind == "video" and is_ambiguous(path) and not holds_video(path) else kind
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    for entry in visible(folder):
+        if is_folder(entry):
+            yield from _within(Path(entry.path))
+        elif is_file(entry):
+            yield Path(entry.path)
+
+
+def _paths(table: Path) -> Iterator[str]:
+    """Yield the paths in a CSV file, from its folder. Raises InputError where it cannot be read."""
+    try:
+        with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            rows = [row for row in csv.reader(file) if any(map(str.strip, row))]
+    except (OSError, csv.Error) as error:
+        raise InputError(f"{table}: {error}; a CSV file with a path in each line is needed") from None
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    column = header.index(COLUMN) if COLUMN in header else 0
+    for number, row in enumerate(rows[COLUMN in header :], start=1 + (COLUMN in header)):
+        if len(row) <= column or not row[column].strip():
+            raise InputError(f"{table}, line {number}: no path in it; a CSV file with a path in each line is needed")
+        yield str(table.parent / Path(row[column].strip()).expanduser())
+
+
+def _by_id(files: dict[Path, Modality]) -> dict[str, dict[Modality, str]]:
+    folder = os.path.commonpath([path.parent for path in files])
+    names = {path: os.path.relpath(path, folder) for path in files}
+    alike: dict[str, list[Path]] = defaultdict(list)
+    for path, name in names.items():
+        alike[os.path.splitext(name)[0]].append(path)
+    videos: dict[str, dict[Modality, str]] = {}
+    for stem, paths in sorted(alike.items()):
+        if len({files[path] for path in paths}) == len(paths):
+            videos[video_id(stem)] = {files[path]: str(path) for path in paths}
+        else:
+            videos |= {video_id(names[path]): {files[path]: str(path)} for path in paths}
+    return videos

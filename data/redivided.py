@@ -1,0 +1,32 @@
+"""Base class of data sets that divide the videos of another otherwise than its protocol does."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from data.base import Dataset, Listing
+
+
+class Redivided(Dataset):
+    """The videos, files and rows of another data set, in other folds."""
+
+    of: Dataset = Field(description="the data set whose videos these are")
+
+    @property
+    def plain(self) -> Dataset:
+        return self.of
+
+    @property
+    def store_name(self) -> str:
+        return self.of.store_name
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        return self.of.groups
+
+    def without_protocol(self) -> Dataset:
+        """Return the data set itself, whose files and rows these are."""
+        return self.of.without_protocol()
+
+    def listing(self, root: Path) -> Listing:
+        return self.of.listing(root)

@@ -1,0 +1,199 @@
+"""Puts what an experiment trained together into a recognizer, which then answers about other videos."""
+
+import json
+import logging
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+import luigi
+from luigi.task import flatten
+
+from data.everything import Everything
+from pipeline import recognizer
+from pipeline.config import parse
+from pipeline.errors import InputError
+from pipeline.files.atomic import link
+from pipeline.fingerprint import short_digest
+from pipeline.recognizer import Answering, Member, Recognizer
+from tasks import settings
+from tasks.announced import Announced
+from tasks.base import Stage, versions
+from tasks.experiment import Experiment, load_experiment
+from tasks.features import ExtractionStage
+from tasks.index import Index, folds, library
+from tasks.parts import part_key
+from tasks.runs import Runs
+from tasks.training import Predict
+from tasks.training_classes import check_training_classes
+
+
+class Training:
+    """What an experiment must have fitted before its runs answer.
+
+    Parameters
+    ----------
+    experiment
+        The recipe.
+    answering
+        Which of its runs answer.
+    """
+
+    def __init__(self, experiment: Experiment, answering: Answering) -> None:
+        self.recipe, self.answering = experiment, answering
+        if answering == "everything":
+            if experiment.fusion is not None and experiment.fusion.choose is not None:
+                raise InputError(
+                    "what is trained on everything leaves no video to choose the fusion's weights on: give the weights"
+                )
+            whole = Everything(of=experiment.dataset.plain)
+            experiment = experiment.model_copy(update={"dataset": whole, "seeds": experiment.seeds[:1]})
+        self.runs = Runs(experiment)
+
+    @property
+    def index(self) -> Index:
+        """Index of the labelled videos."""
+        return Index(dataset=self.runs.recipe.dataset.without_protocol())
+
+    def has_videos(self) -> bool:
+        """Return whether the folder of the labelled videos is there."""
+        try:
+            settings.data_root(self.runs.recipe.dataset)
+        except InputError:
+            return False
+        return True
+
+    def fits(self) -> list[Stage]:
+        """List what fits the parts of the recognizer, and chooses weights of a fusion."""
+        fitted = [stage for each in self._predictions() for _, stage in _parts(each)]
+        fusion = self.runs.recipe.fusion
+        chosen = [stage for pair in self._pairs() for stage in self.runs.results(*pair)]
+        return list(dict.fromkeys([*fitted, *(chosen if fusion and fusion.choose else [])]))
+
+    def assemble(self, recognizers: Path) -> Path:
+        """Make the recognizer of what was fitted, and return its folder, below ``recognizers``.
+
+        Raises DamagedStore where a part is damaged, which is then set aside.
+        """
+        from pipeline.files import tensors
+
+        dataset = self.runs.recipe.dataset
+        files = {key: stage.path() for each in self._predictions() for key, stage in _parts(each)}
+        parts = {key: f"{path.parent.name}/{path.name}" for key, path in files.items()}
+        sources = {parts[key]: path for key, path in files.items()}
+        for path in sources.values():
+            tensors.read(path)  # or else damage would get a recognizer of its own
+        contents = Recognizer(
+            experiment=json.loads(self.recipe.canonical()),
+            classes=library(dataset).listing.classes,
+            folds=tuple(fold.name for fold in folds(dataset)),
+            members=tuple(self._member(*pair) for pair in self._pairs()),
+            parts=parts,
+            digests={name: recognizer.digest(path) for name, path in sources.items()},
+            provenance={"versions": versions()},
+        )
+        return recognizer.assemble(recognizers, contents, sources)
+
+    def _pairs(self) -> list[tuple[int, int]]:
+        return self.runs.pairs if self.answering == "all" else self.runs.pairs[:1]
+
+    def _predictions(self) -> list[Predict]:
+        return [stage for pair in self._pairs() for stage in self.runs.predictions(*pair)]
+
+    def _member(self, fold: int, seed: int) -> Member:
+        """Return a run, and its fusion with the weights that it chose."""
+        fusion = self.runs.recipe.fusion
+        if fusion is not None and fusion.choose:
+            from pipeline.scoring.scores import provenance
+
+            (fused,) = self.runs.results(fold, seed)
+            fusion = fusion.with_weights(tuple(provenance(fused.path())["choice"]["weights"]))
+        return Member(fold=fold, seed=seed, fusion=None if fusion is None else fusion.model_dump(mode="json"))
+
+
+def _parts(prediction: Predict) -> Iterator[tuple[str, Stage]]:
+    """Yield the fitted parts that a prediction reads, with the names by which a recognizer knows them."""
+    numbers = {fold.name: number for number, fold in enumerate(folds(prediction.dataset))}
+    for network in prediction.training():
+        yield part_key("network", prediction.fold, prediction.stream, prediction.seed), network
+    for reading in prediction.readings:
+        for reducer in reading.reduction():
+            yield part_key("reducer", reading.fold, reading.input, reading.reads), reducer
+        stage: ExtractionStage | None = reading.features
+        while stage is not None:
+            for name, fit in stage.fitting().items():
+                yield part_key("fit", numbers[name], stage.extractor), fit
+            stage = stage.source()
+
+
+def _recognizers() -> Path:
+    return settings.store() / "recognizers"
+
+
+class Recognition(Announced):
+    """Task that needs a recognizer: of an experiment, or one that was packed."""
+
+    experiment = luigi.Parameter(
+        description="a bundled experiment's name, a TOML file's path, or a file that kinescope pack wrote"
+    )
+    runs = luigi.ChoiceParameter(
+        default="first",
+        choices=get_args(Answering),
+        description="the runs that answer: the first fold and seed, all as the mean of their probabilities, or one "
+        "that is trained on everything that is labelled",
+    )
+
+    @cached_property
+    def training(self) -> Training | None:
+        """What is fitted first; None where the recognizer was packed, or is all that is left of the experiment."""
+        if recognizer.is_packed(Path(self.experiment)):
+            return None
+        training = Training(load_experiment(self.experiment), self.runs)
+        return None if self._former.exists() and not training.has_videos() else training
+
+    @cached_property
+    def recognizer(self) -> Path:
+        """Folder of the recognizer, once its parts are there."""
+        if self.training is not None:
+            folder = self.training.assemble(_recognizers())
+            link(self._former, folder.name)
+            return folder
+        if recognizer.is_packed(Path(self.experiment)):
+            return recognizer.unpack(Path(self.experiment), _recognizers())
+        said = f"the labelled videos of {self.experiment} are not there: what was trained on them before answers"
+        logging.getLogger("luigi-interface").warning(said)
+        return self._former.resolve()
+
+    @property
+    def _former(self) -> Path:
+        """Link to the recognizer that the same experiment led to last."""
+        recipe = load_experiment(self.experiment)
+        return _recognizers() / f"of-{short_digest([recipe.canonical(), self.runs])}"
+
+    @cached_property
+    def contents(self) -> Recognizer:
+        """Contents of the recognizer."""
+        return recognizer.read(self.recognizer)
+
+    @cached_property
+    def recipe(self) -> Experiment:
+        """The experiment of the recognizer; files that are packed with it are named by their paths."""
+        experiment: Experiment = parse(Experiment, self.contents.experiment)
+        packed = self.contents.digests
+        return experiment.located(lambda file: str(self.recognizer / file) if file in packed else file)
+
+    def needed(self) -> Iterator[Any]:
+        """Yield what fits the parts of the recognizer.
+
+        Raises InputError where a file is missing or not what is needed.
+        """
+        if self.training is not None:
+            yield self.training.index
+            check_training_classes(self.training.runs.recipe.dataset)
+            self.training.runs.check_files()
+            yield self.training.fits()
+
+    def is_computed(self) -> bool:
+        """Return whether all that is needed is there."""
+        return all(stage.complete() for needed in self.needed() for stage in flatten(needed))
