@@ -1,6 +1,7 @@
 """The console script ``kinescope``."""
 
 import json
+import signal
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,7 @@ from tasks.commands.store_layout import resolve_path
 from tasks.experiment import load_experiment
 from tasks.quantities import format_count
 from tasks.recipes import bundled, matching
-from tasks.runtime.start import start
+from tasks.runtime.start import INTERRUPTED, start
 
 if TYPE_CHECKING:
     from tasks.evaluation import Evaluate
@@ -34,6 +35,9 @@ class Sentences(TyperGroup):
     def invoke(self, context: Any) -> Any:
         try:
             return super().invoke(context)
+        except KeyboardInterrupt:
+            typer.echo(INTERRUPTED, err=True)
+            raise typer.Exit(128 + signal.SIGINT) from None
         except Exception as error:
             sentence = user_message(error)
             if sentence is None and isinstance(error, OSError) and error.filename is not None:

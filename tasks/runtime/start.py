@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import threading
+from types import TracebackType
 
 from tqdm import tqdm
 
@@ -22,6 +23,7 @@ PRELOADED = (
     "tasks.runtime.worker_process",
 )
 """Modules that the fork server imports before it forks: what every worker needs and is slow to import, and starting."""
+INTERRUPTED = "interrupted: what is finished is kept, and the next run goes on from there"
 _FILTER = UserErrorFilter()
 
 
@@ -31,8 +33,8 @@ def start() -> None:
     Entry points call it: ``kinescope``, ``luigi --module tasks`` as it loads the package, and the server that workers
     are forked from. It completes luigi's configuration, has workers forked from a server, lets no file of the working
     directory pass for a module in the processes that begin here, registers what happens when workers begin and end, has
-    mistakes that a user can mend logged as one sentence, gives progress bars a lock of threads, and prints names that
-    are not UTF-8 as they are.
+    mistakes that a user can mend logged as one sentence, gives progress bars a lock of threads, says in a sentence that
+    a run was interrupted, and prints names that are not UTF-8 as they are.
     """
     from tasks.runtime import cleanup, workers  # noqa: F401 (luigi's events are the doors of both)
 
@@ -44,5 +46,13 @@ def start() -> None:
     multiprocessing.set_forkserver_preload(list(PRELOADED))
     logging.getLogger("luigi-interface").addFilter(_FILTER)
     tqdm.set_lock(threading.RLock())  # its own would be a semaphore of the system's, which a worker that dies leaves
+    sys.excepthook = _except_interruptions
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def _except_interruptions(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print(INTERRUPTED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)

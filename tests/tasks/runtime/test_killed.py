@@ -26,6 +26,7 @@ from pipeline.files.atomic import atomic_path, is_abandoned, is_in_use, sweep
 from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.store import Store, provenance
 from tasks.runtime import workers as processes
+from tasks.runtime.start import INTERRUPTED
 from tests.support.equality import same_runs
 from tests.support.paths import ROOT
 from tests.support.runs import Runs, until
@@ -149,12 +150,20 @@ def workers(process: subprocess.Popen[str]) -> set[int]:
     return {int(number) for number in found.stdout.split()} - {process.pid}
 
 
-def test_terminating_the_main_process_ends_its_workers_and_keeps_what_they_journaled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["SIGTERM", pytest.param("Ctrl-C", marks=pytest.mark.slow)])
+def test_ending_the_main_process_ends_its_workers_and_keeps_what_they_journaled(by: str, tmp_path: Path) -> None:
     runs = Runs(tmp_path, VIDEOS, shard_size=12)
     process = runs.start()
     until(lambda: list(runs.store.glob("*/person_boxes-*/journal-*/[!.]*.h5")))
-    process.terminate()
-    process.communicate(timeout=30)
+    if by == "SIGTERM":
+        process.terminate()
+    else:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said, _ = process.communicate(timeout=30)
+    if by == "Ctrl-C":
+        assert INTERRUPTED in said.splitlines()
+        assert "Traceback" not in said
+        assert "resource_tracker" not in said
     until(lambda: not workers(process), seconds=10)
     assert process.returncode not in (0, None)
     journaled = list(runs.store.glob("*/person_boxes-*/journal-*/[!.]*.h5"))
