@@ -81,9 +81,12 @@ class Classify(Recognition):
         return luigi.LocalTarget(str(self.folder() / "predictions.json"))
 
     def up_to_date(self) -> bool:
-        from pipeline.results.answers import is_written
+        from pipeline.results.answers import failed
 
-        return self.is_computed() and is_written(self.folder(), self.fingerprint)
+        if not self.is_computed():
+            return False
+        unusable = failed(self.folder(), self.fingerprint)
+        return unusable is not None and unusable <= settings.current().max_failed_videos
 
     def run(self) -> Iterator[Any]:
         from pipeline.results.answers import write

@@ -16,6 +16,7 @@ from pipeline.files.atomic import copy
 from pipeline.files.records import load_record, write_record
 from pipeline.files.user_input import resolve
 from pipeline.rows import Failure
+from tasks import settings
 from tasks.announced import Announced
 from tasks.base import ConfigParameter, Stage
 from tasks.features import AnyExtractor, Extract, extract
@@ -65,8 +66,10 @@ class Features(Announced):
             yield self.stage
 
     def up_to_date(self) -> bool:
-        done = all(_complete(needed) for needed in self.needed())
-        return done and (not self._is_last() or self._is_written())
+        if not all(_complete(needed) for needed in self.needed()):
+            return False
+        allowed = settings.current().max_failed_videos
+        return not self._is_last() or (self._is_written() and len(self._failures()) <= allowed)
 
     def output(self) -> luigi.LocalTarget:
         return luigi.LocalTarget(str(self._folder()))

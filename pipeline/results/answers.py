@@ -92,12 +92,12 @@ def write(answers: Answers, page: str, folder: Path) -> None:
     report_files.write_digests(folder / RECORD, FILES)
 
 
-def is_written(folder: Path, fingerprint: str) -> bool:
-    """Return whether a folder holds the answers of this fingerprint, as they were written."""
+def failed(folder: Path, fingerprint: str) -> int | None:
+    """Return the number of videos without answers; None where a folder does not hold those of this fingerprint."""
     if not report_files.as_recorded(folder / RECORD, FILES):
-        return False
+        return None
     told = json.loads((folder / "predictions.json").read_bytes())
-    return bool(told["provenance"]["fingerprint"] == fingerprint)
+    return len(told["failures"]) if told["provenance"]["fingerprint"] == fingerprint else None
 
 
 def _table(answers: Answers) -> str:

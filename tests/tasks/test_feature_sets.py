@@ -52,6 +52,15 @@ def test_rows_are_those_that_the_extractor_makes_of_the_file(videos: Path, tmp_p
         assert all(np.array_equal(stored.arrays[name], row.arrays[name]) for name in row.arrays)
 
 
+def test_too_many_failures_end_every_run_with_a_code(videos: Path, tmp_path: Path) -> None:
+    get_config().set("kinescope", "max_failed_videos", "0")
+    for _ in range(2):
+        luigi.task_register.Register.clear_instance_cache()
+        task = tasks.Features(extractor=FRAMES, videos=(str(videos),), out=str(tmp_path / "out"))
+        assert not luigi.build([task], local_scheduler=True, workers=1, log_level="CRITICAL")
+    assert Store(tmp_path / "out" / "index.h5").ids() == ["0", "1", "2", "3"]
+
+
 def test_arrays_as_files(videos: Path, tmp_path: Path) -> None:
     features(videos, out=str(tmp_path / "out"), format="npy")
     assert np.load(tmp_path / "out" / "0" / "0" / "frames.npy").shape == (3, 16, 24, 3)
