@@ -14,12 +14,12 @@ from data.base import Dataset, Fold, Listing, Video, by_id, video_id
 from data.files import is_file, is_folder, is_there, visible
 from data.modality import Modality, holds_video, is_ambiguous, modality
 from data.remarks import remark
-from pipeline import recognizer
 from pipeline.errors import InputError
 from pipeline.files.names import FileName
 from pipeline.files.records import read_record, write_record
 from pipeline.files.user_input import resolve
 from pipeline.fingerprint import short_digest
+from pipeline.results import recognizer
 
 LIST = "videos.json"
 COLUMN = "path"

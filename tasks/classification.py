@@ -11,7 +11,7 @@ from data.given import Given, Listed, gather
 from pipeline.config import parse
 from pipeline.files.user_input import resolve
 from pipeline.fingerprint import fingerprint
-from pipeline.recognizer import Member
+from pipeline.results.recognizer import Member
 from pipeline.rows import Failure
 from pipeline.scoring.fusion_config import Fusion
 from tasks import settings

@@ -7,9 +7,9 @@ import luigi
 from luigi.scheduler import Scheduler
 from luigi.worker import Worker
 
-from pipeline import recognizer
 from pipeline.errors import InputError
-from pipeline.recognizer import Answering
+from pipeline.results import recognizer
+from pipeline.results.recognizer import Answering
 from tasks import settings
 from tasks.classification import Classify
 from tasks.experiment import load_experiment

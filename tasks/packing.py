@@ -4,8 +4,8 @@ from pathlib import Path
 
 import luigi
 
-from pipeline import recognizer
 from pipeline.files.user_input import resolve
+from pipeline.results import recognizer
 from tasks import settings
 from tasks.pretrained_weights import locate_weights, weights_digest
 from tasks.recognition import Recognition

@@ -7,10 +7,10 @@ import luigi
 
 from data.base import Dataset
 from data.given import Given
-from pipeline import recognizer
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.fingerprint import short_digest
+from pipeline.results import recognizer
 from tasks import settings
 from tasks.base import Stage
 from tasks.pretrained_weights import weights_digest

@@ -11,12 +11,12 @@ import luigi
 from luigi.task import flatten
 
 from data.everything import Everything
-from pipeline import recognizer
 from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.files.atomic import link
 from pipeline.fingerprint import short_digest
-from pipeline.recognizer import Answering, Member, Recognizer
+from pipeline.results import recognizer
+from pipeline.results.recognizer import Answering, Member, Recognizer
 from tasks import settings
 from tasks.announced import Announced
 from tasks.base import Stage, versions

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from pipeline.report.prediction_page import Steps
+    from pipeline.report.steps import Steps
     from pipeline.report.traces import TracedClip
     from pipeline.results.experiment_figure import MeasuredFigure
     from pipeline.results.sweeps import Sweep

@@ -1,40 +1,16 @@
 """Shows what a recognizer says of new videos: pictures, the most probable classes, and these over time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from pipeline.report import html, plots
+from pipeline.report.steps import Shown
 
 if TYPE_CHECKING:
     from pipeline.results.answers import Answers
 
 MAX_SHOWN = 60
 """Number of videos that the page shows; predictions.csv has all."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Steps:
-    """What one stream says of a video, step by step.
-
-    starts: (time,), when each step begins, in seconds, or in frames of a file without a clock; probabilities: (time,
-    class); end: of the last step, in the same unit; unit: "s" or "frame".
-    """
-
-    starts: np.ndarray
-    probabilities: np.ndarray
-    end: float
-    unit: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """What the page shows of a video besides its answer: HTML pictures, and by the stream's name what it says when."""
-
-    strip: tuple[str, ...] = ()
-    steps: Mapping[str, Steps] = field(default_factory=dict)
 
 
 class Opinion(NamedTuple):

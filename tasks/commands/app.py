@@ -1,20 +1,19 @@
 """The console script ``kinescope``."""
 
-import json
 import signal
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from pipeline.errors import InputError
-from pipeline.recognizer import Answering, is_packed
 from pipeline.results.tables import aligned
 from tasks import settings
 from tasks.base import user_message
+from tasks.commands.new_videos import extract, pack, predict
 from tasks.commands.store_layout import resolve_path
 from tasks.experiment import load_experiment
 from tasks.quantities import format_count
@@ -52,17 +51,6 @@ app = typer.Typer(cls=Sentences, add_completion=False, no_args_is_help=True, pre
 Name = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="Name of a bundled experiment, or path of a TOML file.")
 ]
-Trained = Annotated[
-    str,
-    typer.Argument(metavar="EXPERIMENT", help="A bundled experiment, a TOML file, or what kinescope pack wrote."),
-]
-Members = Annotated[
-    Answering,
-    typer.Option("--runs", help="The runs that answer: the first, all (their mean), or one trained on everything."),
-]
-Nul = Annotated[bool, typer.Option("-0", help="Paths on standard input end with NUL, as of find -print0.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Device of networks, of this run alone.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Number of tasks at a time.")]
 Place = Annotated[
     str, typer.Argument(metavar="STORE", help="Path of the store, or of a data set, stage or file in it.")
 ]
@@ -94,73 +82,9 @@ def run(context: typer.Context, experiment: Name) -> None:
     run_with_retcodes(["--module", "tasks", "Evaluate", "--experiment", experiment, *context.args])
 
 
-@app.command()
-def predict(
-    experiment: Trained,
-    videos: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH…", help="Videos, folders, patterns, CSV files of paths; - reads them from stdin."),
-    ],
-    runs: Members = "first",
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Probability below which it is 'unknown'.")] = 0.0,
-    out: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the answers; else in the store.")] = None,
-    nul: Nul = False,
-    device: Device = None,
-    workers: Workers = None,
-) -> None:
-    """Say which class each of some new videos shows; what is not trained yet is trained first."""
-    from tasks.commands.given_arguments import paths, run_task
-
-    check_trained(experiment)
-    asked = {"experiment": experiment, "videos": json.dumps(list(paths(videos, nul=nul)))}
-    run_task("Classify", **asked, runs=runs, threshold=threshold, out=out, kinescope_device=device, workers=workers)
-
-
-@app.command()
-def pack(
-    experiment: Trained,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="File to write.")],
-    runs: Members = "first",
-    device: Device = None,
-    workers: Workers = None,
-) -> None:
-    """Write what an experiment trained into one file, with which kinescope predict answers on another machine."""
-    from tasks.commands.given_arguments import run_task
-
-    check_trained(experiment)
-    run_task("Pack", experiment=experiment, file=file, runs=runs, kinescope_device=device, workers=workers)
-
-
-@app.command()
-def extract(
-    arguments: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="EXTRACTOR [KEY=VALUE…] PATH…",
-            help="An extractor's name or a TOML file with its table, its fields, and videos as predict takes them.",
-        ),
-    ],
-    out: Annotated[str, typer.Option(metavar="DIR", help="Folder of the features.")],
-    form: Annotated[
-        Literal["h5", "npy"], typer.Option("--format", help="h5, the store's own files, or npy, one an array.")
-    ] = "h5",
-    shard: Annotated[str, typer.Option(metavar="I/N", help="Compute this part alone, of N that run apart.")] = "1/1",
-    nul: Nul = False,
-    device: Device = None,
-    workers: Workers = None,
-) -> None:
-    """Extract the features of videos alone, without labels or an experiment."""
-    from tasks.commands.given_arguments import extractor_and_paths, paths, run_task
-
-    extractor, places = extractor_and_paths(arguments)
-    asked = {"extractor": extractor.canonical(), "videos": json.dumps(list(paths(places, nul=nul)))}
-    run_task("Features", **asked, out=out, format=form, share=shard, kinescope_device=device, workers=workers)
-
-
-def check_trained(experiment: str) -> None:
-    """Raise InputError where there is no such experiment, and no such packed recognizer."""
-    if not is_packed(Path(experiment)):
-        load_experiment(experiment)
+app.command()(predict)
+app.command()(pack)
+app.command()(extract)
 
 
 @app.command(name="list")

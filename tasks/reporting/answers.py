@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-from pipeline.report.prediction_page import Shown, Steps
+from pipeline.report.steps import Shown, Steps
 from pipeline.store import Store
 from pipeline.video.sampling import resample
 from tasks.experiment import AnyStream

@@ -13,8 +13,8 @@ import pytest
 from luigi.configuration import get_config
 
 import tasks
-from pipeline import recognizer
 from pipeline.errors import InputError
+from pipeline.results import recognizer
 from pipeline.scoring.scores import Scores
 from tasks.fusion import Fuse
 from tests.support.small_experiment import BROKEN, Small

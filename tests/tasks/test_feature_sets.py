@@ -15,7 +15,7 @@ from extractors import Frames
 from pipeline.errors import InputError
 from pipeline.store import Store
 from pipeline.video.encode import write
-from tasks.commands.given_arguments import extractor_and_paths
+from tasks.commands.new_videos import extractor_and_paths
 
 FRAMES = Frames(short_side=16, encoding="raw")
 

@@ -20,7 +20,7 @@ from pipeline.report.example_videos import choose
 from pipeline.report.experiment_page import write
 from pipeline.report.feature_maps import FirstMaps
 from pipeline.report.illustrations import Illustrations
-from pipeline.report.prediction_page import Shown, Steps
+from pipeline.report.steps import Shown, Steps
 from pipeline.report.traces import Trace, TracedClip
 from pipeline.results.answers import Answers
 from pipeline.results.experiment_figure import MeasuredFigure
