@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data.base import Dataset, Fold, Listing, Video, by_id, video_id
 from data.files import is_file, is_folder, is_there, visible
-from data.modality import Modality, holds_video, is_ambiguous, modality
+from data.modality import SKELETON_ENDING, Modality, holds_video, is_ambiguous, modality
 from data.remarks import remark
 from pipeline.errors import InputError
 from pipeline.files.names import FileName
@@ -24,6 +24,11 @@ from pipeline.results import recognizer
 LIST = "videos.json"
 COLUMN = "path"
 """Column of a CSV file of paths; one without a header has the paths in its first column."""
+
+
+_OF_SKELETONS = "_skeleton3D"
+"""End of the names of MSR Action3D's files, before the extension."""
+_ENDINGS: dict[Modality, str] = {"video": ".mp4", "skeleton": SKELETON_ENDING}
 
 
 class Listed(BaseModel):
@@ -82,7 +87,8 @@ def gather(places: Iterable[str], kinds: frozenset[Modality]) -> Listed:
     """Find the files that are meant by paths of files and folders, patterns of them, and CSV files with a list.
 
     An id is the path below the folder in which all of them lie, without the extension where that tells them apart. A
-    video and a skeleton file that differ in nothing but the extension belong together where both kinds are read.
+    video and a skeleton file that differ in nothing but the extension, or in "_skeleton3D" before it, belong together
+    where both kinds are read; where one is missing, its path is what it would be.
 
     Parameters
     ----------
@@ -109,7 +115,7 @@ def gather(places: Iterable[str], kinds: frozenset[Modality]) -> Listed:
         raise InputError(f"no {' and no '.join(sorted(kinds))} file was found; paths of files or folders are needed")
     what = " or ".join(sorted({"video": "a video", "skeleton": "a skeleton file (.txt)"}[kind] for kind in kinds))
     left_out = remark(passed, f"file is not taken, as it is not {what}", f"files are not taken, as they are not {what}")
-    return Listed(videos=_by_id(files), remarks=left_out)
+    return Listed(videos={id: _complete(found, kinds) for id, found in _by_id(files).items()}, remarks=left_out)
 
 
 def _meant(place: str, kinds: frozenset[Modality]) -> Iterator[tuple[Path, Modality | None]]:
@@ -161,7 +167,7 @@ def _by_id(files: dict[Path, Modality]) -> dict[str, dict[Modality, str]]:
     names = {path: os.path.relpath(path, folder) for path in files}
     alike: dict[str, list[Path]] = defaultdict(list)
     for path, name in names.items():
-        alike[os.path.splitext(name)[0]].append(path)
+        alike[os.path.splitext(name)[0].removesuffix(_OF_SKELETONS)].append(path)
     videos: dict[str, dict[Modality, str]] = {}
     for stem, paths in sorted(alike.items()):
         if len({files[path] for path in paths}) == len(paths):
@@ -169,3 +175,9 @@ def _by_id(files: dict[Path, Modality]) -> dict[str, dict[Modality, str]]:
         else:
             videos |= {video_id(names[path]): {files[path]: str(path)} for path in paths}
     return videos
+
+
+def _complete(found: dict[Modality, str], kinds: frozenset[Modality]) -> dict[Modality, str]:
+    """Add where the files of the other kinds would lie: the video is then listed as one that cannot be used."""
+    stem = os.path.splitext(next(iter(found.values())))[0].removesuffix(_OF_SKELETONS)
+    return {**{kind: stem + _ENDINGS[kind] for kind in sorted(kinds)}, **found}

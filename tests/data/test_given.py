@@ -48,7 +48,10 @@ def test_patterns_and_doubles(folder: Path) -> None:
 def test_a_video_and_a_skeleton_file_of_one_name_belong_together(folder: Path) -> None:
     found = gather(["one"], BOTH)  # type: ignore[arg-type]
     assert set(found.videos["b"]) == {"video", "skeleton"}
-    assert set(found.videos["a"]) == {"video"}
+    assert found.videos["a"]["skeleton"] == str(folder / "one" / "a.txt")  # where it would be
+    assert set(gather(["one"], VIDEO).videos["a"]) == {"video"}
+    (folder / "one" / "a_skeleton3D.txt").touch()
+    assert gather(["one"], BOTH).videos["a"]["skeleton"].endswith("a_skeleton3D.txt")  # type: ignore[arg-type]
 
 
 def test_files_of_one_kind_that_differ_in_the_extension_keep_it(folder: Path) -> None:
