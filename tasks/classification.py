@@ -111,7 +111,7 @@ class Classify(Recognition):
         failures: dict[str, Failure] = {}
         for stage in (stage for predictions in by_member for each in predictions for stage in each.features):
             failures = Store(stage.path()).failures() | failures
-        paths = {id: next(iter(files.values())) for id, files in self.listed.videos.items()}
+        paths = {id: files.get("video") or files["skeleton"] for id, files in self.listed.videos.items()}
         return Answers(
             title=self.recipe.title,
             answers=fused,
