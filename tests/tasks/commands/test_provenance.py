@@ -33,7 +33,7 @@ def test_threads_and_versions_enter_no_fingerprint(small: Small, monkeypatch: py
         return installed[name]
 
     monkeypatch.setattr(metadata, "version", version)
-    base._versions.cache_clear()
+    base.versions.cache_clear()
     get_config().set("kinescope", "workers", "3")
     try:
         (after,) = small.experiment().runs.predictions(0, 0)[0].features
@@ -43,4 +43,4 @@ def test_threads_and_versions_enter_no_fingerprint(small: Small, monkeypatch: py
         assert after.origin()["versions"] == {"python": platform.python_version(), **installed}
     finally:
         get_config().remove_option("kinescope", "workers")
-        base._versions.cache_clear()
+        base.versions.cache_clear()

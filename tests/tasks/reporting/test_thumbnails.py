@@ -108,8 +108,10 @@ model = {{ name = "consensus" }}
     luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
     page = task.folder() / "report.html"
     first = page.read_bytes()
-    examples, maps = first.split(b'<section id="maps">')
+    before, maps = first.split(b'<section id="maps">')
+    examples, steps = before.split(b'<section id="steps">')
     assert 4 <= examples.count(b"data:image/jpeg") <= 4 * 4
+    assert steps.count(b"data:image/jpeg") == 2 * 6
     assert maps.count(b"data:image/jpeg") == 2 * (1 + 7)
     assert b"no picture" not in first
     page.unlink()
