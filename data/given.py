@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,7 +48,6 @@ class Given(Dataset):
     """
 
     name: Literal["given"] = "given"
-    generated: ClassVar[bool] = False
 
     root: str = Field(min_length=1, description="folder of the list")
     recognizer: str | None = Field(None, description="folder of the recognizer that is asked; None: features alone")
@@ -74,7 +73,7 @@ class Given(Dataset):
         return tuple(Fold(name, (), tuple(video.id for video in listing.videos)) for name in names)
 
 
-def write_list(lists: Path, videos: "Listed") -> Path:
+def write_list(lists: Path, videos: Listed) -> Path:
     """Write a list below ``lists``, and return its folder, whose name tells the content."""
     content = videos.model_dump(mode="json")
     folder = lists / short_digest(content)

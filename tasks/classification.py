@@ -105,7 +105,7 @@ class Classify(Recognition):
         fused = mean([Scores.load(stage.path()) for member in members for stage in self.answering(member)])
         by_member = [self.predictions(member) for member in members]
         streams = {
-            same[0].stream.title: mean([Scores.load(stage.path()) for stage in same])
+            same[0].stream.title: mean([Scores.load(stage.path()) for stage in same]).select(fused.ids)
             for same in zip(*by_member, strict=True)
         }
         failures: dict[str, Failure] = {}
@@ -131,11 +131,11 @@ class Classify(Recognition):
 
     def page(self, answers: "Answers") -> "tuple[Answers, str]":
         """Render the page, and return it with the answers."""
-        from pipeline.report.prediction_page import chosen, page
+        from pipeline.report.prediction_page import MAX_SHOWN, page
         from tasks.reporting.answers import shown
 
         first = self.predictions(self.contents.members[0])
-        videos = chosen(answers.answers.ids)
+        videos = answers.answers.ids[:MAX_SHOWN]
         return answers, page(answers, shown(first, self.recipe.streams, videos) if videos else {})
 
     def summary(self) -> str:

@@ -1,6 +1,6 @@
 """Shows what a recognizer says of new videos: pictures, the most probable classes, and these over time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.report import html, plots
@@ -61,8 +61,3 @@ def _card(name: str, answers: "Answers", row: int, shown: Shown) -> Card:
         for place, (title, steps) in enumerate(shown.steps.items())
     }
     return Card(video, answers.paths[video], answers.answer(row), opinions, shown.strip, lines, drawings)
-
-
-def chosen(videos: Sequence[str]) -> Sequence[str]:
-    """Return the videos that the page shows."""
-    return videos[:MAX_SHOWN]

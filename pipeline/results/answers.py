@@ -33,7 +33,7 @@ class Answers:
     answers : Scores
         Probabilities of the classes; of several runs their mean.
     streams : mapping of Scores
-        Those of each stream alone, by its name.
+        Those of each stream alone, by its name, of the same videos in the same order.
     paths : mapping of str
         File of each video.
     failures : mapping of Failure
@@ -61,8 +61,7 @@ class Answers:
 
     def best_of(self, stream: str, row: int) -> list[tuple[str, float]]:
         """Return the same by one stream alone."""
-        scores = self.streams[stream]
-        return _best(scores, scores.ids.index(self.answers.ids[row]))
+        return _best(self.streams[stream], row)
 
     def answer(self, row: int) -> str:
         """Return the class of a video, or ``UNKNOWN``."""
@@ -103,10 +102,15 @@ def failed(folder: Path, fingerprint: str) -> int | None:
 def _table(answers: Answers) -> str:
     """Format the most probable classes as CSV: a line for each video and rank, a column for each stream."""
     scores, streams = answers.answers, answers.streams
-    by_stream = [dict(zip(each.ids, each.probabilities(), strict=True)) for each in streams.values()]
     place = {name: number for number, name in enumerate(scores.classes)}
     lines = [
-        [video, rank, name, repr(probability), *(repr(float(stream[video][place[name]])) for stream in by_stream)]
+        [
+            video,
+            rank,
+            name,
+            repr(probability),
+            *(repr(float(each.values[row, place[name]])) for each in streams.values()),
+        ]
         for row, video in enumerate(scores.ids)
         for rank, (name, probability) in enumerate(answers.best(row), 1)
     ]
@@ -121,7 +125,7 @@ def _numbers(answers: Answers) -> dict[str, Any]:
             "answer": answers.answer(row),
             "probabilities": dict(zip(scores.classes, scores.values[row].tolist(), strict=True)),
             "streams": {
-                name: dict(zip(each.classes, each.probabilities()[each.ids.index(video)].tolist(), strict=True))
+                name: dict(zip(each.classes, each.values[row].tolist(), strict=True))
                 for name, each in answers.streams.items()
             },
         }

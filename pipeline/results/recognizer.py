@@ -8,7 +8,7 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -84,10 +84,7 @@ class Recognizer(BaseModel):
 def digest(file: Path) -> str:
     """Return the BLAKE2b of a file, 64 hexadecimal digits."""
     with file.open("rb") as opened:
-        found = blake2b(digest_size=32)
-        while block := opened.read(_BLOCK_BYTES):
-            found.update(block)
-    return found.hexdigest()
+        return file_digest(opened, lambda: blake2b(digest_size=32)).hexdigest()
 
 
 def assemble(recognizers: Path, contents: Recognizer, files: Mapping[str, Path]) -> Path:
