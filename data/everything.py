@@ -1,19 +1,12 @@
 """All videos of a data set as training videos, to fit once what is then used on others."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data import DATASETS
-from data.base import Dataset, Fold, Listing
-from data.redivided import Redivided
-from pipeline.config import one_of
-
-if TYPE_CHECKING:
-    AnyPlainDataset = Dataset
-else:
-    AnyPlainDataset = one_of(DATASETS, "data set")
+from data.base import Fold, Listing
+from data.redivided import AnyPlainDataset, Redivided
 
 
 class Everything(Redivided):

@@ -1,16 +1,24 @@
 """Base class of data sets that divide the videos of another otherwise than its protocol does."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from data import DATASETS
 from data.base import Dataset, Listing
+from pipeline.config import one_of
+
+if TYPE_CHECKING:
+    AnyPlainDataset = Dataset
+else:
+    AnyPlainDataset = one_of(DATASETS, "data set")
 
 
 class Redivided(Dataset):
     """The videos, files and rows of another data set, in other folds."""
 
-    of: Dataset = Field(description="the data set whose videos these are")
+    of: AnyPlainDataset = Field(description="the data set whose videos these are")
 
     @property
     def plain(self) -> Dataset:

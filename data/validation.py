@@ -3,21 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data import DATASETS
-from data.base import Dataset, Fold, Listing, Video
+from data.base import Fold, Listing, Video
 from data.protocols import divided, drawn
-from data.redivided import Redivided
-from pipeline.config import Seed, one_of
+from data.redivided import AnyPlainDataset, Redivided
+from pipeline.config import Seed
 from pipeline.errors import InputError
-
-if TYPE_CHECKING:
-    AnyPlainDataset = Dataset
-else:
-    AnyPlainDataset = one_of(DATASETS, "data set")
 
 
 class Validation(Redivided):

@@ -1,14 +1,25 @@
 """Tasks that say at their end what came out."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
 
 import luigi
+from luigi.task import flatten
 
 from tasks.base import Root
 
 
 class Announced(Root):
     """Task that decides what there is to do, and says at its end what it came to."""
+
+    @abstractmethod
+    def needed(self) -> Iterator[Any]:
+        """Yield the tasks, or lists of tasks, that are required one after another. May raise InputError."""
+
+    def is_computed(self) -> bool:
+        """Return whether all that is needed is there."""
+        return all(task.complete() for needed in self.needed() for task in flatten(needed))
 
     @abstractmethod
     def summary(self) -> str:

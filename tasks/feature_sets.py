@@ -66,7 +66,7 @@ class Features(Announced):
             yield self.stage
 
     def up_to_date(self) -> bool:
-        if not all(_complete(needed) for needed in self.needed()):
+        if not self.is_computed():
             return False
         allowed = settings.current().max_failed_videos
         return not self._is_last() or (self._is_written() and len(self._failures()) <= allowed)
@@ -145,7 +145,3 @@ def _record(folder: Path) -> _Written | None:
         return load_record(folder / RECORD, _Written)
     except (OSError, ValueError):
         return None
-
-
-def _complete(needed: Any) -> bool:
-    return all(task.complete() for task in luigi.task.flatten(needed))

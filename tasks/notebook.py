@@ -8,11 +8,10 @@ from luigi.scheduler import Scheduler
 from luigi.worker import Worker
 
 from pipeline.errors import InputError
-from pipeline.results import recognizer
 from pipeline.results.recognizer import Answering
 from tasks import settings
 from tasks.classification import Classify
-from tasks.experiment import load_experiment
+from tasks.recognition import check_experiment
 
 if TYPE_CHECKING:
     from pipeline.results.answers import Answers
@@ -79,8 +78,7 @@ def load(experiment: str | Path, runs: Answering = "first") -> Loaded:
         Where there is no such experiment.
     """
     settings.complete()
-    if not recognizer.is_packed(Path(experiment)):
-        load_experiment(str(experiment))
+    check_experiment(str(experiment))
     return Loaded(str(experiment), runs)
 
 

@@ -6,9 +6,8 @@ import luigi
 
 from pipeline.files.user_input import resolve
 from pipeline.results import recognizer
-from tasks import settings
 from tasks.pretrained_weights import locate_weights, weights_digest
-from tasks.recognition import Recognition
+from tasks.recognition import Recognition, recognizers
 
 
 class Pack(Recognition):
@@ -48,7 +47,7 @@ class Pack(Recognition):
                 "digests": self.contents.digests | {name: recognizer.digest(path) for name, path in packed.items()},
             }
         )
-        return recognizer.assemble(settings.store() / "recognizers", contents, fitted | packed)
+        return recognizer.assemble(recognizers(), contents, fitted | packed)
 
     def summary(self) -> str:
         """Say what was written, and what it is for."""

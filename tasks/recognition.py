@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import luigi
-from luigi.task import flatten
 
 from data.everything import Everything
 from pipeline.config import parse
@@ -127,8 +126,15 @@ def _parts(prediction: Predict) -> Iterator[tuple[str, Stage]]:
             stage = stage.source()
 
 
-def _recognizers() -> Path:
+def recognizers() -> Path:
+    """Return the folder of all recognizers in the store."""
     return settings.store() / "recognizers"
+
+
+def check_experiment(experiment: str) -> None:
+    """Raise InputError where there is no such experiment, and no such packed recognizer."""
+    if not recognizer.is_packed(Path(experiment)):
+        load_experiment(experiment)
 
 
 class Recognition(Announced):
@@ -156,11 +162,11 @@ class Recognition(Announced):
     def recognizer(self) -> Path:
         """Folder of the recognizer, once its parts are there."""
         if self.training is not None:
-            folder = self.training.assemble(_recognizers())
+            folder = self.training.assemble(recognizers())
             link(self._former, folder.name)
             return folder
         if recognizer.is_packed(Path(self.experiment)):
-            return recognizer.unpack(Path(self.experiment), _recognizers())
+            return recognizer.unpack(Path(self.experiment), recognizers())
         said = f"the labelled videos of {self.experiment} are not there: what was trained on them before answers"
         logging.getLogger("luigi-interface").warning(said)
         return self._former.resolve()
@@ -169,7 +175,7 @@ class Recognition(Announced):
     def _former(self) -> Path:
         """Link to the recognizer that the same experiment led to last."""
         recipe = load_experiment(self.experiment)
-        return _recognizers() / f"of-{short_digest([recipe.canonical(), self.runs])}"
+        return recognizers() / f"of-{short_digest([recipe.canonical(), self.runs])}"
 
     @cached_property
     def contents(self) -> Recognizer:
@@ -193,7 +199,3 @@ class Recognition(Announced):
             check_training_classes(self.training.runs.recipe.dataset)
             self.training.runs.check_files()
             yield self.training.fits()
-
-    def is_computed(self) -> bool:
-        """Return whether all that is needed is there."""
-        return all(stage.complete() for needed in self.needed() for stage in flatten(needed))

@@ -14,8 +14,8 @@ from extractors import EXTRACTORS
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError
 from pipeline.files.user_input import read_toml
-from pipeline.results.recognizer import Answering, is_packed
-from tasks.experiment import load_experiment
+from pipeline.results.recognizer import Answering
+from tasks.recognition import check_experiment
 
 Trained = Annotated[
     str,
@@ -45,7 +45,7 @@ def predict(
     workers: Workers = None,
 ) -> None:
     """Say which class each of some new videos shows; what is not trained yet is trained first."""
-    check_trained(experiment)
+    check_experiment(experiment)
     asked = {"experiment": experiment, "videos": json.dumps(list(paths(videos, nul=nul)))}
     run_task("Classify", **asked, runs=runs, threshold=threshold, out=out, kinescope_device=device, workers=workers)
 
@@ -58,7 +58,7 @@ def pack(
     workers: Workers = None,
 ) -> None:
     """Write what an experiment trained into one file, with which kinescope predict answers on another machine."""
-    check_trained(experiment)
+    check_experiment(experiment)
     run_task("Pack", experiment=experiment, file=file, runs=runs, kinescope_device=device, workers=workers)
 
 
@@ -83,12 +83,6 @@ def extract(
     extractor, places = extractor_and_paths(arguments)
     asked = {"extractor": extractor.canonical(), "videos": json.dumps(list(paths(places, nul=nul)))}
     run_task("Features", **asked, out=out, format=form, share=shard, kinescope_device=device, workers=workers)
-
-
-def check_trained(experiment: str) -> None:
-    """Raise InputError where there is no such experiment, and no such packed recognizer."""
-    if not is_packed(Path(experiment)):
-        load_experiment(experiment)
 
 
 def paths(given: Sequence[str], *, nul: bool) -> Iterator[str]:
