@@ -35,6 +35,8 @@ class Video:
         The person or group that protocols by subject keep together; "" where there is none.
     frames : tuple of int, or None
         Half-open range of the files' frames, counted from 0; None for all of them.
+    span_s : tuple of float, or None
+        Instead of that, half-open range of times in seconds from the video's first frame on; None for all of it.
     """
 
     id: str
@@ -42,6 +44,17 @@ class Video:
     labels: tuple[int, ...]
     subject: str = ""
     frames: tuple[int, int] | None = None
+    span_s: tuple[float, float] | None = None
+
+    @property
+    def part(self) -> tuple[int, int] | tuple[float, float] | None:
+        """Part of the file that it is: frames, or seconds, which are floats."""
+        return self.span_s or self.frames
+
+    @property
+    def whole(self) -> str:
+        """Id of the film of which it is a window, which stands before the window in its id; else its own."""
+        return self.id if self.span_s is None else self.id.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,23 @@
 """A list of videos without labels: what a trained recognizer is asked about, or features alone are computed of."""
 
 import csv
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from tqdm import tqdm
 
 from data.base import Dataset, Fold, Listing, Video, by_id, video_id
 from data.files import is_file, is_folder, is_there, visible
 from data.modality import SKELETON_ENDING, Modality, holds_video, is_ambiguous, modality
 from data.remarks import remark
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnusableVideo
 from pipeline.files.names import FileName
 from pipeline.files.records import read_record, write_record
 from pipeline.files.user_input import resolve
@@ -26,17 +29,30 @@ COLUMN = "path"
 """Column of a CSV file of paths; one without a header has the paths in its first column."""
 
 
+_SLACK_S = 0.001
+"""Time by which a video may be longer than its windows, and to which their names tell them apart."""
 _OF_SKELETONS = "_skeleton3D"
 """End of the names of MSR Action3D's files, before the extension."""
 _ENDINGS: dict[Modality, str] = {"video": ".mp4", "skeleton": SKELETON_ENDING}
 
 
 class Listed(BaseModel):
-    """Content of a list: each video's id, and its files by modality."""
+    """Content of a list.
+
+    Attributes
+    ----------
+    videos : dict
+        Each video's files by modality, by its id.
+    windows : dict
+        Of videos that are asked about window by window, beginning and end of each window in seconds, by its own id.
+    remarks : tuple of str
+        Sentences on what was left out.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     videos: dict[str, dict[Modality, FileName]]
+    windows: dict[str, dict[str, tuple[float, float]]] = {}
     remarks: tuple[str, ...] = ()
 
 
@@ -63,9 +79,12 @@ class Given(Dataset):
     def listing(self, root: Path) -> Listing:
         found = read_record(root / LIST, Listed)
         classes = recognizer.read(Path(self.recognizer)).classes if self.recognizer else ()
-        videos = [
-            Video(id, {kind: Path(path) for kind, path in files.items()}, ()) for id, files in found.videos.items()
-        ]
+        videos = []
+        for id, named in found.videos.items():
+            files: dict[str, Path] = {kind: Path(path) for kind, path in named.items()}
+            windows = found.windows.get(id, {})
+            videos += [Video(window, files, (), span_s=span) for window, span in windows.items()]
+            videos += [] if windows else [Video(id, files, ())]
         return Listing(classes, by_id(videos), found.remarks)
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
@@ -115,6 +134,48 @@ def gather(places: Iterable[str], kinds: frozenset[Modality]) -> Listed:
     what = " or ".join(sorted({"video": "a video", "skeleton": "a skeleton file (.txt)"}[kind] for kind in kinds))
     left_out = remark(passed, f"file is not taken, as it is not {what}", f"files are not taken, as they are not {what}")
     return Listed(videos={id: _complete(found, kinds) for id, found in _by_id(files).items()}, remarks=left_out)
+
+
+def in_windows(listed: Listed, window_s: float, stride_s: float) -> Listed:
+    """Divide videos into windows, of which every one begins a stride after the one before.
+
+    The last one ends with the video, so that the stride before it may be shorter. A video no longer than one window
+    is a single one, and one that cannot be read stays as it is, and will have its reason among the failures.
+
+    Parameters
+    ----------
+    listed
+        The videos, which have no skeletons.
+    window_s, stride_s
+        Length of a window, and distance from one to the next, in seconds.
+
+    Raises
+    ------
+    InputError
+        Where a length is not above 0, or windows would leave gaps.
+    """
+    from pipeline.video.duration import duration_s
+
+    if not 0 < stride_s <= window_s < math.inf:
+        raise InputError(f"windows of {window_s:g} s every {stride_s:g} s: 0 < stride <= window is needed")
+    windows = {}
+    for id, files in tqdm(listed.videos.items(), desc="lengths of videos", unit="video", disable=None):
+        with suppress(UnusableVideo, OSError):
+            spans = _spans(duration_s(Path(files["video"])), window_s, stride_s)
+            windows[id] = {f"{id}/{start:09.3f}-{end:09.3f}": (start, end) for start, end in spans}
+    return listed.model_copy(update={"windows": windows})
+
+
+def _spans(length_s: float, window_s: float, stride_s: float) -> list[tuple[float, float]]:
+    """List the windows of a video of so many seconds.
+
+    >>> _spans(9.5, window_s=4, stride_s=2), _spans(3, window_s=4, stride_s=2)
+    ([(0.0, 4.0), (2.0, 6.0), (4.0, 8.0), (5.5, 9.5)], [(0.0, 3.0)])
+    """
+    last = max(0.0, length_s - window_s)
+    starts = [stride_s * number for number in range(math.ceil((last - _SLACK_S) / stride_s))]
+    spans = [(start, min(start + window_s, length_s)) for start in (*starts, last)]
+    return [(round(float(start), 6), round(float(end), 6)) for start, end in spans]
 
 
 def _meant(place: str, kinds: frozenset[Modality]) -> Iterator[tuple[Path, Modality | None]]:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from extractors.weights import locate
 from pipeline.config import MAX_SEED, Config
+from pipeline.errors import InputError
 from pipeline.rows import Partial, Row
 from pipeline.training.devices import choose
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.training.batches import Target
     from pipeline.training.curves import Curves
+    from pipeline.video.film import Film
 
 __all__ = ["Clip", "Extract", "Extraction", "Extractor", "FittedNetwork", "Labelled", "Row"]
 
@@ -36,10 +38,16 @@ class Clip:
         The file.
     frames : (int, int), optional
         Half-open range of its frames; None for all.
+    span_s : (float, float), optional
+        Of a video, instead of that, half-open range of times in seconds from its first frame on; None for all.
+    film : Film, optional
+        The same video, where other clips of it are read, too, so that it is decoded once for all of them.
     """
 
     path: Path
     frames: tuple[int, int] | None = None
+    span_s: tuple[float, float] | None = None
+    film: "Film | None" = None
 
 
 Extract = Callable[[Any], Iterator[Row]]
@@ -364,3 +372,5 @@ class Extractor(Config):
             raise TypeError(f"{self.name} reads a {self.reads} file, not rows")
         if self.upstream is not None and isinstance(source, Clip):
             raise TypeError(f"{self.name} reads rows of {self.upstream.name}, not a file")
+        if isinstance(source, Clip) and source.span_s is not None and self.reads != "video":
+            raise InputError(f"{source.path}: {self.name} cannot read a span in seconds of a file without times")

@@ -70,7 +70,8 @@ class ClipReader:
     def _decoded(self) -> "Iterator[Block]":
         from pipeline.video.decode import decode
 
-        for block in decode(self.clip.path, frames=self.clip.frames, **self.options):
+        clip = self.clip
+        for block in decode(clip.path, frames=clip.frames, span_s=clip.span_s, film=clip.film, **self.options):
             self.fps, self.notes, self._end = block.fps, block.notes, block.end
             self._times.append(block.times)
             yield block

@@ -43,7 +43,13 @@ def short_digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def row_key(stage: str, upstream: Iterable[str], digest: str, frames: tuple[int, int] | None, variant: int) -> str:
+def row_key(
+    stage: str,
+    upstream: Iterable[str],
+    digest: str,
+    part: tuple[int, int] | tuple[float, float] | None,
+    variant: int,
+) -> str:
     """Compute the key of one row from all that the row depends on, and nothing else.
 
     Parameters
@@ -54,8 +60,8 @@ def row_key(stage: str, upstream: Iterable[str], digest: str, frames: tuple[int,
         Keys of the rows that it is computed from, in order.
     digest
         Digest of the input file's content.
-    frames
-        Half-open range of the file's frames; None for all of them.
+    part
+        Half-open range of the file's frames, or of seconds, which are floats; None for all of it.
     variant
         0 for the video as it is, others for augmented copies.
 
@@ -66,9 +72,9 @@ def row_key(stage: str, upstream: Iterable[str], digest: str, frames: tuple[int,
 
     Examples
     --------
-    >>> key = row_key("0123456789ab", [], "9f86d081", frames=(0, 100), variant=0)
-    >>> len(key), key == row_key("0123456789ab", [], "9f86d081", frames=(100, 200), variant=0)
+    >>> key = row_key("0123456789ab", [], "9f86d081", part=(0, 100), variant=0)
+    >>> len(key), key == row_key("0123456789ab", [], "9f86d081", part=(0.0, 100.0), variant=0)
     (32, False)
     """
-    text = json.dumps([stage, list(upstream), digest, frames, variant], separators=(",", ":"))
+    text = json.dumps([stage, list(upstream), digest, part, variant], separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

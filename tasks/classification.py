@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from data.given import Given, Listed, gather
+from data.given import Given, Listed, gather, in_windows
 from pipeline.config import parse
+from pipeline.errors import InputError
 from pipeline.files.user_input import resolve
 from pipeline.fingerprint import fingerprint
 from pipeline.results.recognizer import Member
@@ -18,12 +19,12 @@ from tasks import settings
 from tasks.base import Stage, versions
 from tasks.fusion import Fuse, predict
 from tasks.given_videos import Paths, as_dataset
-from tasks.index import Index
+from tasks.index import Index, library
 from tasks.recognition import Recognition
 from tasks.training import Predict
 
 if TYPE_CHECKING:
-    from pipeline.results.answers import Answers
+    from pipeline.results.answers import Answers, Window
 
 
 class Classify(Recognition):
@@ -35,12 +36,31 @@ class Classify(Recognition):
     videos = Paths(description="paths of videos, folders, patterns of them, and CSV files that list them, in JSON")
     out = luigi.OptionalParameter(default=None, description="folder of the answers; by default one in the store")
     threshold = luigi.FloatParameter(default=0.0, description="probability below which the answer is 'unknown'")
+    window_s = luigi.OptionalFloatParameter(
+        default=None, description="seconds of a window, where videos are asked about window by window, not whole"
+    )
+    stride_s = luigi.OptionalFloatParameter(
+        default=None, description="seconds from the beginning of a window to that of the next; by default window_s"
+    )
+
+    annotate = luigi.BoolParameter(
+        default=False, description="write copies of the videos with class and confidence on every frame"
+    )
 
     @cached_property
     def listed(self) -> Listed:
         """The videos that are asked about."""
         reads = frozenset(each.extractor.reads for stream in self.recipe.streams for each in stream.inputs)
-        return gather(self.videos, reads)  # type: ignore[arg-type]
+        listed = gather(self.videos, reads)  # type: ignore[arg-type]
+        if self.annotate and "video" not in reads:
+            raise InputError("this experiment reads skeletons alone; there is no video to annotate")
+        if self.window_s is None:
+            if self.stride_s is not None:
+                raise InputError(f"stride_s = {self.stride_s:g} without window_s; the length of windows is needed")
+            return listed
+        if "skeleton" in reads:
+            raise InputError("windows are of videos; a stream of this experiment reads skeletons, which have no times")
+        return in_windows(listed, self.window_s, self.window_s if self.stride_s is None else self.stride_s)
 
     @cached_property
     def given(self) -> Given:
@@ -86,13 +106,17 @@ class Classify(Recognition):
         if not self.is_computed():
             return False
         unusable = failed(self.folder(), self.fingerprint)
-        return unusable is not None and unusable <= settings.current().max_failed_videos
+        if unusable is None or unusable > settings.current().max_failed_videos:
+            return False
+        return not self.annotate or all(map(Path.exists, self._annotated(self.answers()).values()))
 
     def run(self) -> Iterator[Any]:
         from pipeline.results.answers import write
 
         answers, page = yield from self.read_when_complete(self.needed, lambda: self.page(self.answers()))
         write(answers, page, self.folder())
+        if self.annotate:
+            self._write_annotated(answers)
         self.allow(answers.failures, f"{self.folder()} holds the answers about the others")
 
     def answers(self) -> "Answers":
@@ -111,7 +135,7 @@ class Classify(Recognition):
         failures: dict[str, Failure] = {}
         for stage in (stage for predictions in by_member for each in predictions for stage in each.features):
             failures = Store(stage.path()).failures() | failures
-        paths = {id: files.get("video") or files["skeleton"] for id, files in self.listed.videos.items()}
+        paths, windows = _paths_and_windows(self.listed)
         return Answers(
             title=self.recipe.title,
             answers=fused,
@@ -127,17 +151,45 @@ class Classify(Recognition):
                 "upstream": {"recognizer": self.contents.fingerprint},
                 "versions": versions(),
             },
+            windows=windows,
         )
+
+    def _annotated(self, answers: "Answers") -> dict[str, Path]:
+        """Return the annotated copy of each film, and of each video that was asked about whole, by id."""
+        folder = self.folder() / f"annotated-{self.fingerprint}"
+        videos = [*(film.id for film in answers.films), *(answers.answers.ids[row] for row in answers.whole)]
+        return {video: folder / f"{video}.mp4" for video in videos}
+
+    def _write_annotated(self, answers: "Answers") -> None:
+        from pipeline.video.annotate import annotate
+
+        for video, target in self._annotated(answers).items():
+            if not target.exists():
+                path = Path(answers.paths[video])
+                with library(self.given).digests.unchanged(path):
+                    annotate(path, target, answers.captions(video))
 
     def page(self, answers: "Answers") -> "tuple[Answers, str]":
         """Render the page, and return it with the answers."""
         from pipeline.report.prediction_page import MAX_SHOWN, page
-        from tasks.reporting.answers import shown
+        from tasks.reporting.answers import shown, shown_films
 
         first = self.predictions(self.contents.members[0])
-        videos = answers.answers.ids[:MAX_SHOWN]
-        return answers, page(answers, shown(first, self.recipe.streams, videos) if videos else {})
+        videos = [answers.answers.ids[row] for row in answers.whole][:MAX_SHOWN]
+        whole = shown(first, self.recipe.streams, videos) if videos else {}
+        return answers, page(answers, {**shown_films(answers), **whole})
 
     def summary(self) -> str:
         """Return the answers for the terminal, and where they are."""
-        return f"{(self.folder() / 'table.txt').read_text()}\npredictions: {self.folder() / 'predictions.html'}"
+        annotated = f"\nannotated: {self.folder() / f'annotated-{self.fingerprint}'}" if self.annotate else ""
+        page = self.folder() / "predictions.html"
+        return f"{(self.folder() / 'table.txt').read_text()}\npredictions: {page}{annotated}"
+
+
+def _paths_and_windows(listed: Listed) -> "tuple[dict[str, str], dict[str, Window]]":
+    """Return the file of each video and window that is asked about, by id, and what the windows are."""
+    from pipeline.results.answers import Window
+
+    paths = {id: files.get("video") or files["skeleton"] for id, files in listed.videos.items()}
+    windows = {window: Window(film, *span) for film, spans in listed.windows.items() for window, span in spans.items()}
+    return paths | {id: paths[window.film] for id, window in windows.items()}, windows

@@ -176,14 +176,18 @@ class ExtractShard(ExtractionStage):
 
             stored = rows_or_failure(shard.path())
             return lambda video_id: nullcontext(stored(video_id))
+        from pipeline.video.film import Films
+
         indexed = library(self.dataset)
         videos = {video.id: video for video in indexed.listing.videos}
+        films = Films()
 
         @contextmanager
         def clip(video_id: str) -> Iterator[Clip]:
             video = videos[video_id]
-            with indexed.digests.unchanged(video.files[self.extractor.reads]):
-                yield Clip(video.files[self.extractor.reads], video.frames)
+            path = video.files[self.extractor.reads]
+            with indexed.digests.unchanged(path):
+                yield Clip(path, video.frames, video.span_s, None if video.span_s is None else films.of(path))
 
         return clip
 

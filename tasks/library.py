@@ -28,11 +28,12 @@ class _Video(BaseModel):
     labels: tuple[int, ...]
     subject: str
     frames: tuple[int, int] | None
+    span_s: tuple[float, float] | None = None
 
     def video(self) -> Video:
         """Return the video of the listing."""
         files = {modality: Path(path) for modality, path in self.files.items()}
-        return Video(self.id, files, self.labels, self.subject, self.frames)
+        return Video(self.id, files, self.labels, self.subject, self.frames, self.span_s)
 
 
 class _Manifest(BaseModel):
@@ -87,15 +88,18 @@ class Library:
         known = {"classes": self.listing.classes, "videos": videos, "remarks": self.listing.remarks}
         write_record(path, {**known, "files": self.digests.entries, "shards": self.shards})
 
-    def shard(self, video_id: str) -> int:
-        """Return the number of a video's shard, by a hash of its id, so that an insertion moves no other video."""
-        return int.from_bytes(hashlib.blake2b(video_id.encode(), digest_size=8).digest()) % self.shards
+    def shard(self, video: Video) -> int:
+        """Return the number of a video's shard, by a hash of its id, so that an insertion moves no other video.
+
+        The windows of a film lie in one shard, whose process decodes it once.
+        """
+        return int.from_bytes(hashlib.blake2b(video.whole.encode(), digest_size=8).digest()) % self.shards
 
 
 def changes(old: Library, new: Library) -> Iterator[str]:
     """Yield what differs between two states of one data set, one sentence each."""
     contents = [
-        {video.id: ([lib.digests[path] for path in video.files.values()], video.frames) for video in lib.listing.videos}
+        {video.id: ([lib.digests[path] for path in video.files.values()], video.part) for video in lib.listing.videos}
         for lib in (old, new)
     ]
     labels = [{video.id: video.labels for video in lib.listing.videos} for lib in (old, new)]

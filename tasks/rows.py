@@ -47,7 +47,7 @@ def extraction_keys(
             raise InputError(f"{video.id} has no {reads} file, only {', '.join(video.files)}; choose another extractor")
         digest = indexed.digests[video.files[reads]]
         sources = upstream.keys[video.id].variants if upstream else ()
-        rows = tuple(row_key(name, sources, digest, video.frames, variant) for variant in range(variants))
+        rows = tuple(row_key(name, sources, digest, video.part, variant) for variant in range(variants))
         keys[video.id] = Keys(video.id, digest, rows)
     return ExtractionKeys(name, keys)
 
@@ -57,7 +57,7 @@ def videos_by_shard(indexed: Library) -> dict[int, tuple[str, ...]]:
     """Return video ids by shard, for the shards that hold any."""
     shards: dict[int, list[str]] = {}
     for video in indexed.listing.videos:
-        shards.setdefault(indexed.shard(video.id), []).append(video.id)
+        shards.setdefault(indexed.shard(video), []).append(video.id)
     return {number: tuple(ids) for number, ids in sorted(shards.items())}
 
 

@@ -171,7 +171,7 @@ def class_probabilities(name: str, title: str, steps: "Steps", classes: Sequence
         _ruled(axes)
         for (label, column), style in zip(classes, styles([label for label, _ in classes]).values(), strict=True):
             values = 100 * steps.probabilities[:, column]
-            _line(axes, steps.starts, values, f"{label}: at most {values.max():.1f} %", **_drawn(style))
+            _line(axes, steps.starts, values, f"{label}: at most {np.nanmax(values):.1f} %", **_drawn(style))
 
     return _svg(name, f"probabilities of {title}", draw, _TIMELINE_INCHES)
 

@@ -22,7 +22,10 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """What the page shows of a video besides its answer: HTML pictures, and by the stream's name what it says when."""
+    """What the page shows of a video besides its answer: HTML pictures, and by the stream's name what it says when.
+
+    Of a film, the steps are its moments.
+    """
 
     strip: tuple[str, ...] = ()
     steps: Mapping[str, Steps] = field(default_factory=dict)

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.errors import UnusableVideo
 from pipeline.video.decode import decode
+from pipeline.video.keyframes import keyframes
 
 HEIGHT_PX = 108
 """Twice the height at which they are shown, for fine screens."""
@@ -32,6 +33,7 @@ class Sampling(NamedTuple):
 
 
 CARD = Sampling(4, 1000)
+FILM = Sampling(8, None)
 TIMELINE = Sampling(6, None)
 """Over an axis of time, which is the whole clip's."""
 
@@ -45,6 +47,15 @@ def of_clip(path: Path, frames: tuple[int, int] | None = None, sampling: Samplin
         small = (_small(frame) for block in blocks for frame in block.frames)
         decoded = _until_unusable(islice(small, sampling.longest_frames))
         return tuple(map(image, _spread(decoded, sampling)))
+
+
+def of_film(path: Path, length_s: float, sampling: Sampling = FILM) -> tuple[str, ...]:
+    """Draw frames of a long video near evenly spaced times, without decoding what lies between them.
+
+    Raises OSError where the file cannot be opened.
+    """
+    times = [(2 * part + 1) * length_s / (2 * sampling.pictures) for part in range(sampling.pictures)]
+    return of_frames(list(keyframes(path, times)))
 
 
 def of_frames(frames: Sequence[np.ndarray]) -> tuple[str, ...]:

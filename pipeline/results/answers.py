@@ -1,25 +1,43 @@
-"""What a recognizer says of new videos: as a table, CSV and JSON."""
+"""What a recognizer says of new videos, and of films window by window: as tables, CSV and JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.files.atomic import write_text
 from pipeline.files.records import write_record
 from pipeline.results import report_files
-from pipeline.results.tables import aligned, csv_text
+from pipeline.results.segments import UNKNOWN, Moments, Segment
+from pipeline.results.tables import csv_text, ruled
 from pipeline.rows import Failure
 from pipeline.scoring.scores import Scores
 
-UNKNOWN = "unknown"
-"""Answer about a video whose best class is less probable than the threshold."""
-RECORD, FILES = "digests.json", ("predictions.csv", "predictions.html", "predictions.json", "table.txt")
+RECORD, FILES = "digests.json", ("predictions.csv", "predictions.html", "predictions.json", "segments.csv", "table.txt")
 """The record that tells whether the files are as they were written, and the files."""
 _RANKS = 5
+
+
+class Window(NamedTuple):
+    """Part of a film that was asked about by itself, in seconds."""
+
+    film: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Film:
+    """What is said of a film: of each moment, by all streams and by each, and the segments that this comes to."""
+
+    id: str
+    moments: Moments
+    streams: Mapping[str, Moments]
+    segments: list[Segment]
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,8 @@ class Answers:
         What was left out of the places that were given.
     provenance : mapping
         What answered.
+    windows : mapping of Window
+        Of films that were asked about window by window, each window by its id.
     """
 
     title: str
@@ -54,6 +74,42 @@ class Answers:
     threshold: float
     remarks: tuple[str, ...]
     provenance: Mapping[str, Any]
+    windows: Mapping[str, Window] = field(default_factory=dict)
+
+    @cached_property
+    def films(self) -> list[Film]:
+        """What is said of each film of which windows were asked about; those that failed say nothing."""
+        rows: dict[str, list[int]] = {}
+        for row, video in enumerate(self.answers.ids):
+            if video in self.windows:
+                rows.setdefault(self.windows[video].film, []).append(row)
+        return [self._film(film, of_film) for film, of_film in rows.items()]
+
+    @property
+    def whole(self) -> list[int]:
+        """Rows of the videos that are not windows."""
+        return [row for row, video in enumerate(self.answers.ids) if video not in self.windows]
+
+    def captions(self, video: str) -> Callable[[float], str]:
+        """Return what is said of a film, or of a video that was asked about whole, at a time in seconds."""
+        film = next((film for film in self.films if film.id == video), None)
+        if film is not None:
+            return lambda time_s: self._caption(film.moments.at(time_s))
+        said = self._caption(self.answers.values[self.answers.ids.index(video)])
+        return lambda time_s: said
+
+    def _caption(self, probabilities: np.ndarray) -> str:
+        if np.isnan(probabilities).any():
+            return "no answer"
+        best = int(probabilities.argmax())
+        name = self.answers.classes[best] if probabilities[best] >= self.threshold else UNKNOWN
+        return f"{name}  {100 * probabilities[best]:.0f} %"
+
+    def _film(self, film: str, rows: list[int]) -> Film:
+        spans = [self.windows[self.answers.ids[row]][1:] for row in rows]
+        streams = {name: Moments.of(spans, scores.values[rows]) for name, scores in self.streams.items()}
+        moments = Moments.of(spans, self.answers.values[rows])
+        return Film(film, moments, streams, moments.segments(self.answers.classes, self.threshold))
 
     def best(self, row: int) -> list[tuple[str, float]]:
         """Return the most probable classes of a video, at most five, with their probabilities."""
@@ -86,6 +142,7 @@ def write(answers: Answers, page: str, folder: Path) -> None:
     """Write the files of the answers, the page among them, and the record of them."""
     write_text(folder / "predictions.html", page)
     write_text(folder / "predictions.csv", _table(answers))
+    write_text(folder / "segments.csv", _segments(answers))
     write_record(folder / "predictions.json", _numbers(answers), indent=1)
     write_text(folder / "table.txt", _text(answers) + "\n")
     report_files.write_digests(folder / RECORD, FILES)
@@ -117,6 +174,16 @@ def _table(answers: Answers) -> str:
     return csv_text(["video", "rank", "class", "probability", *streams], lines)
 
 
+def _segments(answers: Answers) -> str:
+    """Format the segments of films as CSV: times in seconds."""
+    lines = [
+        [film.id, repr(start), repr(end), name, repr(confidence)]
+        for film in answers.films
+        for start, end, name, confidence in film.segments
+    ]
+    return csv_text(["video", "start_s", "end_s", "class", "confidence"], lines)
+
+
 def _numbers(answers: Answers) -> dict[str, Any]:
     scores = answers.answers
     videos = {
@@ -139,6 +206,7 @@ def _numbers(answers: Answers) -> dict[str, Any]:
         "title": answers.title,
         "threshold": answers.threshold,
         "videos": videos,
+        "segments": {film.id: [segment._asdict() for segment in film.segments] for film in answers.films},
         "failures": failures,
         "remarks": answers.remarks,
         "provenance": answers.provenance,
@@ -146,12 +214,30 @@ def _numbers(answers: Answers) -> dict[str, Any]:
 
 
 def _text(answers: Answers) -> str:
-    rows = [["video", "answer", "probability", "next", "probability"]]
-    for row, video in enumerate(answers.answers.ids):
-        (_, probability), *others = answers.best(row)
-        second = [others[0][0], f"{others[0][1]:.3f}"] if others else ["", ""]
-        rows.append([video, answers.answer(row), f"{probability:.3f}", *second])
-    rule = ["─" * max(map(len, column)) for column in zip(*rows, strict=True)]
+    tables = [_table_of_films(answers)] if answers.films else []
+    tables += [_table_of_videos(answers)] if answers.whole or not answers.films else []
     failed = [f"{video}: {failure.reason}" for video, failure in answers.failures.items()]
     listed = ["", f"videos that could not be used: {len(failed)}", *(f"  {line}" for line in failed)] if failed else []
-    return "\n".join([answers.title, *aligned([rows[0], rule, *rows[1:]]), *listed, *answers.remarks])
+    return "\n".join([answers.title, *(line for table in tables for line in table), *listed, *answers.remarks])
+
+
+def _table_of_films(answers: Answers) -> list[str]:
+    return ruled(
+        [
+            ["video", "from [s]", "to [s]", "class", "confidence"],
+            *(
+                [film.id, f"{start:.2f}", f"{end:.2f}", name, f"{confidence:.3f}"]
+                for film in answers.films
+                for start, end, name, confidence in film.segments
+            ),
+        ]
+    )
+
+
+def _table_of_videos(answers: Answers) -> list[str]:
+    rows = [["video", "answer", "probability", "next", "probability"]]
+    for row in answers.whole:
+        (_, probability), *others = answers.best(row)
+        second = [others[0][0], f"{others[0][1]:.3f}"] if others else ["", ""]
+        rows.append([answers.answers.ids[row], answers.answer(row), f"{probability:.3f}", *second])
+    return ruled(rows)

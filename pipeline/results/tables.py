@@ -27,9 +27,8 @@ TITLES = {
 
 def text_table(result: Result) -> str:
     """Format the table for the terminal: stream, measured, reported, difference."""
-    header, *lines = _cells(result)
-    rule = ["─" * max(map(len, column)) for column in zip(header, *lines, strict=True)]
-    table = aligned([header, rule, *lines], numbers=len(header) - 1)
+    cells = _cells(result)
+    table = ruled(cells, numbers=len(cells[0]) - 1)
     failed = [f"videos that could not be used, and count as wrong: {len(result.failures)}"] if result.failures else []
     return "\n".join([result.title, *table, *failed])
 
@@ -50,6 +49,12 @@ def aligned(rows: Sequence[Sequence[str]], *, numbers: int = 0, indent: str = ""
         padded = [cell.ljust(width) if place < first_number else cell.rjust(width) for place, (cell, width) in cells]
         line = indent + "  ".join(padded)
         yield line if numbers else line.rstrip()
+
+
+def ruled(rows: Sequence[Sequence[str]], *, numbers: int = 0) -> list[str]:
+    """Format rows of cells, the first the header, which a rule follows, as lines with aligned columns."""
+    rule = ["─" * max(map(len, column)) for column in zip(*rows, strict=True)]
+    return list(aligned([rows[0], rule, *rows[1:]], numbers=numbers))
 
 
 def markdown_table(cells: Iterable[Sequence[str]], numbers: int) -> str:

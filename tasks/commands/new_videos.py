@@ -39,15 +39,29 @@ def predict(
     ],
     runs: Members = "first",
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Probability below which it is 'unknown'.")] = 0.0,
+    window_s: Annotated[float | None, typer.Option(help="Ask window by window, of so many seconds.")] = None,
+    stride_s: Annotated[float | None, typer.Option(help="Seconds from one window to the next.")] = None,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the answers; else in the store.")] = None,
+    annotate: Annotated[bool, typer.Option("--annotate", help="Write copies with the answer on every frame.")] = False,
     nul: Nul = False,
     device: Device = None,
     workers: Workers = None,
 ) -> None:
     """Say which class each of some new videos shows; what is not trained yet is trained first."""
     check_experiment(experiment)
-    asked = {"experiment": experiment, "videos": json.dumps(list(paths(videos, nul=nul)))}
-    run_task("Classify", **asked, runs=runs, threshold=threshold, out=out, kinescope_device=device, workers=workers)
+    run_task(
+        "Classify",
+        experiment=experiment,
+        videos=json.dumps(list(paths(videos, nul=nul))),
+        runs=runs,
+        threshold=threshold,
+        window_s=window_s,
+        stride_s=stride_s,
+        out=out,
+        annotate=annotate or None,
+        kinescope_device=device,
+        workers=workers,
+    )
 
 
 def pack(

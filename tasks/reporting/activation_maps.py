@@ -75,7 +75,7 @@ def _drawn(
     file = Clip(video.files["video"], video.frames)
     source: Clip | list[Row] = file
     if extractor.upstream is not None:
-        shard = extract(dataset, extractor.upstream, number).shard(indexed.shard(id)).path()
+        shard = extract(dataset, extractor.upstream, number).shard(indexed.shard(video)).path()
         if not shard.exists():
             return None
         source = Store(shard).rows(id)

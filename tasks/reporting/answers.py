@@ -1,15 +1,22 @@
 """Draws what a page of predictions shows: pictures of the videos, and what each stream says of them step by step."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.report import thumbnails
+from pipeline.report.prediction_page import MAX_SHOWN
 from pipeline.report.steps import Shown, Steps
 from pipeline.store import Store
 from pipeline.video.sampling import resample
 from tasks.experiment import AnyStream
 from tasks.reporting.thumbnails import modality, pictures
 from tasks.training import Predict
+
+if TYPE_CHECKING:
+    from pipeline.results.answers import Answers, Film
 
 
 def shown(predictions: Sequence[Predict], streams: Sequence[AnyStream], videos: Sequence[str]) -> dict[str, Shown]:
@@ -30,6 +37,19 @@ def shown(predictions: Sequence[Predict], streams: Sequence[AnyStream], videos: 
             found[video][prediction.stream.title] = steps
     strips: Mapping[str, tuple[str, ...]] = pictures(predictions[0].dataset, videos, modality(streams))
     return {video: Shown(strips[video], steps) for video, steps in found.items()}
+
+
+def shown_films(answers: "Answers") -> dict[str, Shown]:
+    """Draw the first films that were asked about window by window: some frames, and each moment's probabilities."""
+    return {film.id: _film(film, Path(answers.paths[film.id])) for film in answers.films[:MAX_SHOWN]}
+
+
+def _film(film: "Film", path: Path) -> Shown:
+    moments = {"": film.moments} if len(film.streams) == 1 else {"all streams": film.moments, **film.streams}
+    return Shown(
+        thumbnails.of_film(path, float(film.moments.edges[-1])),
+        {name: Steps(each.middles, each.probabilities, float(each.edges[-1]), "s") for name, each in moments.items()},
+    )
 
 
 def _steps(prediction: Predict, videos: Sequence[str]) -> Iterator[tuple[str, Steps]]:

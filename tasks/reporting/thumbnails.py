@@ -50,7 +50,7 @@ def _stored(dataset: Dataset, video: Video, sampling: Sampling) -> tuple[str, ..
     """Of the frames store, as ``Decode`` makes it; nothing where that is not there."""
     if "video" not in video.files:
         return ()
-    path = extract(dataset, Frames(), None).shard(library(dataset).shard(video.id)).path()
+    path = extract(dataset, Frames(), None).shard(library(dataset).shard(video)).path()
     if not path.exists():
         return ()
     from extractors.pictures import picture

@@ -373,7 +373,7 @@ class _Failing:
 def test_a_failing_disk_or_memory_is_not_the_videos_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, reads: int
 ) -> None:
-    monkeypatch.setattr("pipeline.video.decode._memory_for_libav", lambda: False)
+    monkeypatch.setattr("pipeline.video.presentation._memory_for_libav", lambda: False)
     path = tmp_path / "noise.mp4"
     write(path, np.random.default_rng(0).integers(0, 256, (60, 96, 96, 3), np.uint8), 25)
     file = _Failing(path, reads, error)
