@@ -121,7 +121,7 @@ class Classify(Recognition):
 
     def answers(self) -> "Answers":
         """Read the scores, and return what they come to."""
-        from pipeline.results.answers import Answers, mean
+        from pipeline.results.answers import Answers, Detected, mean
         from pipeline.scoring.scores import Scores
         from pipeline.store import Store
 
@@ -135,6 +135,7 @@ class Classify(Recognition):
         failures: dict[str, Failure] = {}
         for stage in (stage for predictions in by_member for each in predictions for stage in each.features):
             failures = Store(stage.path()).failures() | failures
+        threshold = self.contents.threshold
         paths, windows = _paths_and_windows(self.listed)
         return Answers(
             title=self.recipe.title,
@@ -152,6 +153,7 @@ class Classify(Recognition):
                 "versions": versions(),
             },
             windows=windows,
+            detected=None if threshold is None else Detected(str(self.contents.positive), threshold),
         )
 
     def _annotated(self, answers: "Answers") -> dict[str, Path]:

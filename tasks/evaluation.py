@@ -51,7 +51,9 @@ class Report(Announced):
 
     @property
     def fingerprint(self) -> str:
-        inputs = [stage.fingerprint for stage in self.runs.all_results()]
+        trained = self.runs.trained()
+        results = [*self.runs.all_results(), *(trained.all_results() if trained else [])]
+        inputs = [stage.fingerprint for stage in results]
         recipe = self.recipe.located(known_name)
         return fingerprint("Evaluate", json.loads(recipe.canonical()), inputs)
 

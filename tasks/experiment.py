@@ -161,6 +161,7 @@ class Experiment(Config):
     dataset: RecipeDataset = Field(description="the data set, with its protocol")
     streams: Annotated[tuple[AnyStream, ...], Field(min_length=1)] = Field(description="the streams, one or more")
     fusion: Fusion | None = Field(None, description="late fusion of the streams' scores; needed for several streams")
+    positive: str = Field("", description="of two classes the one that is detected, for ROC curve and F1; the second")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         (0,),
         description="seeds of the models, one run each; where no stream has a model to train, as with consensus alone, "

@@ -37,7 +37,7 @@ class Fuse(Stage):
         choose = self.fusion.choose
         if choose is None:
             return []
-        part = Validation(of=self.dataset, share=choose.validation, seed=choose.seed)
+        part = Validation(of=self.dataset.plain, share=choose.validation, seed=choose.seed)
         weighted = self.streams[:-1] if self.fusion.times_last else self.streams
         return [predict(part, stream, self.fold, self.seed) for stream in weighted]
 

@@ -12,6 +12,7 @@ from data import DATASETS
 from data.base import Dataset, Fold, Listing
 from data.everything import Everything
 from data.given import Given
+from data.trained import Trained
 from data.validation import Validation
 from pipeline.config import one_of
 from pipeline.errors import DamagedStore, InputError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     AnyDataset = Dataset
 else:
     RecipeDataset = one_of(_IN_RECIPES, "data set")
-    AnyDataset = one_of(_IN_RECIPES | {"everything": Everything, "given": Given}, "data set")
+    AnyDataset = one_of(_IN_RECIPES | {"everything": Everything, "given": Given, "trained": Trained}, "data set")
 MAX_OVERFULL = 4
 """Mean number of videos in a shard, in shard sizes, beyond which videos are distributed over more shards."""
 

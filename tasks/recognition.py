@@ -23,6 +23,7 @@ from tasks.experiment import Experiment, load_experiment
 from tasks.features import ExtractionStage
 from tasks.index import Index, folds, library
 from tasks.parts import part_key
+from tasks.rows import labels
 from tasks.runs import Runs
 from tasks.training import Predict
 from tasks.training_classes import check_training_classes
@@ -68,7 +69,13 @@ class Training:
         fitted = [stage for each in self._predictions() for _, stage in _parts(each)]
         fusion = self.runs.recipe.fusion
         chosen = [stage for pair in self._pairs() for stage in self.runs.results(*pair)]
-        return list(dict.fromkeys([*fitted, *(chosen if fusion and fusion.choose else [])]))
+        on_training = [stage for pair in self._pairs() for stage in self._on_training(*pair)]
+        return list(dict.fromkeys([*fitted, *(chosen if fusion and fusion.choose else []), *on_training]))
+
+    def _on_training(self, fold: int, seed: int) -> list[Stage]:
+        """What a run says of its training videos, where a threshold is chosen by that."""
+        trained = self.runs.trained()
+        return [] if trained is None else trained.results(fold, seed)
 
     def assemble(self, recognizers: Path) -> Path:
         """Make the recognizer of what was fitted, and return its folder, below ``recognizers``.
@@ -87,6 +94,7 @@ class Training:
             experiment=json.loads(self.recipe.canonical()),
             classes=library(dataset).listing.classes,
             folds=tuple(fold.name for fold in folds(dataset)),
+            positive=None if self.runs.positive is None else library(dataset).listing.classes[self.runs.positive],
             members=tuple(self._member(*pair) for pair in self._pairs()),
             parts=parts,
             digests={name: recognizer.digest(path) for name, path in sources.items()},
@@ -101,14 +109,26 @@ class Training:
         return [stage for pair in self._pairs() for stage in self.runs.predictions(*pair)]
 
     def _member(self, fold: int, seed: int) -> Member:
-        """Return a run, and its fusion with the weights that it chose."""
+        """Return a run, its fusion with the weights that it chose, and the threshold of its training videos."""
         fusion = self.runs.recipe.fusion
         if fusion is not None and fusion.choose:
             from pipeline.scoring.scores import provenance
 
             (fused,) = self.runs.results(fold, seed)
             fusion = fusion.with_weights(tuple(provenance(fused.path())["choice"]["weights"]))
-        return Member(fold=fold, seed=seed, fusion=None if fusion is None else fusion.model_dump(mode="json"))
+        chosen = None if fusion is None else fusion.model_dump(mode="json")
+        return Member(fold=fold, seed=seed, fusion=chosen, threshold=self._threshold(fold, seed))
+
+    def _threshold(self, fold: int, seed: int) -> float | None:
+        """Return the probability from which on the class that is to be detected is; None where there is no such."""
+        from pipeline.scoring.detection import best_threshold
+        from pipeline.scoring.scores import Scores
+
+        positive, on_training = self.runs.positive, self._on_training(fold, seed)
+        if positive is None or not on_training:
+            return None
+        scores, known = Scores.load(on_training[0].path()), labels(library(self.runs.recipe.dataset))
+        return best_threshold(scores.probabilities(), [known[id] for id in scores.ids], positive)
 
 
 def _parts(prediction: Predict) -> Iterator[tuple[str, Stage]]:

@@ -1,10 +1,15 @@
 """Lists the runs of an experiment and the stages that they consist of, for evaluation and reports alike."""
 
+from typing import Self
+
+from data.everything import Everything
+from data.trained import Trained
 from extractors.convnet3d.config import ConvNet3D
+from pipeline.errors import InputError
 from tasks.base import Stage
 from tasks.experiment import Experiment
 from tasks.fusion import Fuse, predict
-from tasks.index import folds
+from tasks.index import folds, library
 from tasks.pretrained_weights import locate_weights
 from tasks.training import Predict
 
@@ -37,6 +42,30 @@ class Runs:
         recipe, streams = self.recipe, self.recipe.streams_of(seed)
         return [Fuse(dataset=recipe.dataset, streams=streams, fusion=recipe.fusion, fold=fold, seed=seed)]
 
+    @property
+    def positive(self) -> int | None:
+        """Index of the class that is to be detected, where each video shows one of two; else None.
+
+        Raises InputError where the recipe names one, and there is none of that name, or there are not two.
+        """
+        listing, named = library(self.recipe.dataset).listing, self.recipe.positive
+        two = len(listing.classes) == 2 and all(len(video.labels) == 1 for video in listing.videos)
+        if named and (not two or named not in listing.classes):
+            found = ", ".join(listing.classes)
+            raise InputError(
+                f"positive = {named!r}: one of two classes is needed that no video shares; there are {found}"
+            )
+        return (listing.classes.index(named) if named else 1) if two else None
+
+    def trained(self) -> Self | None:
+        """Return the same runs, tested on their training videos, where a threshold is chosen by these; else None."""
+        dataset = self.recipe.dataset
+        everything = isinstance(dataset, Everything)
+        if self.positive is None or not (everything or dataset.plain is dataset):
+            return None
+        trained = Trained(of=dataset.plain, everything=everything)
+        return type(self)(self.recipe.model_copy(update={"dataset": trained}))
+
     def all_predictions(self) -> list[Predict]:
         """List what scores the test videos, run by run and stream by stream."""
         return [stage for run in self.pairs for stage in self.predictions(*run)]
@@ -63,7 +92,10 @@ class Runs:
         features = dict.fromkeys(stage for each in predictions for stage in each.features)  # which runs may share
         fitted = [fit for stage in features for fit in stage.fitting().values()]
         learnt = [needed for stage in predictions for needed in (*stage.reduction(), *stage.training())]
-        return list(dict.fromkeys([*features, *self._mapped(), *fitted, *learnt, *predictions, *self.all_results()]))
+        trained = self.trained()
+        on_training = [] if trained is None else [*trained.all_predictions(), *trained.all_results()]
+        results = [*predictions, *self.all_results(), *on_training]
+        return list(dict.fromkeys([*features, *self._mapped(), *fitted, *learnt, *results]))
 
     def _mapped(self) -> list[Stage]:
         """The frames that feature maps of the first run's 3D-ConvNets are drawn from."""

@@ -20,6 +20,7 @@ from pipeline.results.per_class import ClassFigure
 from pipeline.results.report_files import write_figures
 from pipeline.results.result import Result, StreamFigures, groups
 from pipeline.scoring import metrics
+from pipeline.scoring.detection import Detection
 
 LONGEST_BRANCH = 100
 """More entries of one node of the provenance are left to metrics.json."""
@@ -77,6 +78,7 @@ def _page(result: Result, illustrations: Illustrations) -> str:
         mistakes=_mistakes(last, result.classes),
         curves=_curves(result),
         together=_together(result),
+        detections=_detections(result),
         timelines=timelines.drawn(illustrations.clips, networks),
         networks=networks,
         failed_column=int(last.counts is not None and last.counts[:, -1].any()),
@@ -104,6 +106,13 @@ def _together(result: Result) -> str:
     }
     trained = {name: runs for name, runs in curves.items() if runs}
     return plots.losses("losses", trained, list(curves)) if len(trained) > 1 else ""
+
+
+def _detections(result: Result) -> dict[str, Detection]:
+    """Of a single run those of each row, of several those of the last row in each run."""
+    if len(result.runs) == 1:
+        return {row.name: row.detections[0] for row in result.rows if row.detections}
+    return {run.name: found for run, found in zip(result.runs, result.rows[-1].detections, strict=False)}
 
 
 def _scale(result: Result) -> tuple[int, int]:

@@ -36,6 +36,7 @@ def _environment() -> "Environment":
         "signed": tables.signed,
         "picture": Markup,
         "styles": plots.styles,
+        "detection_plots": lambda found, title: plots.detection("detection", title, found),
     }
     environment.tests["nested"] = lambda value: isinstance(value, Mapping | list | tuple)
     environment.globals |= {"axis": plots.TIMELINE, "motion": plots.MOTION}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.report.traces import TracedClip
     from pipeline.results.experiment_figure import MeasuredFigure
     from pipeline.results.sweeps import Sweep
+    from pipeline.scoring.detection import Detection
     from pipeline.training.curves import Curves
 
 _COLOURS = {
@@ -89,6 +90,35 @@ def losses(name: str, curves: "Mapping[str, Sequence[Curves]]", networks: Sequen
             _line(axes, _epochs(mean), mean, f"{label}: {mean[-1]:.3g} at the end", **_drawn(styles(networks)[label]))
 
     return _svg(name, "training loss by epoch", draw)
+
+
+def detection(name: str, title: str, lines: "Mapping[str, Detection]") -> list[str]:
+    """Plot the receiver operating characteristic, and precision against recall; a ring stands at the threshold."""
+
+    def roc(figure: "Figure") -> None:
+        axes = _of_shares(figure, "false positive rate [%]", "recall [%]")
+        for (label, found), style in zip(lines.items(), styles(list(lines)).values(), strict=True):
+            tip = f"{label}: AUC {100 * found.auc:.1f} %"
+            _line(axes, 100 * found.false_positive_rate, 100 * found.recall, tip, **_drawn(style))
+
+    def precision_recall(figure: "Figure") -> None:
+        axes = _of_shares(figure, "recall [%]", "precision [%]")
+        for (label, found), style in zip(lines.items(), styles(list(lines)).values(), strict=True):
+            tip = f"{label}: average precision {100 * found.average_precision:.1f} %"
+            _line(axes, 100 * found.recall, 100 * found.precision, tip, **_drawn(style))
+            ring = {"linestyle": "", "marker": "o", "markerfacecolor": "none", "color": style.colour, "markersize": 8}
+            there = f"{label}: at the threshold {found.threshold:.3f}"
+            _line(axes, [100 * found.recall_there], [100 * found.precision_there], there, **ring)
+
+    drawn = {"receiver operating characteristic": roc, "precision and recall": precision_recall}
+    return [_svg(f"{name}-{place}", f"{what} of {title}", draw) for place, (what, draw) in enumerate(drawn.items())]
+
+
+def _of_shares(figure: "Figure", across: str, up: str) -> "Axes":
+    axes: Axes = figure.subplots()
+    axes.set(xlim=(-2, 102), ylim=(-2, 102), xlabel=across, ylabel=up)
+    _ruled(axes)
+    return axes
 
 
 def sweep(name: str, swept: "Sweep[MeasuredFigure]") -> str:

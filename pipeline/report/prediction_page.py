@@ -44,6 +44,7 @@ class Card(NamedTuple):
     lines: list[str]
     drawings: dict[str, str]
     segments: list[Part]
+    detected: str = ""
 
 
 def page(answers: "Answers", shown: Mapping[str, Shown]) -> str:
@@ -87,7 +88,10 @@ def _card(name: str, answers: "Answers", row: int, shown: Shown) -> Card:
         opinions += [Opinion(title, answers.best_of(title, row)) for title in answers.streams]
     lines = [label for label, _ in best]
     drawings = _drawings(name, answers, video, shown, lines)
-    return Card(video, answers.paths[video], answers.answer(row), opinions, shown.strip, lines, drawings, [])
+    found = answers.detected
+    detected = "" if found is None else f"{found.name} {'detected' if answers.is_detected(row) else 'not detected'}"
+    answer = answers.answer(row)
+    return Card(video, answers.paths[video], answer, opinions, shown.strip, lines, drawings, [], detected)
 
 
 def _drawings(name: str, answers: "Answers", video: str, shown: Shown, lines: Sequence[str]) -> dict[str, str]:

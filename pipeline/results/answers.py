@@ -30,6 +30,13 @@ class Window(NamedTuple):
     end_s: float
 
 
+class Detected(NamedTuple):
+    """Class that is to be detected, and the probability from which on it is: the best one on the training videos."""
+
+    name: str
+    threshold: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Film:
     """What is said of a film: of each moment, by all streams and by each, and the segments that this comes to."""
@@ -64,6 +71,8 @@ class Answers:
         What answered.
     windows : mapping of Window
         Of films that were asked about window by window, each window by its id.
+    detected : Detected, optional
+        Of two classes the one that is to be detected.
     """
 
     title: str
@@ -75,6 +84,7 @@ class Answers:
     remarks: tuple[str, ...]
     provenance: Mapping[str, Any]
     windows: Mapping[str, Window] = field(default_factory=dict)
+    detected: Detected | None = None
 
     @cached_property
     def films(self) -> list[Film]:
@@ -89,6 +99,12 @@ class Answers:
     def whole(self) -> list[int]:
         """Rows of the videos that are not windows."""
         return [row for row, video in enumerate(self.answers.ids) if video not in self.windows]
+
+    def is_detected(self, row: int) -> bool:
+        """Return whether the class that is to be detected is found in a video."""
+        assert self.detected is not None
+        place = self.answers.classes.index(self.detected.name)
+        return bool(self.answers.values[row, place] >= self.detected.threshold)
 
     def captions(self, video: str) -> Callable[[float], str]:
         """Return what is said of a film, or of a video that was asked about whole, at a time in seconds."""
@@ -167,11 +183,13 @@ def _table(answers: Answers) -> str:
             name,
             repr(probability),
             *(repr(float(each.values[row, place[name]])) for each in streams.values()),
+            *([int(answers.is_detected(row))] if answers.detected else []),
         ]
         for row, video in enumerate(scores.ids)
         for rank, (name, probability) in enumerate(answers.best(row), 1)
     ]
-    return csv_text(["video", "rank", "class", "probability", *streams], lines)
+    detected = [f"{answers.detected.name} detected"] if answers.detected else []
+    return csv_text(["video", "rank", "class", "probability", *streams, *detected], lines)
 
 
 def _segments(answers: Answers) -> str:
@@ -190,6 +208,7 @@ def _numbers(answers: Answers) -> dict[str, Any]:
         video: {
             "file": answers.paths[video],
             "answer": answers.answer(row),
+            **({"detected": answers.is_detected(row)} if answers.detected else {}),
             "probabilities": dict(zip(scores.classes, scores.values[row].tolist(), strict=True)),
             "streams": {
                 name: dict(zip(each.classes, each.values[row].tolist(), strict=True))
@@ -205,6 +224,7 @@ def _numbers(answers: Answers) -> dict[str, Any]:
     return {
         "title": answers.title,
         "threshold": answers.threshold,
+        "detection": answers.detected and answers.detected._asdict(),
         "videos": videos,
         "segments": {film.id: [segment._asdict() for segment in film.segments] for film in answers.films},
         "failures": failures,

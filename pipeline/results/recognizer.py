@@ -26,13 +26,17 @@ _BLOCK_BYTES = 2**20
 
 
 class Member(BaseModel):
-    """One run whose networks answer: a fold, a seed, and the fusion with the weights that it chose."""
+    """One run whose networks answer: a fold, a seed, and the fusion with the weights that it chose.
+
+    threshold: probability from which on the class that is to be detected is taken to be there, where there are two.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fold: int
     seed: int
     fusion: dict[str, Any] | None = None
+    threshold: float | None = None
 
 
 class Recognizer(BaseModel):
@@ -44,6 +48,8 @@ class Recognizer(BaseModel):
         The recipe, as JSON has it.
     classes, folds : tuple of str
         Names of the classes, and of the folds by number.
+    positive : str, optional
+        The class that is to be detected, of two.
     members : tuple of Member
         The runs that answer.
     parts : dict of str
@@ -59,6 +65,7 @@ class Recognizer(BaseModel):
     experiment: dict[str, Any]
     classes: tuple[str, ...]
     folds: tuple[str, ...]
+    positive: str | None = None
     members: tuple[Member, ...]
     parts: dict[str, str]
     digests: dict[str, str]
@@ -74,6 +81,12 @@ class Recognizer(BaseModel):
         if not all(0 <= member.fold < len(self.folds) for member in self.members) or not self.members:
             raise ValueError("a member is of no fold, or there is none")
         return self
+
+    @property
+    def threshold(self) -> float | None:
+        """Probability from which on the positive class is detected: the mean of the members' thresholds."""
+        known = [member.threshold for member in self.members if member.threshold is not None]
+        return sum(known) / len(known) if known else None
 
     @property
     def fingerprint(self) -> str:

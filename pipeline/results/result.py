@@ -12,6 +12,7 @@ from pipeline.errors import InputError
 from pipeline.rows import Failure
 from pipeline.scoring import metrics
 from pipeline.scoring.confidence import Interval, bootstrap, wilson
+from pipeline.scoring.detection import Detection, best_threshold, detection
 from pipeline.scoring.metrics import Summary
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
@@ -27,6 +28,8 @@ OF_CONFUSION: dict[str, Callable[[np.ndarray], float]] = {
     "weighted_f1": metrics.weighted_f1,
 }
 """Figures of videos with one label each that follow from their confusion."""
+OF_DETECTION = {"auc": "auc", "AP": "average_precision", "f1": "f1"}
+"""Figures of the detection of one of two classes, and their names in ``Detection``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class Run:
     """Run of one fold with one seed: scores and training curves of each stream in order, and scores of the fusion.
 
     A stream that was not trained has None for curves; an experiment of a single stream has no fusion. choice: of the
-    fusion's weights, where they are not given.
+    fusion's weights, where they are not given. trained: where one of two classes is to be detected, scores of the
+    training videos, of the streams and then of the fusion, by which thresholds are chosen.
     """
 
     fold: str
@@ -51,6 +55,7 @@ class Run:
     fused: Scores | None
     curves: "tuple[Curves | None, ...]"
     choice: Choice | None = None
+    trained: tuple[Scores, ...] = ()
 
     @property
     def name(self) -> str:
@@ -80,7 +85,8 @@ class StreamFigures:
     figures: one mapping a run; counts: confusion (class, class + 1) summed over runs, None with several labels a
     video; confusion: the same as shares of each row, their mean over the runs that test the class, NaN where none
     does; recall and precision: (class,), NaN where a class has no test video, precision None but for mAP; intervals: of
-    each run's figures the confidence intervals over its test videos, none of mAP.
+    each run's figures the confidence intervals over its test videos, none of mAP; detections: of each run, where one of
+    two classes is to be detected.
     """
 
     name: str
@@ -91,6 +97,7 @@ class StreamFigures:
     recall: np.ndarray | None
     precision: np.ndarray | None
     intervals: tuple[dict[str, Interval], ...] = ()
+    detections: tuple[Detection, ...] = ()
 
     def percent(self, figure: str) -> list[float]:
         """List one figure of every run, in percent."""
@@ -133,6 +140,8 @@ class Result:
         JSON values: the protocol, and the videos of both halves of each fold.
     explained
         Variance that each PCA of each fold explains.
+    positive
+        Index of the class that is to be detected, of two; None where there are others.
 
     Raises
     ------
@@ -153,6 +162,7 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     folds: Mapping[str, Any] = field(default_factory=dict)
     explained: tuple[Explained, ...] = ()
+    positive: int | None = None
 
     def __post_init__(self) -> None:
         if not self.runs or not self.streams:
@@ -184,15 +194,27 @@ class Result:
         made = []
         for place, stream in enumerate(self.streams):
             only = self.reported if len(self.streams) == 1 and stream.reported is None else stream.reported
-            made.append(_row(self, stream.name, only, [run.scores[place] for run in self.runs]))
+            made.append(_row(self, stream.name, only, [run.scores[place] for run in self.runs], place))
         fused = [run.fused for run in self.runs if run.fused is not None]
-        return [*made, _row(self, FUSION, self.reported, fused)] if fused else made
+        return [*made, _row(self, FUSION, self.reported, fused, len(made))] if fused else made
 
 
-def _row(result: Result, name: str, reported: float | None, scores: Sequence[Scores]) -> StreamFigures:
+def _detection(result: Result, scores: Scores, trained: Scores | None) -> Detection:
+    """At the threshold of the training videos, where their scores are known."""
+    assert result.positive is not None
+    labels, failed = ([result.labels[id] for id in ids] for ids in (scores.ids, scores.failed))
+    threshold = None
+    if trained is not None:
+        of_training = [result.labels[id] for id in trained.ids]
+        threshold = best_threshold(trained.probabilities(), of_training, result.positive)
+    return detection(scores.probabilities(), labels, failed, result.positive, threshold)
+
+
+def _row(result: Result, name: str, reported: float | None, scores: Sequence[Scores], place: int) -> StreamFigures:
     single = all(len(labels) == 1 for labels in result.labels.values())
     figures, counts, precisions, intervals = [], [], [], []
-    for run in scores:
+    detections: list[Detection] = []
+    for number, run in enumerate(scores):
         # Softmax ranks videos of one label; with several, a class's share would fall where another label rises.
         values = run.probabilities() if single else run.values
         given = values, [result.labels[id] for id in run.ids], [result.labels[id] for id in run.failed]
@@ -208,6 +230,10 @@ def _row(result: Result, name: str, reported: float | None, scores: Sequence[Sco
         if result.metric == "mAP":
             figure["mAP"] = metrics.mean_average_precision(*given)
             precisions.append(metrics.average_precision(*given))
+        if result.positive is not None:
+            trained = result.runs[number].trained
+            detections.append(_detection(result, run, trained[place] if trained else None))
+            figure |= {key: getattr(detections[-1], attribute) for key, attribute in OF_DETECTION.items()}
         figures.append(figure)
     total = np.sum(counts, axis=0) if counts else None
     recall = None if total is None else _mean(np.diag(total), total.sum(axis=1))
@@ -222,6 +248,7 @@ def _row(result: Result, name: str, reported: float | None, scores: Sequence[Sco
         recall,
         precision,
         tuple(intervals),
+        tuple(detections),
     )
 
 

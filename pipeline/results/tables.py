@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.results import per_class
 from pipeline.results.result import FUSION, Result, Run, groups
+from pipeline.scoring.detection import Detection
 from pipeline.scoring.metrics import Summary
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.weight_search import Choice
@@ -22,6 +23,9 @@ TITLES = {
     "weighted_f1": "weighted F1",
     "top5": "top 5",
     "mAP": "mAP",
+    "auc": "AUC",
+    "AP": "average precision",
+    "f1": "F1 at the threshold",
 }
 
 
@@ -75,7 +79,9 @@ def _cells(result: Result) -> list[list[str]]:
 
 
 def plus_minus(summary: Summary) -> str:
-    """Format a mean, with its standard deviation where there are several runs."""
+    """Format a mean, with its standard deviation where there are several runs; a dash where no run has a value."""
+    if math.isnan(summary.mean):
+        return "–"
     return f"{summary.mean:.2f}" + ("" if summary.deviation is None else f" ± {summary.deviation:.2f}")
 
 
@@ -98,7 +104,9 @@ def numbers(result: Result) -> dict[str, Any]:
 
     intervals: 95 % confidence intervals over a run's test videos (``pipeline.scoring.confidence``); confusion: counts
     summed over runs; confusion_percent: percentages of each row, averaged over runs; weights: those
-    of the fusion if they were chosen, and the videos that they were chosen on.
+    of the fusion if they were chosen, and the videos that they were chosen on; positive: the class that is detected, of
+    two; detection: of each run its curves over all thresholds, and precision and recall at the one that was chosen on
+    the training videos, as fractions.
     """
     return {
         "title": result.title,
@@ -107,11 +115,12 @@ def numbers(result: Result) -> dict[str, Any]:
         "unit": "percent",
         "notes": list(result.notes),
         "classes": list(result.classes),
+        "positive": None if result.positive is None else result.classes[result.positive],
         "rows": [
             {
                 "name": row.name,
                 "reported": row.reported,
-                "summary": {name: row.summary(name)._asdict() for name in row.figures[0]},
+                "summary": {name: row.summary(name)._asdict() for name in row.figures[0] if row.summary(name).runs},
                 "runs": [
                     {
                         "fold": run.fold,
@@ -121,6 +130,7 @@ def numbers(result: Result) -> dict[str, Any]:
                     }
                     for run, figures, intervals in zip(result.runs, row.figures, row.intervals, strict=True)
                 ],
+                "detection": [_detection(each) for each in row.detections],
                 "class_accuracy": None if row.recall is None else [_percent(value) for value in row.recall],
                 "average_precision": None if row.precision is None else [_percent(value) for value in row.precision],
                 "groups": {name: _percent(share) for name, share, _ in groups(result, row)},
@@ -146,6 +156,16 @@ def numbers(result: Result) -> dict[str, Any]:
             for id, failure in result.failures.items()
         },
         "provenance": result.provenance,
+    }
+
+
+def _detection(found: Detection) -> dict[str, Any]:
+    """The curves of one run, and what the threshold leads to, as fractions."""
+    curves = {name: getattr(found, name).tolist() for name in ("false_positive_rate", "recall", "precision")}
+    there = {"threshold": found.threshold, "precision_there": found.precision_there, "recall_there": found.recall_there}
+    return {
+        **{name: None if math.isnan(value) else value for name, value in there.items()},
+        **{name: [None if math.isnan(value) else value for value in values] for name, values in curves.items()},
     }
 
 

@@ -161,17 +161,18 @@ def mean_average_precision(values: np.ndarray, labels: Labels, failed: Labels = 
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """Summarise one metric over folds and seeds.
+    """Summarise one metric over folds and seeds; runs in which it has no value are left out.
 
     Examples
     --------
-    >>> summary([90.0, 92.0])
+    >>> summary([90.0, 92.0, float("nan")])
     Summary(mean=91.0, deviation=1.4142135623730951, runs=2)
     """
     if not len(values):
         raise InputError("there are no runs to summarise; at least one is needed")
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Summary(float(np.mean(values)), deviation, len(values))
+    known = [value for value in values if not np.isnan(value)]
+    deviation = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return Summary(float(np.mean(known)) if known else float("nan"), deviation, len(known))
 
 
 def _precision_sum(scores: np.ndarray, true: np.ndarray) -> float:

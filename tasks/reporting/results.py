@@ -53,6 +53,7 @@ def gather(runs: Runs, fingerprint: str) -> Result:
         groups=recipe.dataset.groups,
         folds=_divisions(recipe.dataset),
         explained=tuple(_explained(runs)),
+        positive=runs.positive,
         provenance={
             "experiment": json.loads(recipe.canonical()),
             "fingerprint": fingerprint,
@@ -109,7 +110,17 @@ def _run(runs: Runs, fold: int, seed: int) -> Run:
         fused=Scores.load(fused) if fused else None,
         curves=tuple(curves(stage) for stage in predictions),
         choice=_choice(fused) if fused else None,
+        trained=_trained(runs, fold, seed),
     )
+
+
+def _trained(runs: Runs, fold: int, seed: int) -> tuple[Scores, ...]:
+    """Scores of the training videos, of the streams and then of the fusion, where a threshold is chosen by them."""
+    trained = runs.trained()
+    if trained is None:
+        return ()
+    stages = dict.fromkeys([*trained.predictions(fold, seed), *trained.results(fold, seed)])
+    return tuple(Scores.load(stage.path()) for stage in stages)
 
 
 def _choice(fused: Path) -> Choice | None:
