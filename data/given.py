@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from tqdm import tqdm
 
 from data.base import Dataset, Fold, Listing, Video, by_id, video_id
 from data.files import is_file, is_folder, is_there, visible
@@ -19,7 +18,8 @@ from data.modality import SKELETON_ENDING, Modality, holds_video, is_ambiguous, 
 from data.remarks import remark
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.files.names import FileName
-from pipeline.files.records import read_record, write_record
+from pipeline.files.progress import Bar
+from pipeline.files.records import load_record, read_record, write_record
 from pipeline.files.user_input import resolve
 from pipeline.fingerprint import short_digest
 from pipeline.results import recognizer
@@ -93,10 +93,14 @@ class Given(Dataset):
 
 
 def write_list(lists: Path, videos: Listed) -> Path:
-    """Write a list below ``lists``, and return its folder, whose name tells the content."""
+    """Write a list below ``lists``, unless it is there whole, and return its folder, whose name tells the content."""
     content = videos.model_dump(mode="json")
     folder = lists / short_digest(content)
-    if not (folder / LIST).exists():
+    try:
+        there = load_record(folder / LIST, Listed) == videos
+    except (OSError, ValueError):
+        there = False
+    if not there:
         write_record(folder / LIST, content)
     return folder
 
@@ -159,7 +163,7 @@ def in_windows(listed: Listed, window_s: float, stride_s: float) -> Listed:
     if not 0 < stride_s <= window_s < math.inf:
         raise InputError(f"windows of {window_s:g} s every {stride_s:g} s: 0 < stride <= window is needed")
     windows = {}
-    for id, files in tqdm(listed.videos.items(), desc="lengths of videos", unit="video", disable=None):
+    for id, files in Bar(listed.videos.items(), desc="lengths of videos", unit="video"):
         with suppress(UnusableVideo, OSError):
             spans = _spans(duration_s(Path(files["video"])), window_s, stride_s)
             windows[id] = {f"{id}/{start:09.3f}-{end:09.3f}": (start, end) for start, end in spans}

@@ -204,6 +204,11 @@ class Extractor(Config):
     uses_gpu: ClassVar[bool] = False
     """True where a GPU makes it faster."""
 
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return self.name
+
     def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
         """Return what enters a fingerprint: where a video is decoded, the version of decoding, too."""
         decodes = self.reads == "video" and self.upstream is None

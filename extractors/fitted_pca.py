@@ -40,10 +40,10 @@ class FittedProjection(FittedNetwork):
         return {name: torch.from_numpy(array) for name, array in state.items()}, Curves()
 
     def _samples(self, material: Labelled) -> Iterator[np.ndarray]:
-        from tqdm import tqdm
+        from pipeline.files.progress import Bar
 
         width = None
-        rows = tqdm(material.rows, desc="fitting PCA", unit="row", disable=None)
+        rows = Bar(material.rows, desc="fitting PCA", unit="row")
         for video, row in zip(material.videos, rows, strict=True):
             features = row.arrays["features"]
             width = width or features.shape[1]

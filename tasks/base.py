@@ -65,6 +65,11 @@ class ConfigParameter(luigi.Parameter[T]):
 class SettingsTask(luigi.Task):
     """Task that takes the settings along to the process that runs it."""
 
+    @property
+    def title(self) -> str:
+        """Name for people, in front of its progress bar."""
+        return str(self.task_family)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "settings": settings.handed_on()}
 

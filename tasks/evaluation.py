@@ -51,9 +51,7 @@ class Report(Announced):
 
     @property
     def fingerprint(self) -> str:
-        trained = self.runs.trained()
-        results = [*self.runs.all_results(), *(trained.all_results() if trained else [])]
-        inputs = [stage.fingerprint for stage in results]
+        inputs = [stage.fingerprint for stage in self.runs.all_scores()]
         recipe = self.recipe.located(known_name)
         return fingerprint("Evaluate", json.loads(recipe.canonical()), inputs)
 

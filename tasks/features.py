@@ -105,6 +105,10 @@ class ExtractShard(ExtractionStage):
     _noted = frozenset[tuple[str, int]]()
 
     @property
+    def title(self) -> str:
+        return f"{self.extractor.title} · shard {self.shard + 1} of {library(self.dataset).shards}"
+
+    @property
     def uses_gpu(self) -> bool:
         return self.extractor.uses_gpu
 
@@ -246,6 +250,10 @@ class FitExtractor(Stage):
     dataset = ConfigParameter[Dataset](AnyDataset)
     extractor = ConfigParameter[Extractor](AnyExtractor)
     fold = luigi.IntParameter()
+
+    @property
+    def title(self) -> str:
+        return f"{self.extractor.title} · fit to {fold(self.dataset, self.fold).name}"
 
     @property
     def uses_gpu(self) -> bool:

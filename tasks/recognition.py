@@ -151,6 +151,15 @@ def recognizers() -> Path:
     return settings.store() / "recognizers"
 
 
+def former(experiment: Experiment) -> list[Path]:
+    """Return the links to the recognizers that an experiment led to last, for each choice of its runs."""
+    return [_link(experiment, answering) for answering in get_args(Answering)]
+
+
+def _link(experiment: Experiment, answering: Answering) -> Path:
+    return recognizers() / f"of-{short_digest([experiment.canonical(), answering])}"
+
+
 def check_experiment(experiment: str) -> None:
     """Raise InputError where there is no such experiment, and no such packed recognizer."""
     if not recognizer.is_packed(Path(experiment)):
@@ -194,8 +203,7 @@ class Recognition(Announced):
     @property
     def _former(self) -> Path:
         """Link to the recognizer that the same experiment led to last."""
-        recipe = load_experiment(self.experiment)
-        return recognizers() / f"of-{short_digest([recipe.canonical(), self.runs])}"
+        return _link(load_experiment(self.experiment), self.runs)
 
     @cached_property
     def contents(self) -> Recognizer:
@@ -210,12 +218,15 @@ class Recognition(Announced):
         return experiment.located(lambda file: str(self.recognizer / file) if file in packed else file)
 
     def needed(self) -> Iterator[Any]:
-        """Yield what fits the parts of the recognizer.
+        """Yield what fits the parts of the recognizer, and put it together.
 
         Raises InputError where a file is missing or not what is needed.
         """
+        if (folder := self.__dict__.get("recognizer")) is not None and not recognizer.is_whole(folder):
+            del self.__dict__["recognizer"]  # damaged parts were set aside: it is put together again
         if self.training is not None:
             yield self.training.index
             check_training_classes(self.training.runs.recipe.dataset)
             self.training.runs.check_files()
             yield self.training.fits()
+        self.recognizer  # noqa: B018 (it is put together where it is not there)

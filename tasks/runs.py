@@ -74,6 +74,11 @@ class Runs:
         """List what all runs come to."""
         return [stage for run in self.pairs for stage in self.results(*run)]
 
+    def all_scores(self) -> list[Stage]:
+        """List what all runs come to, and where a threshold is chosen what they say of their training videos."""
+        trained = self.trained()
+        return [*self.all_results(), *(trained.all_results() if trained else [])]
+
     def check_files(self) -> None:
         """Check the files, such as weights, that extractors read whose rows are still to be computed.
 
@@ -92,10 +97,9 @@ class Runs:
         features = dict.fromkeys(stage for each in predictions for stage in each.features)  # which runs may share
         fitted = [fit for stage in features for fit in stage.fitting().values()]
         learnt = [needed for stage in predictions for needed in (*stage.reduction(), *stage.training())]
-        trained = self.trained()
-        on_training = [] if trained is None else [*trained.all_predictions(), *trained.all_results()]
-        results = [*predictions, *self.all_results(), *on_training]
-        return list(dict.fromkeys([*features, *self._mapped(), *fitted, *learnt, *results]))
+        on_training = trained.all_predictions() if (trained := self.trained()) else []
+        scores = [*predictions, *on_training, *self.all_scores()]
+        return list(dict.fromkeys([*features, *self._mapped(), *fitted, *learnt, *scores]))
 
     def _mapped(self) -> list[Stage]:
         """The frames that feature maps of the first run's 3D-ConvNets are drawn from."""

@@ -136,13 +136,12 @@ class FitReducer(Stage):
         return settings.dataset_folder(self.dataset) / f"pca-{self.fingerprint}" / "reducer.safetensors"
 
     def compute(self) -> None:
-        from tqdm import tqdm
-
+        from pipeline.files.progress import Bar
         from pipeline.pca.project import save_reducer
         from pipeline.training.sequences import StoredRows
 
         rows, array = StoredRows(self.reading.store(), fold(self.dataset, self.fold).train), self.reading.array
-        state = self.reducer.fit(row.arrays[array] for row in tqdm(rows, desc="fitting PCA", unit="row", disable=None))
+        state = self.reducer.fit(row.arrays[array] for row in Bar(rows, desc="fitting PCA", unit="row"))
         save_reducer(self.path(), state, self.provenance())
 
     def _components(self) -> tuple[dict[str, Any], dict[str, str]]:

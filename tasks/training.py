@@ -42,6 +42,10 @@ class StreamStage(Stage):
     fold = luigi.IntParameter()
 
     @property
+    def title(self) -> str:
+        return f"{self.stream.title} · {fold(self.dataset, self.fold).name}"
+
+    @property
     def readings(self) -> list[Reading]:
         """Inputs of the model: one, or several that are joined."""
         inputs, reads = self.stream.inputs, self.stream.model.reads
@@ -117,6 +121,10 @@ class Train(StreamStage):
     """Train the model of a stream on the training videos of one fold, from one seed."""
 
     seed = luigi.IntParameter()
+
+    @property
+    def title(self) -> str:
+        return f"{super().title}, seed {self.seed}"
 
     @property
     def uses_gpu(self) -> bool:

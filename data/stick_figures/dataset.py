@@ -116,13 +116,13 @@ class StickFigures(BySubject):
 
     def generate(self, root: Path) -> None:
         """Make the files that are missing; a video that is there with its skeleton is kept."""
-        from tqdm import tqdm
+        from pipeline.files.progress import Bar
 
         folder = self.folder(root)
         if not (folder / _SEGMENTS).exists():
             write_text(folder / _SEGMENTS, self._segments_text())
         missing = [take for take in self._takes() if not all(file.exists() for file in _files(folder, take).values())]
-        for take in tqdm(missing, desc=f"generating {self.name}", unit="video", disable=None):
+        for take in Bar(missing, desc=f"generating {self.name}", unit="video"):
             self._make(folder, take)
 
     def generated_files(self, root: Path) -> list[Path]:

@@ -68,6 +68,10 @@ class SnippetExtractor(Extractor):
     )
     dtype: Literal["float16", "float32"] = Field("float32", description="type of the stored features and scores")
 
+    @property
+    def title(self) -> str:
+        return f"{self.name.upper()} {SNIPPETS[self.modality].title}"
+
     @model_validator(mode="before")
     @classmethod
     def _implied(cls, table: Any) -> Any:

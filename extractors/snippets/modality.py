@@ -11,7 +11,12 @@ class Snippet(NamedTuple):
 
     pictures: int
     channels: int
+    title: str
 
 
-SNIPPETS: dict[Modality, Snippet] = {"rgb": Snippet(1, 3), "flow": Snippet(5, 10), "rgb_diff": Snippet(6, 15)}
+SNIPPETS: dict[Modality, Snippet] = {
+    "rgb": Snippet(1, 3, "RGB"),
+    "flow": Snippet(5, 10, "flow"),
+    "rgb_diff": Snippet(6, 15, "RGB difference"),
+}
 """Snippets by modality. A flow has two channels, x and y; six frames give five differences of three colours."""

@@ -65,13 +65,10 @@ class FisherVocabulary(FittedNetwork):
         return state, Curves()
 
     def _samples(self, material: Labelled) -> np.ndarray:
-        from tqdm import tqdm
+        from pipeline.files.progress import Bar
 
         size = -(-self.sampled // max(1, len(material.rows)))
-        rows = (
-            row.arrays["features"]
-            for row in tqdm(material.rows, desc="sampling trajectories", unit="row", disable=None)
-        )
+        rows = (row.arrays["features"] for row in Bar(material.rows, desc="sampling trajectories", unit="row"))
         drawn = [features[sample(len(features), size, self.seed)] for features in rows]
         return np.concatenate([np.empty((0, sum(self.widths)), np.float16), *drawn])[: self.sampled]
 

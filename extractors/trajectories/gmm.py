@@ -11,9 +11,9 @@ import torch
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.errors import InputError
+from pipeline.files.progress import Bar
 
 BLOCK = 1024
 """Samples whose responsibilities are in memory at once: in the cache of a core."""
@@ -111,7 +111,7 @@ def fit_mixture(samples: Tensor, gaussians: int, seed: int, name: str) -> Mixtur
         raise InputError(f"{gaussians} Gaussians need at least as many samples of {name}; there are {len(samples)}")
     least = MIN_VARIANCE * samples.double().var(dim=0, correction=0)
     mixture, before = _clusters(samples, gaussians, seed, least), -math.inf
-    bar = tqdm(range(ITERATIONS), desc=f"fitting Gaussians to {name}", unit="iteration", disable=None, leave=False)
+    bar = Bar(range(ITERATIONS), desc=f"fitting Gaussians to {name}", unit="iteration", leave=False)
     for _ in bar:
         s0, s1, s2, likelihood = mixture.moments(samples)
         mixture = _maximised(s0, s1, s2, least)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from tqdm import tqdm
-
 from pipeline.errors import UNREADABLE, InputError, UnusableVideo
 from pipeline.files.atomic import write_text
+from pipeline.files.progress import Bar
 
 _UNREADABLE_BYTES = -1
 
@@ -86,7 +85,7 @@ class Digests:
         """
         files = list(files)
         changed = [file for file in files if rehash or not self._unchanged(file)]
-        fresh = {str(file): _entry(file) for file in tqdm(changed, desc="hashing files", unit="file", disable=None)}
+        fresh = {str(file): _entry(file) for file in Bar(changed, desc="hashing files", unit="file")}
         entries = {str(file): fresh.get(str(file)) or self.entries[str(file)] for file in files}
         if files and all(entry.size == _UNREADABLE_BYTES for entry in entries.values()):
             raise InputError(f"{_fault(files[0])}; a readable file is needed")

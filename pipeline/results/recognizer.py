@@ -127,6 +127,11 @@ def read(folder: Path) -> Recognizer:
     return read_record(folder / TABLE, Recognizer)
 
 
+def is_whole(folder: Path) -> bool:
+    """Return whether all files of a recognizer are there. A damaged table is set aside, and DamagedStore raised."""
+    return (folder / TABLE).exists() and all((folder / name).exists() for name in read(folder).digests)
+
+
 def is_packed(path: Path) -> bool:
     """Return whether a file is a ZIP archive, as a packed recognizer is."""
     return path.is_file() and zipfile.is_zipfile(path)

@@ -6,10 +6,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.errors import UnusableVideo
 from pipeline.files.crash_notes import remove_unsigned
+from pipeline.files.progress import Bar
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.journal import Journal
 from pipeline.store.seal import seal
@@ -63,7 +62,8 @@ def fill(
     remove_unsigned(journal.folder)
     missing = [keys for keys in videos if keys.name not in earlier and keys not in journal]
     if missing:
-        _compute(missing, source, build(), journal, description=shard.parent.name)
+        with Bar(desc="extracting", unit="video", total=len(videos), initial=len(videos) - len(missing)) as bar:
+            _compute(missing, source, build(), journal, bar)
     sources = {keys.name: earlier.get(keys.name, journal.path(keys)) for keys in videos}
     computed = {"computed": len(missing), "wall_s": round(time.monotonic() - began, 3)}
     seal(shard, videos, sources, {**provenance(), **computed})
@@ -75,10 +75,11 @@ def _compute(
     source: Callable[[str], AbstractContextManager[Any]],
     compute: Compute,
     journal: Journal,
-    description: str,
+    bar: Bar,
 ) -> None:
-    for keys in tqdm(videos, desc=description, unit="video", disable=None):
+    for keys in videos:
         if keys in journal:
+            bar.update()
             continue  # a copy of a file that another id of this shard has brought already
         with journal.attempt(keys) as crashes:
             try:
@@ -89,3 +90,4 @@ def _compute(
                 journal.write(keys, rows)
             except UnusableVideo as error:
                 journal.fail(keys, Failure(error.reason, error.frames_decoded))
+        bar.update()

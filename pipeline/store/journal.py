@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
@@ -66,6 +67,13 @@ class Journal:
             reason = file.create_dataset(failure_path(keys.id), data=text, chunks=(1,), fletcher32=True)
             reason.attrs.update(key=fixed_text(keys.name), frames_decoded=failure.frames_decoded)
 
+    def holds_failure(self, keys: Keys) -> bool:
+        """Return whether a finished video failed; False where another process has just removed its file."""
+        try:
+            return _is_failure(self.path(keys), keys.id)
+        except OSError:
+            return False
+
     def attempt(self, keys: Keys) -> AbstractContextManager[list[str]]:
         """Note that a video is being worked on while the block runs.
 
@@ -110,3 +118,9 @@ class Journal:
 
     def _note(self, keys: Keys) -> Path:
         return self.folder / f"{keys.name}{NOTE}"
+
+
+@lru_cache(maxsize=2**17)  # a file never changes once it is there, and a run's progress is looked at again and again
+def _is_failure(path: Path, video: str) -> bool:
+    with h5py.File(path, "r") as file:
+        return failure_path(video) in file

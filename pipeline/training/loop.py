@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.errors import InputError
+from pipeline.files.progress import Bar
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training import random_state
 from pipeline.training.batches import AugmentedExamples, Batch, Examples, batches, collate, transfer
@@ -119,7 +119,7 @@ def predict(network: Network, examples: Examples, *, batch: int, device: str) ->
     order = np.argsort(np.asarray(examples.lengths), kind="stable")
     scores: list[Tensor] = []
     with torch.inference_mode():
-        for start in tqdm(range(0, len(order), batch), desc="predicting", unit="batch", disable=None, leave=False):
+        for start in Bar(range(0, len(order), batch), desc="predicting", unit="batch", leave=False):
             indices = order[start : start + batch]
             inputs, lengths, _ = transfer(collate(examples.__getitem__, indices), device)
             scores.append(network(inputs, lengths).float().cpu())
@@ -152,12 +152,12 @@ def _train(
     # a GPU adds up in no fixed order anyway: the fastest algorithms, then
     with (
         torch.backends.cudnn.flags(enabled=True, benchmark=True),
-        tqdm(
+        Bar(
             desc="training",
             total=training.max_steps,
             initial=training.steps,
             unit="batch",
-            disable=None if first else True,
+            **({} if first else {"disable": True}),
             leave=False,
         ) as bar,
     ):

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from tqdm import tqdm
 
 from pipeline.errors import InputError, UnusableVideo
+from pipeline.files.progress import Bar
 from pipeline.rows import Partial, Row
 from pipeline.store import Store
 from pipeline.training.mid_fusion import Join, join
@@ -216,7 +216,7 @@ def sequences(
                 "are joined need the same"
             )
     inputs = []
-    for video, variant in tqdm(places, desc="reading sequences", unit="row", disable=None, leave=False):
+    for video, variant in Bar(places, desc="reading sequences", unit="row", leave=False):
         read = {source.name: source.sequence(video, variant, steps) for source in sources}
         inputs.append(read[first.name] if join_by is None else _joined(join_by, read, video))
     return Sequences(inputs, first.rows.targets(labels, classes))

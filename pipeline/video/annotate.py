@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from pipeline.errors import UnusableVideo
+from pipeline.files.progress import Bar
 from pipeline.video.decode import Image, decode
 from pipeline.video.encode import write_at_times
 
@@ -46,7 +46,7 @@ def annotate(path: Path, target: Path, caption: Callable[[float], str]) -> None:
             for block in blocks:
                 yield from zip(block.times.tolist(), block.frames, strict=True)
 
-    with tqdm(frames(), desc=f"annotating {path.name}", unit="frame", disable=None) as shown:
+    with Bar(frames(), desc=f"annotating {path.name}", unit="frame") as shown:
         write_at_times(target, ((time, captioned(frame, caption(time))) for time, frame in shown), first.fps)
 
 

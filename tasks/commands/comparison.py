@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from pipeline.compare.differences import Arrays, Difference, FeatureSet, compare
 from pipeline.compare.sources import NpyFolder, PlainFile, Stored
 from pipeline.errors import InputError
+from pipeline.files.progress import Bar
 from pipeline.results.tables import aligned
 from pipeline.store import inspection
 from tasks.commands.store_layout import as_stage_folder, rows_file
@@ -46,7 +46,7 @@ def differences(a: Path, b: Path, array: str | None = None) -> list[Difference]:
         examples = f"such as {min(first.videos)!r} and {min(second.videos)!r}"
         raise InputError(f"no video is in both {a} and {b}: their ids are {examples}; the same ids are needed")
     videos = sorted({*first.videos, *second.videos, *first.failed, *second.failed})
-    shown = tqdm(videos, desc="compare", unit="video", disable=None)
+    shown = Bar(videos, desc="compare", unit="video")
     return [one for video in shown for one in compare(first, second, video, array)]
 
 

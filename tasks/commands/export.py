@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from extractors.pictures import picture
 from extractors.tvl1.config import TVL1, pixels
 from pipeline.errors import InputError
 from pipeline.files.atomic import atomic_path, write_text
+from pipeline.files.progress import Bar
 from pipeline.rows import Partial, Row
 from pipeline.store import inspection
 from tasks.commands.store_layout import rows_file
@@ -111,7 +111,7 @@ def export(store: Path, out: Path) -> tuple[int, int]:
     gone = _strange(out, {video: len(keys) for video, keys in found.keys.items()})
     for folder in gone:
         _remove(folder, out)
-    with tqdm(total=len(found.keys), desc="export", unit="video", disable=None) as progress:
+    with Bar(total=len(found.keys), desc="export", unit="video") as progress:
         return sum(_shard(shard, out, _bound_px(origin), progress) for shard in shards), len(gone)
 
 
@@ -121,7 +121,7 @@ def _bound_px(origin: Mapping[str, Any]) -> float | None:
     return float(components["bound_px"]) if components.get("name") == TVL1.model_fields["name"].default else None
 
 
-def _shard(shard: Path, out: Path, bound_px: float | None, progress: "tqdm[None]") -> int:
+def _shard(shard: Path, out: Path, bound_px: float | None, progress: Bar) -> int:
     new = 0
     found = inspection.contents([shard])
     names = {f"{name}.npy" for name in decoded(dict.fromkeys(found.arrays), bound_px)}

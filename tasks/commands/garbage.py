@@ -18,6 +18,7 @@ from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.files.atomic import is_in_use
 from pipeline.files.lock import exclusive_of_all
+from pipeline.results import recognizer
 from tasks import settings
 from tasks.base import Stage, elsewhere
 from tasks.commands.dependency_order import upstream_first
@@ -27,6 +28,7 @@ from tasks.evaluation import Evaluate
 from tasks.features import ExtractShard
 from tasks.index import AnyDataset, as_if_indexed, manifest
 from tasks.quantities import format_size
+from tasks.recognition import former, recognizers
 
 REST_S = 3600
 """Seconds after its last change for which a stage is kept in full, as a run may be using it.
@@ -162,6 +164,19 @@ def garbage(store: Path, kept: Kept) -> Iterator[Garbage]:
         read = any(folder.parent == dataset for folder in kept.folders)
         if dataset not in kept.datasets and not read and not alive:
             yield from _data(dataset)
+    yield from _recognizers(kept)
+
+
+def _recognizers(kept: Kept) -> Iterator[Garbage]:
+    """Yield the recognizers that the experiments do not lead to, and the links by which others found them."""
+    links = [path for path in sorted(recognizers().glob("of-*")) if path.is_symlink()]
+    for link in links:
+        if link not in kept.files and not _is_recent(link):
+            yield Garbage.of(link, [link])
+    for table in sorted(recognizers().glob(f"*/{recognizer.TABLE}")):
+        folder = table.parent
+        if folder not in {*kept.folders, *links} and not _is_recent(table):
+            yield Garbage.of(folder, [table, *folder.glob("*/*.safetensors")])
 
 
 def at_work(store: Path, kept: Kept) -> list[Path]:
@@ -187,6 +202,9 @@ def _reach(kept: Kept, evaluation: Evaluate) -> None:
         raise InputError(f"{index.dataset.store_name} is not indexed; a run indexes it")
     with as_if_indexed(index.dataset, index.survey()):
         kept.folders.add(evaluation.folder())
+        for link in former(evaluation.recipe):
+            kept.files.add(link)
+            kept.folders.add(link.resolve())
         for stage in upstream_first(evaluation.runs.stages(), lambda _: True):
             _keep(kept, stage)
 
@@ -229,5 +247,8 @@ def _data(dataset: Path) -> Iterator[Garbage]:
 def is_alive(stage_folder: StageFolder) -> bool:
     """Return whether a run may be at work in a stage."""
     written = [path for path in stage_folder.folder.rglob("*") if not path.is_dir()]
-    recent = time.time() - REST_S
-    return any(is_in_use(path) or path.lstat().st_mtime > recent for path in written)
+    return any(is_in_use(path) or _is_recent(path) for path in written)
+
+
+def _is_recent(path: Path) -> bool:
+    return path.lstat().st_mtime > time.time() - REST_S

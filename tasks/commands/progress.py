@@ -1,11 +1,14 @@
-"""Tells how far a run has come, from the store alone: ``kinescope status``."""
+"""Tells how far a run has come, from the store alone: ``kinescope status``, and the line that a run shows of itself."""
 
 import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from luigi.task import flatten
+
 from pipeline.store.journal import Journal
+from tasks.announced import Announced
 from tasks.base import Stage, checkpoints
 from tasks.commands.dependency_order import upstream_first
 from tasks.commands.why import kind_of
@@ -41,6 +44,33 @@ class Extent(NamedTuple):
         return f"{self.done} of {format_count(self.total, self.unit)}"
 
 
+def overall(task: Announced) -> str:
+    """Return one line on the run of a task: the stage that is at work, its videos, failures so far, and time left.
+
+    Raises InputError where the experiment or its data set is not as it should be.
+    """
+    groups = _groups(upstream_first(_known(task), lambda _: True))
+    return _current(groups) if groups else "looking at the videos"
+
+
+def _known(task: Announced) -> Iterator[Stage]:
+    """Yield the stages that are known to be needed; those that depend on what is not there yet come later."""
+    for needed in task.needed():
+        tasks = flatten(needed)
+        yield from (each for each in tasks if isinstance(each, Stage))
+        if not all(each.complete() for each in tasks):
+            return
+
+
+def _current(groups: "Sequence[_Group]") -> str:
+    failed = sum(group.failed for group in groups)
+    unusable = f", {format_count(failed, 'failure')} so far" if failed else ""
+    for number, group in enumerate(groups, 1):
+        if group.extent.done < group.extent.total:
+            return f"stage {number} of {len(groups)}: {group.name}, {group.extent}{unusable}{group.extent.left}"
+    return f"all {len(groups)} stages are complete{unusable}"
+
+
 def describe(evaluation: Evaluate) -> Iterator[str]:
     """Yield a line for the whole, and one for each kind of stage, upstream first.
 
@@ -49,25 +79,21 @@ def describe(evaluation: Evaluate) -> Iterator[str]:
     if not manifest(evaluation.index.dataset).exists():
         yield "stage 0: the data set is not indexed yet"
         return
-    groups = [_Group(name, list(stages)) for name, stages in groupby(_stages(evaluation), key=kind_of)]
-    open_ = [group for group in groups if group.extent.done < group.extent.total]
-    report = "" if evaluation.shortcoming() is None else "; the report is not written yet"
-    if open_:
-        number, current = groups.index(open_[0]) + 1, open_[0]
-        yield f"stage {number} of {len(groups)}: {current.name}, {current.extent}{current.extent.left}"
-    else:
-        yield f"all {len(groups)} stages are complete{report}"
+    groups = _groups(upstream_first(evaluation.runs.stages(), lambda _: True))
+    complete = all(group.extent.done == group.extent.total for group in groups)
+    report = "; the report is not written yet" if complete and evaluation.shortcoming() is not None else ""
+    yield f"{_current(groups)}{report}"
     for group in groups:
-        mark = "✓" if group not in open_ else " "
+        mark = "✓" if group.extent.done == group.extent.total else " "
         yield f"{mark} {group.name}: {group.extent}{group.note}"
 
 
-def _stages(evaluation: Evaluate) -> list[Stage]:
-    """List all stages that the report is made from, extractions whole, upstream first and those of a kind together."""
-    every = upstream_first(evaluation.runs.stages(), lambda _: True)
-    stages = [stage for stage in every if not isinstance(stage, ExtractShard)]
-    places = {name: place for place, name in reversed(list(enumerate(map(kind_of, stages))))}
-    return sorted(stages, key=lambda stage: places[kind_of(stage)])
+def _groups(stages: Sequence[Stage]) -> "list[_Group]":
+    """Put stages of a kind together, extractions whole, in the order in which they are first needed."""
+    whole = [stage for stage in stages if not isinstance(stage, ExtractShard)]
+    places = {name: place for place, name in reversed(list(enumerate(map(kind_of, whole))))}
+    ordered = sorted(whole, key=lambda stage: places[kind_of(stage)])
+    return [_Group(name, list(alike)) for name, alike in groupby(ordered, key=kind_of)]
 
 
 class _Group:
@@ -75,18 +101,26 @@ class _Group:
 
     def __init__(self, name: str, stages: Sequence[Stage]) -> None:
         self.name, self.stages = name, stages
-        extractions = [stage for stage in stages if isinstance(stage, Extract)]
-        shards = [shard for stage in extractions for shard in stage.requires()]
-        self.extent = _videos(shards) if extractions else _whole(stages)
-        self.note = self._note(extractions)
+        shards = [shard for stage in stages if isinstance(stage, Extract) for shard in stage.requires()]
+        self.extent = _videos(shards) if shards else _whole(stages)
+        self.failed = sum(map(_failed, shards))
 
-    def _note(self, extractions: Sequence[Extract]) -> str:
-        from pipeline.store import Store
-
-        failed = sum(len(Store(stage.path()).failures()) for stage in extractions if stage.complete())
+    @property
+    def note(self) -> str:
+        """What else there is to say."""
         begun = sum(bool(checkpoints(stage.path())) for stage in self.stages if not stage.complete())
-        unusable = f", {failed} of them could not be used" if failed else ""
+        unusable = f", {self.failed} of them could not be used" if self.failed else ""
         return unusable + (f", {begun} begun" if begun else "")
+
+
+def _failed(shard: ExtractShard) -> int:
+    """Count the videos of a shard that could not be used."""
+    from pipeline.store import Store
+
+    if shard.complete():
+        return len(Store(shard.path()).failures())
+    journal = Journal(shard.journal)
+    return sum(journal.holds_failure(keys) for keys in shard.videos() if keys in journal)
 
 
 def _whole(stages: Sequence[Stage]) -> Extent:

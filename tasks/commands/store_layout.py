@@ -34,6 +34,14 @@ KINDS = {
     "lock": ".lock",
 }
 """Kinds of files in a store, by patterns of their paths, upstream first."""
+KINDS_OF_PREDICTIONS = {
+    "recognizer": "recognizers/*/recognizer.json",
+    "part of a recognizer": "recognizers/*/*/*.safetensors",
+    "link to a recognizer": "recognizers/of-*",
+    "list of videos": "lists/*/videos.json",
+    "predictions": "*/predictions-*/*",
+}
+"""Kinds of files that come with predictions about new videos, whose rows and scores are as above."""
 SHOWN = 10
 """Number of ids that are listed."""
 

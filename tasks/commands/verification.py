@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.errors import DamagedStore, InputError, Unavailable
 from pipeline.files import tensors
 from pipeline.files.atomic import quarantine
+from pipeline.files.progress import Bar
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
 from pipeline.store.seal import verify as verify_rows
@@ -43,7 +42,7 @@ def verify(files: list[Path]) -> Iterator[str]:
     """
     unread: Unavailable | None = None
     total = sum(file.stat().st_size for file in files)
-    with tqdm(total=total, desc="verify", unit="B", unit_scale=True, disable=None) as progress:
+    with Bar(total=total, desc="verify", unit="B", unit_scale=True) as progress:
         for file in files:
             amount = file.stat().st_size
             try:

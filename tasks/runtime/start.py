@@ -36,7 +36,7 @@ def start() -> None:
     mistakes that a user can mend logged as one sentence, gives progress bars a lock of threads, says in a sentence that
     a run was interrupted, and prints names that are not UTF-8 as they are.
     """
-    from tasks.runtime import cleanup, workers  # noqa: F401 (luigi's events are the doors of both)
+    from tasks.runtime import cleanup, display, workers  # noqa: F401 (luigi's events are their doors)
 
     settings.complete()
     os.environ["PYTHONSAFEPATH"] = "1"  # a folder named data, or a file tasks.py, is common

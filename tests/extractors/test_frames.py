@@ -118,7 +118,7 @@ def test_an_index_outside_the_clip_is_refused(clip: Clip, encoding: str) -> None
 
 @pytest.mark.parametrize("encoding", ["jpeg", "raw"])
 def test_memory_does_not_grow_with_the_video(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoding: str) -> None:
-    def decode(path: Path, *, frames: tuple[int, int] | None = None) -> Iterator[Block]:
+    def decode(path: Path, *, frames: tuple[int, int] | None = None, **_: object) -> Iterator[Block]:
         rng = np.random.default_rng(0)
         for start in range(0, 320, 8):
             yield Block(
@@ -182,7 +182,7 @@ def test_a_video_that_fails_in_the_middle_is_unusable(shared: Path) -> None:
 
 def test_frames_too_long_for_a_jpeg_are_the_videos_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     block = Block(np.zeros((1, 2, 66000, 3), np.uint8), 0, np.zeros(1), 0.04, 25.0, {})
-    monkeypatch.setattr("pipeline.video.decode.decode", lambda path, frames: iter([block]))
+    monkeypatch.setattr("pipeline.video.decode.decode", lambda path, **_: iter([block]))
     with pytest.raises(UnusableVideo, match="66000x2 pixels"):
         extract(Clip(Path("ribbon")), short_side=None)
 

@@ -82,7 +82,7 @@ class Small:
 
     def rest(self) -> None:
         """As if nothing had been written for two hours."""
-        for path in self.store.glob("*/*-*/**/*"):
+        for path in self.store.rglob("*"):
             os.utime(path, (time.time() - 7200,) * 2, follow_symlinks=False)
 
     def __call__(self, *arguments: str | Path) -> Result:

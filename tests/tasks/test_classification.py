@@ -123,7 +123,7 @@ def test_the_table_has_a_line_for_each_rank_and_a_column_for_each_stream(small: 
     task = classify(small, *asked(small))
     with (task.folder() / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["video", "rank", "class", "probability", "recurrent", "reduced"]
+    assert list(rows[0]) == ["video", "rank", "class", "probability", "recurrent", "reduced", "b detected"]
     assert [(row["video"], row["rank"]) for row in rows] == [(f"video0{n}", rank) for n in (6, 7) for rank in "12"]
     for first, second in zip(rows[::2], rows[1::2], strict=True):
         assert float(first["probability"]) >= float(second["probability"])

@@ -27,6 +27,8 @@ SHORTENED = {
     'name = "lstm"': ("forget_gate = false", "forget_gate = false, fit = { lr = 0.001, epochs = 2 }"),
 }
 """What takes the place of what, in recipes that say the first."""
+TORTURE = pytest.mark.torture
+"""KTH-1 has the same extractors and models as KTH-2, on whole videos instead of segments."""
 VIDEOS = {"kth1": 10, "kth2": 40}
 
 
@@ -78,8 +80,10 @@ def test_sizes_are_those_of_the_papers(name: str) -> None:
         assert model == Consensus(rule="vote")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name.startswith("kth2") else TORTURE) for name in EXPERIMENTS],
+)
 def test_an_experiment_on_the_real_videos(name: str, store: Path) -> None:
     luigi.task_register.Register.clear_instance_cache()
     task = tasks.Evaluate(experiment=str(shortened(name, store)))

@@ -324,10 +324,21 @@ def test_luigi_says_a_users_mistake_in_a_sentence(mistake: str, tmp_path: Path) 
     assert "Traceback" not in answer.stderr
 
 
-@pytest.mark.slow
-def test_the_default_experiment_beats_chance_by_far(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param("", marks=pytest.mark.torture, id="as it is"),
+        pytest.param(
+            "[dataset]\nsubjects = 5\nrepetitions = 1", marks=pytest.mark.slow, id="on a quarter of its videos"
+        ),
+    ],
+)
+def test_the_default_experiment_beats_chance_by_far(recipe: str, tmp_path: Path) -> None:
     code = "from luigi.cmdline import luigi_run; luigi_run()"
     command = [sys.executable, "-c", code, "--module", "tasks", "Evaluate"]
+    if recipe:
+        (tmp_path / "recipe.toml").write_text(f'like = "stick-figures"\ntitle = "less"\n{recipe}')
+        command += ["--experiment", str(tmp_path / "recipe.toml")]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=configured(tmp_path))
     assert answer.returncode == 0, answer.stderr
     (path,) = (tmp_path / "store").glob("*/evaluate-*/metrics.json")

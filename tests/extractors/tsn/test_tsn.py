@@ -48,7 +48,7 @@ def film(monkeypatch: pytest.MonkeyPatch) -> Film:
     """Makes a clip of given frames, (time, height, width, 3) uint8, as if they were decoded in blocks of seven."""
 
     def make(frames: np.ndarray) -> Clip:
-        def decode(path: Path, *, frames: tuple[int, int] | None = None) -> Iterator[Block]:
+        def decode(path: Path, *, frames: tuple[int, int] | None = None, **_: object) -> Iterator[Block]:
             first, end = frames or (0, len(films[path]))
             for start in range(first, end, 7):
                 block = films[path][start : min(start + 7, end)]

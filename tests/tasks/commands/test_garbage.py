@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import luigi
 import numpy as np
 import pytest
 
+import tasks
 from pipeline.rows import Keys, Row
 from pipeline.store.journal import Journal
 from tests.support.paths import ROOT
@@ -177,3 +179,24 @@ def test_gc_deletes_what_says_itself_that_it_is_the_stages_and_nothing_else(smal
     told = [line for line in lines if line.startswith("kept, as kinescope did not make it")]
     assert any(str(old / "notes.txt") in line for line in told)
     assert any(str(copies[0]) in line for line in told)
+
+
+def test_gc_frees_recognizers_that_no_named_experiment_led_to(small: Small) -> None:
+    def asked() -> tasks.Classify:
+        task = tasks.Classify(experiment=small.recipe, videos=(str(small.root / "video06.txt"),))
+        assert luigi.build([task], local_scheduler=True, workers=1, log_level="ERROR")
+        return task
+
+    first = asked().recognizer
+    small.fields["order"] = 2
+    second = asked().recognizer
+    assert first != second
+    small.rest()
+    said = small.says("gc", small.recipe)
+    assert any(str(first) in line for line in said)
+    assert not any(str(second) in line for line in said)
+    small.says("gc", small.recipe, "--delete")
+    assert not first.exists()
+    assert len(list((small.store / "recognizers").glob("of-*"))) == 1
+    assert asked().recognizer == second
+    assert (second / "recognizer.json").exists()

@@ -20,12 +20,12 @@ def test_why_names_the_field_that_changed_and_what_follows(small: Small) -> None
     small.fields["order"] = 2
     lines = small.says("why", small.recipe)
     assert "would run: Train drnn: field model.order 1 -> 2" in lines
-    assert "would run: Predict drnn: field model.order 1 -> 2; upstream drnn changed" in lines
-    assert "would run: Fuse: upstream recurrent changed" in lines
+    assert "would run: Predict drnn (2 times): field model.order 1 -> 2; upstream drnn changed" in lines
+    assert "would run: Fuse (2 times): upstream recurrent changed" in lines
     assert lines[-1].startswith("would run: Evaluate: field streams.0.model.order 1 -> 2; upstream ")
     assert len(lines) == 4
     small.fields |= {"order": 1, "rule": "product"}
-    assert small.says("why", small.recipe)[0] == 'would run: Fuse: field rule "sum" -> "product"'
+    assert small.says("why", small.recipe)[0] == 'would run: Fuse (2 times): field rule "sum" -> "product"'
     small.fields |= {"rule": "sum", "dims": 2}
     lines = small.says("why", small.recipe)
     assert "would run: FitReducer pca: field reducer.dims 3 -> 2" in lines

@@ -89,7 +89,7 @@ def failed_for_space(process: "subprocess.Popen[str]") -> None:
     assert "could not be used" not in said
 
 
-@pytest.mark.parametrize("sizes", [(MIB,), pytest.param([n * MIB // 8 for n in range(1, 17)], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sizes", [(MIB,), pytest.param([n * MIB // 4 for n in range(1, 9)], marks=pytest.mark.slow)])
 def test_a_full_disk_that_grows(
     recipe: str, undisturbed: Runs, disk: Callable[[int], Path], tmp_path: Path, sizes: list[int]
 ) -> None:

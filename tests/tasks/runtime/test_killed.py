@@ -111,7 +111,7 @@ def test_killed_at_random_moments_it_comes_to_the_same(
         while killed < kills:
             process = runs.start()
             try:
-                said, _ = process.communicate(timeout=rng.uniform(0.1, 0.6) * seconds)
+                said, _ = process.communicate(timeout=rng.uniform(0.1, 0.45) * seconds)
             except subprocess.TimeoutExpired:
                 # The main process alone, whose workers must then end by themselves, or all at once.
                 (os.kill if killed % 2 else os.killpg)(process.pid, signal.SIGKILL)

@@ -37,8 +37,13 @@ rule = "product"
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("more", ["", VIDEO], ids=["skeletons", "and videos"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param("", marks=pytest.mark.torture, id="skeletons"),
+        pytest.param(VIDEO, marks=pytest.mark.slow, id="and videos"),
+    ],
+)
 def test_three_runs_at_once_on_one_store(more: str, tmp_path: Path) -> None:
     """Two of the same experiment, and one that shares the data, the features and a stream with them."""
     together, alone_ = (Runs(tmp_path / name, RECIPE.format(state=8) + more) for name in ("together", "alone"))
