@@ -151,17 +151,10 @@ def in_windows(listed: Listed, window_s: float, stride_s: float) -> Listed:
     listed
         The videos, which have no skeletons.
     window_s, stride_s
-        Length of a window, and distance from one to the next, in seconds.
-
-    Raises
-    ------
-    InputError
-        Where a length is not above 0, or windows would leave gaps.
+        Length of a window, and distance from one to the next, in seconds, which is not above it.
     """
     from pipeline.video.duration import duration_s
 
-    if not 0 < stride_s <= window_s < math.inf:
-        raise InputError(f"windows of {window_s:g} s every {stride_s:g} s: 0 < stride <= window is needed")
     windows = {}
     for id, files in Bar(listed.videos.items(), desc="lengths of videos", unit="video"):
         with suppress(UnusableVideo, OSError):

@@ -1,5 +1,6 @@
 """Says which classes new videos show, by what an experiment trained."""
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -44,23 +45,38 @@ class Classify(Recognition):
     )
 
     annotate = luigi.BoolParameter(
-        default=False, description="write copies of the videos with class and confidence on every frame"
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        description="write copies of the videos with class and confidence on every frame",
     )
 
     @cached_property
-    def listed(self) -> Listed:
-        """The videos that are asked about."""
-        reads = frozenset(each.extractor.reads for stream in self.recipe.streams for each in stream.inputs)
-        listed = gather(self.videos, reads)  # type: ignore[arg-type]
-        if self.annotate and "video" not in reads:
+    def reads(self) -> frozenset[str]:
+        """Kinds of files that the experiment's streams read."""
+        recipe = self.recipe if self.training is None else self.training.recipe
+        return frozenset(each.extractor.reads for stream in recipe.streams for each in stream.inputs)
+
+    def check_options(self) -> None:
+        """Raise InputError where windows, or annotated copies, are not to be had."""
+        if self.annotate and "video" not in self.reads:
             raise InputError("this experiment reads skeletons alone; there is no video to annotate")
-        if self.window_s is None:
-            if self.stride_s is not None:
-                raise InputError(f"stride_s = {self.stride_s:g} without window_s; the length of windows is needed")
-            return listed
-        if "skeleton" in reads:
+        if self.window_s is None and self.stride_s is not None:
+            raise InputError(f"stride_s = {self.stride_s:g} without window_s; the length of windows is needed")
+        if self.window_s is not None and "skeleton" in self.reads:
             raise InputError("windows are of videos; a stream of this experiment reads skeletons, which have no times")
-        return in_windows(listed, self.window_s, self.window_s if self.stride_s is None else self.stride_s)
+        if self.window_s is not None and not 0 < self._stride_s <= self.window_s < math.inf:
+            windows = f"windows of {self.window_s:g} s every {self._stride_s:g} s"
+            raise InputError(f"{windows}: 0 < stride <= window is needed, so that no moment is left out")
+
+    @property
+    def _stride_s(self) -> float:
+        return float((self.window_s or 0) if self.stride_s is None else self.stride_s)
+
+    @cached_property
+    def listed(self) -> Listed:
+        """The videos that are asked about, divided into windows where that is wanted."""
+        listed = gather(self.videos, self.reads)  # type: ignore[arg-type]
+        return listed if self.window_s is None else in_windows(listed, self.window_s, self._stride_s)
 
     @cached_property
     def given(self) -> Given:
@@ -68,7 +84,8 @@ class Classify(Recognition):
         return as_dataset(self.listed, self.recognizer)
 
     def needed(self) -> Iterator[Any]:
-        """Yield what fits the recognizer, and then what answers."""
+        """Yield what fits the recognizer, and then what answers. Raises InputError where an option is wrong."""
+        self.check_options()
         yield from super().needed()
         yield Index(dataset=self.given)
         yield [stage for member in self.contents.members for stage in self.answering(member)]

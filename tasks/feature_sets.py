@@ -23,6 +23,7 @@ from tasks.features import AnyExtractor, Extract, extract
 from tasks.given_videos import Paths, as_dataset
 from tasks.index import Index
 from tasks.pretrained_weights import locate_weights
+from tasks.quantities import format_count
 
 RECORD = "extraction.json"
 """Name of the record of what was written into a folder."""
@@ -126,7 +127,8 @@ class Features(Announced):
 
         if not self._is_last():
             return f"share {self.share} is done; the last one to end writes {self._folder()}"
-        return f"{len(Store(self.stage.path()).ids())} videos have features: {self._folder()}"
+        count = len(Store(self.stage.path()).ids())
+        return f"features of {format_count(count, 'video')}: {self._folder()}"
 
 
 class _Written(BaseModel):

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.errors import UnusableVideo
 from pipeline.video.decode import decode
-from pipeline.video.keyframes import keyframes
+from pipeline.video.stills import stills
 
 HEIGHT_PX = 108
 """Twice the height at which they are shown, for fine screens."""
@@ -50,12 +50,12 @@ def of_clip(path: Path, frames: tuple[int, int] | None = None, sampling: Samplin
 
 
 def of_film(path: Path, length_s: float, sampling: Sampling = FILM) -> tuple[str, ...]:
-    """Draw frames of a long video near evenly spaced times, without decoding what lies between them.
+    """Draw frames of a long video at evenly spaced times, without decoding all that lies between them.
 
     Raises OSError where the file cannot be opened.
     """
     times = [(2 * part + 1) * length_s / (2 * sampling.pictures) for part in range(sampling.pictures)]
-    return of_frames(list(keyframes(path, times)))
+    return of_frames(list(stills(path, times)))
 
 
 def of_frames(frames: Sequence[np.ndarray]) -> tuple[str, ...]:

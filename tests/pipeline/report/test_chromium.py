@@ -22,7 +22,7 @@ from pipeline.report.feature_maps import FirstMaps
 from pipeline.report.illustrations import Illustrations
 from pipeline.report.steps import Shown, Steps
 from pipeline.report.traces import Trace, TracedClip
-from pipeline.results.answers import Answers
+from pipeline.results.answers import Answers, Detected, Window
 from pipeline.results.experiment_figure import MeasuredFigure
 from pipeline.results.result import Explained, ReportedStream, Result, Run
 from pipeline.rows import Failure
@@ -317,6 +317,45 @@ def predicted() -> tuple[Answers, dict[str, Shown]]:
         provenance=provenance,
     )
     return answers, {videos[0]: shown, videos[1]: shown, videos[2]: Shown()}
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_films_stand_in_the_browser(chromium: Any, tmp_path: Path, width: int) -> None:
+    answers, _ = predicted()
+    rng, count = np.random.default_rng(0), 60
+    windows = {f"film/{start:03d}": Window("film", float(start), start + 4.0) for start in range(count)}
+    values = rng.dirichlet(np.full(9, 0.3), count)
+    scores = Scores(tuple(windows), values, "probabilities", answers.answers.classes)
+    detected = Detected(scores.classes[0], 0.4)
+    films = replace(
+        answers,
+        answers=scores,
+        streams=dict.fromkeys(answers.streams, scores),
+        windows=windows,
+        detected=detected,
+        threshold=0.25,
+    )
+    films.paths["film"] = "/a/film.mp4"  # type: ignore[index]
+    (film,) = films.films
+    steps = Steps(film.moments.middles, film.moments.probabilities, film.moments.edges[-1], "s")
+    shown = {"film": Shown((), {"all streams": steps, "flow": steps})}
+    write_text(tmp_path / "predictions.html", prediction_page.page(films, shown))
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    try:
+        page.goto((tmp_path / "predictions.html").as_uri())
+        seen = page.evaluate(LOOK)
+        parts = page.locator(".segments i").evaluate_all(
+            "parts => parts.map(part => part.getBoundingClientRect().width)"
+        )
+        whole = page.locator(".segments").evaluate("bar => bar.getBoundingClientRect().width")
+        rows, drawings = page.locator("article tbody tr").count(), page.locator("article .figures svg").count()
+    finally:
+        page.close()
+    assert (seen["empty"], seen["broken"], seen["anchors"], seen["small"]) == ([], 0, [], 0)
+    assert (seen["overflow"], seen["outside"]) == (0, [])
+    assert len(parts) == rows == len(film.segments) > 5
+    assert sum(parts) == pytest.approx(whole, abs=2)
+    assert drawings == 2
 
 
 @pytest.mark.parametrize("width", [1280, 390])

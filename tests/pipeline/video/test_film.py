@@ -11,7 +11,7 @@ from pipeline.video import film as films
 from pipeline.video.decode import Block, decode
 from pipeline.video.duration import duration_s
 from pipeline.video.film import Film, Films
-from pipeline.video.keyframes import keyframes
+from pipeline.video.stills import stills
 from tests.support.films import FPS, decoded, encode, number_of, numbered, pictures_of
 
 COUNT = 60
@@ -124,9 +124,8 @@ def test_the_length_is_known_without_decoding(path: Path, irregular: Path, tmp_p
         duration_s(tmp_path / "text.mp4")
 
 
-def test_pictures_near_some_times(path: Path, tmp_path: Path) -> None:
-    """Every tenth frame is a key frame."""
-    found = [number_of(picture) for picture in keyframes(path, [0.0, 0.9, 1.7])]
-    assert found == [0, 20, 40]
+def test_pictures_at_some_times(path: Path, tmp_path: Path) -> None:
+    found = [number_of(picture) for picture in stills(path, [0.0, 0.9, 1.7, 0.9])]
+    assert found == [0, 22, 42, 22]
     (tmp_path / "text.mp4").write_text("no video")
-    assert list(keyframes(tmp_path / "text.mp4", [0.0])) == []
+    assert list(stills(tmp_path / "text.mp4", [0.0])) == []
