@@ -166,6 +166,7 @@ class Histories(RuleBasedStateMachine):
         return KNOWN[state]
 
 
+@pytest.mark.usefixtures("no_drawings")
 @pytest.mark.parametrize(
     ("examples", "steps"),
     [pytest.param(6, 12, marks=pytest.mark.slow), pytest.param(30, 20, marks=pytest.mark.torture)],

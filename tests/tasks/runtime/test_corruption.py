@@ -12,14 +12,9 @@ from tasks.commands.store_layout import KINDS
 from tests.support.damage import DAMAGE
 from tests.support.small_experiment import Small
 
+pytestmark = pytest.mark.usefixtures("no_drawings")
 RESULTS = ("reducer", "network", "scores", "figures", "report")
 """Kinds that are computed from others, upstream first."""
-
-
-@pytest.fixture(autouse=True)
-def no_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is damaged in drawings, and they take two thirds of a run's time."""
-    monkeypatch.setattr("pipeline.report.plots._svg", lambda *_: "<svg></svg>")
 
 
 def found(small: Small) -> dict[str, bytes]:
