@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
-from pipeline.config import Config
+from pipeline.config import WithoutAdded
 from pipeline.errors import InputError
 from pipeline.files.names import printable
 from pipeline.rows import is_reserved
@@ -89,7 +89,7 @@ class Fold:
     test: tuple[str, ...]
 
 
-class Dataset(Config):
+class Dataset(WithoutAdded):
     """Definition of a data set: which videos it has, their labels, and the protocol that divides them.
 
     The folder of its files is a setting, not a field: ``data_roots`` in section [kinescope] of luigi.cfg.
@@ -100,13 +100,6 @@ class Dataset(Config):
     """Fields that only divide the videos, and do not change which videos there are."""
     generated: ClassVar[bool] = False
     """True where ``generate`` makes the files."""
-
-    @model_serializer(mode="wrap")
-    def _without_added(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit what came later and is at its default: recipes of before keep their digests."""
-        table: dict[str, Any] = dump(self)
-        defaults = {name: type(self).model_fields[name].default for name in self.added}
-        return {name: value for name, value in table.items() if name not in defaults or value != defaults[name]}
 
     @property
     def location(self) -> Path | None:

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -29,8 +30,10 @@ COLUMN = "path"
 """Column of a CSV file of paths; one without a header has the paths in its first column."""
 
 
-_SLACK_S = 0.001
-"""Time by which a video may be longer than its windows, and to which their names tell them apart."""
+MIN_STRIDE_S = 0.001
+"""Shortest distance of two windows, to which their names tell them apart."""
+_ANNOTATED = re.compile(r"annotated-[0-9a-f]{12}")
+"""Names of the folders in which answers about videos leave copies of them."""
 _OF_SKELETONS = "_skeleton3D"
 """End of the names of MSR Action3D's files, before the extension."""
 _ENDINGS: dict[Modality, str] = {"video": ".mp4", "skeleton": SKELETON_ENDING}
@@ -116,7 +119,8 @@ def gather(places: Iterable[str], kinds: frozenset[Modality]) -> Listed:
     ----------
     places
         Paths and patterns, from the working directory. In a folder, at any depth, files are taken that have the ending
-        of a kind that is read; a file that is named by itself is taken whatever its ending is.
+        of a kind that is read, but not the annotated copies of earlier answers; a file that is named by itself is taken
+        whatever its ending is.
     kinds
         The kinds of files that are read.
 
@@ -170,7 +174,7 @@ def _spans(length_s: float, window_s: float, stride_s: float) -> list[tuple[floa
     ([(0.0, 4.0), (2.0, 6.0), (4.0, 8.0), (5.5, 9.5)], [(0.0, 3.0)])
     """
     last = max(0.0, length_s - window_s)
-    starts = [stride_s * number for number in range(math.ceil((last - _SLACK_S) / stride_s))]
+    starts = [stride_s * number for number in range(math.ceil((last - MIN_STRIDE_S) / stride_s))]
     spans = [(start, min(start + window_s, length_s)) for start in (*starts, last)]
     return [(round(float(start), 6), round(float(end), 6)) for start, end in spans]
 
@@ -199,7 +203,8 @@ def _kind(path: Path) -> Modality | None:
 def _within(folder: Path) -> Iterator[Path]:
     for entry in visible(folder):
         if is_folder(entry):
-            yield from _within(Path(entry.path))
+            if not _ANNOTATED.fullmatch(entry.name):
+                yield from _within(Path(entry.path))
         elif is_file(entry):
             yield Path(entry.path)
 

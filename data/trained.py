@@ -12,7 +12,8 @@ from data.redivided import AnyPlainDataset, Redivided
 class Trained(Redivided):
     """The folds of a data set, each of which tests its own training videos.
 
-    Thresholds are chosen on them. No figure that is reported as a result comes from them.
+    Thresholds are chosen on them. No figure that is reported as a result comes from them, and this is the one data set
+    whose videos are in both halves of a fold.
     """
 
     name: Literal["trained"] = "trained"

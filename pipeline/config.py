@@ -12,8 +12,10 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -159,6 +161,16 @@ class Config(BaseModel):
 
         fields = type(self).model_fields
         return {name: mapped(getattr(self, name), _names_file(field)) for name, field in fields.items()}
+
+
+class WithoutAdded(Config):
+    """Configuration that is written without what came later and is at its default, as those of before were."""
+
+    @model_serializer(mode="wrap")
+    def _without_added(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        table: dict[str, Any] = dump(self)
+        defaults = {name: type(self).model_fields[name].default for name in self.added}
+        return {name: value for name, value in table.items() if name not in defaults or value != defaults[name]}
 
 
 def parse(kind: Any, table: Any) -> Any:

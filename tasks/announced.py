@@ -26,6 +26,15 @@ class Announced(Root):
     def needed(self) -> Iterator[Any]:
         """Yield the tasks, or lists of tasks, that are required one after another. May raise InputError."""
 
+    def foreseen(self) -> Iterator[Any]:
+        """Yield of what is needed what can be told without making anything, for those who watch a run."""
+        return self.needed()
+
+    @property
+    def afterwards(self) -> str:
+        """What comes when all that was foreseen is there."""
+        return "the report is next"
+
     def is_computed(self) -> bool:
         """Return whether all that is needed is there, and none of it was just found damaged."""
         try:

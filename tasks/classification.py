@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from data.given import Given, Listed, gather, in_windows
+from data.given import MIN_STRIDE_S, Given, Listed, gather
 from pipeline.config import parse
 from pipeline.errors import InputError
 from pipeline.files.user_input import resolve
@@ -19,7 +19,7 @@ from pipeline.scoring.fusion_config import Fusion
 from tasks import settings
 from tasks.base import Stage, versions
 from tasks.fusion import Fuse, predict
-from tasks.given_videos import Paths, as_dataset
+from tasks.given_videos import Paths, as_dataset, windows
 from tasks.index import Index, library
 from tasks.recognition import Recognition
 from tasks.training import Predict
@@ -57,16 +57,17 @@ class Classify(Recognition):
         return frozenset(each.extractor.reads for stream in recipe.streams for each in stream.inputs)
 
     def check_options(self) -> None:
-        """Raise InputError where windows, or annotated copies, are not to be had."""
+        """Raise InputError where there is no such video, or windows, or annotated copies, are not to be had."""
+        _ = self.gathered
         if self.annotate and "video" not in self.reads:
             raise InputError("this experiment reads skeletons alone; there is no video to annotate")
         if self.window_s is None and self.stride_s is not None:
             raise InputError(f"stride_s = {self.stride_s:g} without window_s; the length of windows is needed")
         if self.window_s is not None and "skeleton" in self.reads:
             raise InputError("windows are of videos; a stream of this experiment reads skeletons, which have no times")
-        if self.window_s is not None and not 0 < self._stride_s <= self.window_s < math.inf:
+        if self.window_s is not None and not MIN_STRIDE_S <= self._stride_s <= self.window_s < math.inf:
             windows = f"windows of {self.window_s:g} s every {self._stride_s:g} s"
-            raise InputError(f"{windows}: 0 < stride <= window is needed, so that no moment is left out")
+            raise InputError(f"{windows}: {MIN_STRIDE_S} <= stride <= window is needed, so that no moment is left out")
 
     @property
     def _stride_s(self) -> float:
@@ -75,8 +76,12 @@ class Classify(Recognition):
     @cached_property
     def listed(self) -> Listed:
         """The videos that are asked about, divided into windows where that is wanted."""
-        listed = gather(self.videos, self.reads)  # type: ignore[arg-type]
-        return listed if self.window_s is None else in_windows(listed, self.window_s, self._stride_s)
+        return self.gathered if self.window_s is None else windows(self.gathered, self.window_s, self._stride_s)
+
+    @cached_property
+    def gathered(self) -> Listed:
+        """The files that are asked about."""
+        return gather(self.videos, self.reads)  # type: ignore[arg-type]
 
     @cached_property
     def given(self) -> Given:
@@ -106,7 +111,8 @@ class Classify(Recognition):
     def fingerprint(self) -> str:
         """Fingerprint of the answers."""
         stages = [stage.fingerprint for member in self.contents.members for stage in self.answering(member)]
-        return fingerprint(self.task_family, {"threshold": self.threshold}, stages)
+        asked = {"threshold": self.threshold, "videos": self.listed.model_dump(mode="json", exclude={"remarks"})}
+        return fingerprint(self.task_family, asked, [self.contents.fingerprint, *stages])
 
     def folder(self) -> Path:
         """Folder of the predictions."""

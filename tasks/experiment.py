@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config import Config, Seed, one_of, parse
+from pipeline.config import Config, Seed, WithoutAdded, one_of, parse
 from pipeline.errors import InputError
 from pipeline.pca.config import PCA
 from pipeline.results.result import Metric
@@ -134,7 +134,7 @@ else:
     AnyStream = Annotated[Stream | JoinedStream, BeforeValidator(_single_or_joined)]
 
 
-class Experiment(Config):
+class Experiment(WithoutAdded):
     """Experiment: a row of a paper's table, or one of the user's own.
 
     It trains and tests each of its streams on every fold of its data set, once for each seed, and fuses their scores.
@@ -145,6 +145,8 @@ class Experiment(Config):
     >>> experiment.dataset.name, [stream.title for stream in experiment.streams]
     ('msr_action3d', ['skeleton + dRNN-2'])
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"positive"})
 
     title: str = Field(description="the experiment's title in reports")
     table: str = Field("", description="the paper's table that the experiment repeats")

@@ -5,9 +5,11 @@ from typing import Any
 
 import luigi
 
-from data.given import Given, Listed, write_list
+from data.given import Given, Listed, in_windows, write_list
 from pipeline.errors import InputError
+from pipeline.files.records import load_record, write_record
 from pipeline.files.user_input import brief, read_json
+from pipeline.fingerprint import short_digest
 from tasks import settings
 
 
@@ -19,6 +21,28 @@ class Paths(luigi.ListParameter):  # type: ignore[type-arg]
         if isinstance(paths, list) and paths and all(isinstance(path, str) for path in paths):
             return tuple(paths)
         raise InputError(f"paths in JSON are needed, such as '[\"clip.mp4\"]', not {brief(text)}")
+
+
+def windows(listed: Listed, window_s: float, stride_s: float) -> Listed:
+    """Divide videos into windows, as ``in_windows`` does, reading each once as long as it stays as it is."""
+    states = [_state(Path(path)) for files in listed.videos.values() for path in files.values()]
+    asked = short_digest([listed.model_dump(mode="json"), window_s, stride_s, states])
+    known = settings.store() / "lists" / f"{asked}.json"
+    try:
+        return load_record(known, Listed)
+    except (OSError, ValueError):
+        divided = in_windows(listed, window_s, stride_s)
+        write_record(known, divided.model_dump(mode="json"))
+        return divided
+
+
+def _state(path: Path) -> list[int]:
+    """Return size and time of a file; nothing where it is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return []
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def as_dataset(listed: Listed, recognizer: Path | None = None) -> Given:

@@ -224,9 +224,19 @@ class Recognition(Announced):
         """
         if (folder := self.__dict__.get("recognizer")) is not None and not recognizer.is_whole(folder):
             del self.__dict__["recognizer"]  # damaged parts were set aside: it is put together again
+        yield from self._fitting()
+        self.recognizer  # noqa: B018 (it is put together where it is not there)
+
+    def foreseen(self) -> Iterator[Any]:
+        return self._fitting()
+
+    @property
+    def afterwards(self) -> str:
+        return "what was trained is put to use"
+
+    def _fitting(self) -> Iterator[Any]:
         if self.training is not None:
             yield self.training.index
             check_training_classes(self.training.runs.recipe.dataset)
             self.training.runs.check_files()
             yield self.training.fits()
-        self.recognizer  # noqa: B018 (it is put together where it is not there)

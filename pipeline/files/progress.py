@@ -1,6 +1,7 @@
 """Shows how far long work has come: on the terminal, or in a file that another process shows with those of others."""
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def show_in(path: Path, title: str) -> None:
     """Have this process's bars write their line into a file, after a title, in the place of the terminal."""
     global _line
     _line = _Line(path, title)
-    path.write_text(title)
+    _line.show("")
 
 
 class _Line(io.TextIOBase):
@@ -45,6 +46,10 @@ class _Line(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if text.strip("\n\x1b[A"):  # else it moves to another line, as a bar within another does
-            shown = text.strip()
-            self._path.write_text(f"{self._title}: {shown}" if shown else self._title)
+            self.show(text.strip())
         return len(text)
+
+    def show(self, text: str) -> None:
+        """Put a text after the title; where the file cannot be written, nobody looks at it any more."""
+        with suppress(OSError):
+            self._path.write_text(f"{self._title}: {text}" if text else self._title)

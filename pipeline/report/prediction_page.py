@@ -24,9 +24,10 @@ class Opinion(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A segment on the page, and the share of the film that it takes."""
+    """A segment on the page, and as shares of the film where it begins and how much of it it takes."""
 
     segment: Segment
+    start: float
     share: float
 
 
@@ -75,7 +76,9 @@ def _film_card(name: str, answers: "Answers", film: "Film", shown: Shown) -> Car
     longest = sorted(seconds, key=lambda label: (-seconds[label], label))
     lines = [label for label in longest if label in answers.answers.classes][:MAX_LINES]
     length = float(film.moments.edges[-1])
-    parts = [Part(segment, (segment.end_s - segment.start_s) / length) for segment in film.segments]
+    parts = [
+        Part(segment, segment.start_s / length, (segment.end_s - segment.start_s) / length) for segment in film.segments
+    ]
     drawings = _drawings(name, answers, film.id, shown, lines)
     return Card(film.id, answers.paths[film.id], "", [], shown.strip, lines, drawings, parts)
 

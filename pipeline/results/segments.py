@@ -52,11 +52,11 @@ class Moments:
         >>> moments.edges, moments.probabilities[:, 0]
         (array([0., 1., 2., 3.]), array([1. , 0.5, 0. ]))
         """
-        bounds = np.array(spans)
-        edges = np.unique(bounds)
-        held = (bounds[:, :1] <= edges[:-1]) & (edges[1:] <= bounds[:, 1:])  # (window, moment)
-        counts = held.sum(axis=0)[:, None]
-        sums = held.T.astype(float) @ probabilities
+        edges = np.unique(np.array(spans))
+        sums, counts = np.zeros((len(edges) - 1, probabilities.shape[1])), np.zeros((len(edges) - 1, 1))
+        for (first, last), row in zip(np.searchsorted(edges, np.array(spans)), probabilities, strict=True):
+            sums[first:last] += row
+            counts[first:last] += 1
         means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
         return cls(edges, means)
 

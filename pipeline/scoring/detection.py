@@ -106,8 +106,9 @@ def best_threshold(values: np.ndarray, labels: Labels, positive: int) -> float:
     """
     scores = values[:, positive]
     true = np.array([label == positive for (label,) in labels], bool)
-    distinct = np.unique(scores)[::-1]
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(scores[order][:-1] > scores[order][1:], True))  # of videos of equal score
+    distinct = scores[order][last]
     candidates = np.append((distinct[:-1] + distinct[1:]) / 2, distinct[-1])
-    detected = scores[None] >= candidates[:, None]
-    f1 = 2 * (detected & true).sum(axis=1) / (detected.sum(axis=1) + true.sum())
+    f1 = 2 * true[order].cumsum()[last] / (last + 1 + true.sum())
     return float(candidates[int(f1.argmax())])

@@ -1,7 +1,8 @@
 """Tell the times of a video's frames, where a file notes none, and where its clock begins anew."""
 
 _MIN_STEP_S = 1e-6
-_RESTART_S = 1.0
+RESTART_S = 1.0
+"""Seconds by which a time runs back where a file's clock begins anew."""
 
 
 class Clock:
@@ -49,7 +50,7 @@ class Clock:
             self._time = noted - self._start
             self.restarts += 1
         else:
-            if noted is not None and noted - self._start < self._time - _RESTART_S:
+            if noted is not None and noted - self._start < self._time - RESTART_S:
                 self._fallen = noted
             self._time += self._step
         return self._time

@@ -15,11 +15,9 @@ from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.video.decode import Image
 
 _SMPTE170M = 6
+_TICKS_A_SECOND = 90_000
 # x264's macroblock tree comes out otherwise from run to run, whatever the number of threads
 _DETERMINISTIC = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
-
-
-_TICKS_A_SECOND = 90_000
 
 
 def write(path: Path, frames: Iterable[Image], fps: float | Fraction, *, crf: float = 18) -> None:

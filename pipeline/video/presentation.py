@@ -20,9 +20,7 @@ from pipeline.errors import UnusableVideo
 from pipeline.video.clock import Clock
 from pipeline.video.completeness import missing_end, missing_length
 from pipeline.video.deinterlace import deinterlaced
-from pipeline.video.stream import best_stream
-
-_DEFAULT_FPS = 25
+from pipeline.video.stream import best_stream, frame_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def presented(path: Path) -> Generator[Shown]:
     with file, av.open(file, "r", metadata_errors="replace") as container:
         stream = best_stream(container)
         stream.codec_context.thread_count = 1
-        fps = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FPS)
+        fps = frame_rate(stream)
         number = None if stream is container.streams.video[0] else stream.index
         clock = Clock(fps)
         aspect, codec = stream.sample_aspect_ratio, stream.codec_context

@@ -3,10 +3,9 @@
 from functools import lru_cache
 from pathlib import Path
 
-import av
 from av.error import FFmpegError
 
-from pipeline.video.stream import films
+from pipeline.video.stream import films, opened
 
 _NO_VIDEO = ("_pipe", "tty", "jpegxl_anim")
 """Ends of the names of libav's formats that are single pictures, or text drawn as one."""
@@ -26,10 +25,9 @@ def holds_video(path: Path) -> bool:
 
 @lru_cache(maxsize=2**16)
 def _holds_video(path: Path, size: int, mtime_ns: int) -> bool:
-    with path.open("rb") as file:
-        try:
-            with av.open(file, "r", metadata_errors="replace") as container:
-                pictures = container.format.name.endswith(_NO_VIDEO)
-                return not pictures and bool(films(container))
-        except FFmpegError:
-            return False
+    try:
+        with opened(path) as container:
+            pictures = container.format.name.endswith(_NO_VIDEO)
+            return not pictures and bool(films(container))
+    except FFmpegError:
+        return False

@@ -10,7 +10,7 @@ from av.error import FFmpegError
 
 from pipeline.errors import UnusableVideo
 from pipeline.video.picture import Image, Pictures
-from pipeline.video.stream import best_stream
+from pipeline.video.stream import best_stream, opened
 
 _MAX_DECODED = 300
 """Frames at most that are decoded on the way to a picture."""
@@ -38,7 +38,7 @@ def stills(path: Path, times_s: Iterable[float]) -> Iterator[Image]:
     OSError
         Where the file cannot be opened.
     """
-    with path.open("rb") as file, suppress(FFmpegError, UnusableVideo), av.open(file, "r") as container:
+    with suppress(FFmpegError, UnusableVideo), opened(path) as container:
         stream = best_stream(container)
         pictures: Pictures | None = None
         for time_s in times_s:

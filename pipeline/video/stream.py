@@ -1,11 +1,31 @@
-"""Choose the video stream of a file that has several, or something else that libav takes for one."""
+"""Open a file, and choose the video stream where it has several, or something else that libav takes for one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import av
 from av.stream import Disposition
 
 from pipeline.errors import UnusableVideo
 
+_DEFAULT_FPS = 25
 _NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[av.container.InputContainer]:
+    """Open a file for the block, whatever bytes the texts in it are of.
+
+    Raises OSError where it cannot be read, FFmpegError where libav knows no such format.
+    """
+    with path.open("rb") as file, av.open(file, "r", metadata_errors="replace") as container:
+        yield container
+
+
+def frame_rate(stream: av.VideoStream) -> float:
+    """Return the average number of frames a second: where the header has none libav's guess, and else 25."""
+    return float(stream.average_rate or stream.guessed_rate or _DEFAULT_FPS)
 
 
 def films(container: av.container.InputContainer) -> list[av.VideoStream]:

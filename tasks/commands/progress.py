@@ -50,12 +50,15 @@ def overall(task: Announced) -> str:
     Raises InputError where the experiment or its data set is not as it should be.
     """
     groups = _groups(upstream_first(_known(task), lambda _: True))
-    return _current(groups) if groups else "looking at the videos"
+    if not groups:
+        return "looking at the videos"
+    complete = all(group.extent.done == group.extent.total for group in groups)
+    return _current(groups) + (f": {task.afterwards}" if complete else "")
 
 
 def _known(task: Announced) -> Iterator[Stage]:
     """Yield the stages that are known to be needed; those that depend on what is not there yet come later."""
-    for needed in task.needed():
+    for needed in task.foreseen():
         tasks = flatten(needed)
         yield from (each for each in tasks if isinstance(each, Stage))
         if not all(each.complete() for each in tasks):

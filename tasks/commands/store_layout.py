@@ -39,6 +39,7 @@ KINDS_OF_PREDICTIONS = {
     "part of a recognizer": "recognizers/*/*/*.safetensors",
     "link to a recognizer": "recognizers/of-*",
     "list of videos": "lists/*/videos.json",
+    "windows of videos": "lists/*.json",
     "predictions": "*/predictions-*/*",
 }
 """Kinds of files that come with predictions about new videos, whose rows and scores are as above."""

@@ -26,6 +26,8 @@ from tasks.base import SettingsTask
 
 FOLDER = "KINESCOPE_PROGRESS"
 """Environment variable with the folder of the workers' lines, while a run is shown."""
+ROOT_TASK = "KINESCOPE_PROGRESS_OF"
+"""Environment variable with the id of the task at whose end nothing is shown any more."""
 CLEAR = "\r\x1b[J"
 """Moves to the beginning of the line, and clears from there to the end of the screen."""
 REFRESH_S = 0.5
@@ -38,28 +40,31 @@ _SHARE = 20
 @Announced.event_handler(SCHEDULED)
 def _begin(task: Announced) -> None:
     """Draw from now on, where there is a terminal, in the process that begins the run."""
-    if FOLDER in os.environ or parent_process() is not None or not sys.stderr.isatty():
+    if _is_shown() or parent_process() is not None or not sys.stderr.isatty():
         return
     folder = tempfile.mkdtemp(prefix="kinescope-progress-")
-    os.environ[FOLDER] = folder  # which the processes inherit
-    logging.getLogger("luigi-interface").addHandler(_Clearing())
+    os.environ |= {FOLDER: folder, ROOT_TASK: task.task_id}  # which the processes inherit
+    logging.getLogger("luigi-interface").addHandler(_CLEARING)
     drawing = Process(target=_draw_all, args=(task, Path(folder)), daemon=True)
     drawing.start()
     atexit.register(_end)
 
 
+def _is_shown() -> bool:
+    return FOLDER in os.environ and Path(os.environ[FOLDER]).exists()
+
+
 def _end() -> None:
     """Have nothing drawn any more."""
-    if (folder := os.environ.get(FOLDER)) and Path(folder).exists():
-        shutil.rmtree(folder, ignore_errors=True)
+    if _is_shown():
+        shutil.rmtree(os.environ[FOLDER], ignore_errors=True)
         _clear()
 
 
 @luigi.Task.event_handler(luigi.Event.START)
 def _show(task: luigi.Task) -> None:
-    if isinstance(task, SettingsTask) and FOLDER in os.environ and parent_process() is not None:
-        with suppress(OSError):  # the run has ended
-            show_in(_line_of(os.getpid()), task.title)
+    if isinstance(task, SettingsTask) and _is_shown() and parent_process() is not None:
+        show_in(_line_of(os.getpid()), task.title)
 
 
 @luigi.Task.event_handler(luigi.Event.SUCCESS)
@@ -70,7 +75,10 @@ def _hide(task: luigi.Task) -> None:
 
 @Announced.event_handler(luigi.Event.SUCCESS)
 def _say_what_came_out(task: Announced) -> None:
-    _end()
+    if task.task_id == os.environ.get(ROOT_TASK):
+        _end()
+    elif _is_shown():  # it is one of several that the run asks for
+        _clear()
     print(f"\n{task.summary()}", flush=True)
 
 
@@ -83,7 +91,11 @@ class _Clearing(logging.Handler):
     """Clears what is drawn before another handler prints."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _clear()
+        if _is_shown():
+            _clear()
+
+
+_CLEARING = _Clearing()
 
 
 def _clear() -> None:

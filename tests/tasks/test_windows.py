@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +19,13 @@ from data.given import gather, in_windows
 from extractors import HOG3DRows
 from extractors.base import Clip
 from pipeline.errors import InputError
+from pipeline.results.segments import Moments
 from pipeline.store import Store
 from pipeline.video import film as films
 from pipeline.video.annotate import captioned
 from pipeline.video.decode import read
 from pipeline.video.film import Film
+from tasks import given_videos
 from tests.support.equality import same_rows
 from tests.support.stripe_films import FPS, experiment, splice
 
@@ -167,12 +170,15 @@ def test_annotated_copies_say_what_the_segments_say(folder: Path, tmp_path: Path
     ("named", "said"),
     [
         ({"stride_s": 1.0}, "without window_s; the length of windows is needed"),
-        ({"window_s": 2.0, "stride_s": 3.0}, "0 < stride <= window is needed"),
-        ({"window_s": 0.0}, "0 < stride <= window is needed"),
+        ({"window_s": 2.0, "stride_s": 3.0}, "0.001 <= stride <= window is needed"),
+        ({"window_s": 0.0}, "0.001 <= stride <= window is needed"),
+        ({"window_s": 2.0, "stride_s": 0.0001}, "0.001 <= stride <= window is needed"),
+        ({"videos": ("nowhere.mp4",)}, "there is no such file or folder"),
     ],
 )
-def test_windows_that_cannot_be(folder: Path, named: dict[str, float], said: str) -> None:
-    task = tasks.Classify(experiment=str(folder / "stripes.toml"), videos=(str(folder / "film.mp4"),), **named)
+def test_what_cannot_be_is_said_before_anything_is_trained(folder: Path, named: dict[str, Any], said: str) -> None:
+    asked = {"experiment": str(folder / "stripes.toml"), "videos": (str(folder / "film.mp4"),)}
+    task = tasks.Classify(**asked | named)
     with pytest.raises(InputError, match=said):
         list(task.needed())
 
@@ -188,3 +194,30 @@ def test_windows_cover_the_film_and_follow_one_another(folder: Path, stride_s: f
     assert np.allclose(steps[:-1], stride_s)
     assert 0 < steps[-1] <= stride_s + 1e-6
     assert list(listed.windows["film"]) == sorted(listed.windows["film"])
+
+
+def test_annotated_copies_are_no_new_videos(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    splice(tmp_path / "clips" / "clip.mp4", [("down", 20)])
+    for _ in range(2):
+        luigi.task_register.Register.clear_instance_cache()
+        task = classify(folder, tmp_path / "clips", annotate=True, out=str(tmp_path / "clips"))
+        assert list(json.loads((task.folder() / "predictions.json").read_text())["videos"]) == ["clip"]
+    assert len(list((tmp_path / "clips").rglob("*.mp4"))) == 2
+
+
+def test_lengths_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    splice(folder / "third.mp4", [("down", 50)])
+    first = given_videos.windows(gather([str(folder / "third.mp4")], frozenset({"video"})), 2.0, 1.0)
+    monkeypatch.setattr(given_videos, "in_windows", lambda *_: pytest.fail("the film is read again"))
+    assert given_videos.windows(gather([str(folder / "third.mp4")], frozenset({"video"})), 2.0, 1.0) == first
+
+
+def test_moments_of_an_hour_take_little_memory() -> None:
+    starts = np.arange(0, 3600, 0.3)
+    tracemalloc.start()
+    moments = Moments.of([(start, start + 4.0) for start in starts], np.full((len(starts), 5), 0.2))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+    assert np.allclose(moments.probabilities, 0.2)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -119,9 +120,37 @@ def test_one_film_is_held_at_a_time(path: Path, irregular: Path) -> None:
 def test_the_length_is_known_without_decoding(path: Path, irregular: Path, tmp_path: Path) -> None:
     assert duration_s(path) == pytest.approx(COUNT / FPS, abs=1e-3)
     assert duration_s(irregular) == pytest.approx((IRREGULAR[-1] + 1) / FPS, abs=2e-3)
+    bare = encode(tmp_path / "bare.h264", numbered(COUNT), container="h264")
+    assert duration_s(bare) == pytest.approx(decoded(bare)[0][-1].end, abs=1e-3)
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(UnusableVideo):
         duration_s(tmp_path / "text.mp4")
+
+
+def test_the_length_goes_on_where_the_clock_begins_anew(tmp_path: Path) -> None:
+    part = encode(tmp_path / "part.ts", numbered(COUNT), container="mpegts")
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 2)
+    blocks, _ = decoded(joined)
+    assert blocks[-1].notes["clock_restarts"] == 1
+    assert duration_s(joined) == pytest.approx(blocks[-1].end, abs=0.1)
+    assert duration_s(joined) > 1.5 * duration_s(part)
+
+
+def test_texts_in_a_file_may_be_of_any_bytes(tmp_path: Path) -> None:
+    path = encode(tmp_path / "titled.mp4", numbered(10), options={"movflags": "use_metadata_tags"})
+    with av.open(str(path)) as read, av.open(str(tmp_path / "latin.mp4"), "w") as written:
+        written.metadata["title"] = "caXXXXX"
+        stream = written.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(read.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                written.mux(packet)
+    content = (tmp_path / "latin.mp4").read_bytes()
+    assert b"caXXXXX" in content
+    (tmp_path / "latin.mp4").write_bytes(content.replace(b"caXXXXX", b"caf\xe9XXX"))
+    assert duration_s(tmp_path / "latin.mp4") == pytest.approx(10 / FPS, abs=1e-3)
+    assert len(list(stills(tmp_path / "latin.mp4", [0.0, 0.2]))) == 2
 
 
 def test_pictures_at_some_times(path: Path, tmp_path: Path) -> None:

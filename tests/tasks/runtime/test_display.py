@@ -38,11 +38,11 @@ model = { name = "consensus", rule = "vote" }
 """
 
 
-def on_terminal(folder: Path, *words: str) -> str:
+def on_terminal(folder: Path, *words: str, program: str = "from tasks.commands.app import app; app()") -> str:
     """What a command writes to a terminal of 40 lines of 100 letters, which it must end well on."""
     main, terminal = os.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    command = [sys.executable, "-c", "from tasks.commands.app import app; app()", *words]
+    command = [sys.executable, "-c", program, *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=terminal, stdout=terminal, stderr=terminal
@@ -78,6 +78,20 @@ def test_a_run_shows_itself_and_clears_up(tmp_path: Path) -> None:
     assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"kinescope-progress-*/{os.getpid()}"))
 
 
+@pytest.mark.slow
+def test_several_experiments_at_once_are_shown_to_the_end(tmp_path: Path) -> None:
+    """The first report to be ready does not end what is shown of the others, nor them."""
+    for number in (1, 2):
+        (tmp_path / f"e{number}.toml").write_text(RECIPE.replace("epochs = 1", f"epochs = {number}"))
+    (tmp_path / "luigi.cfg").write_text("[core]\nworkers = 2\n")
+    command = "from luigi.cmdline import luigi_run; luigi_run()"
+    asked = ("EvaluateAll", "--experiments", '["e1.toml", "e2.toml"]')
+    shown = on_terminal(tmp_path, "--module", "tasks", *asked, program=command)
+    *_, last = shown.split(CLEAR)
+    assert "table:" in last
+    assert "Traceback" not in shown
+
+
 def test_two_workers_have_a_line_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_line", None)
     for number in (1, 2):
@@ -86,6 +100,12 @@ def test_two_workers_have_a_line_each(tmp_path: Path, monkeypatch: pytest.Monkey
         bar.update(3)
         assert (tmp_path / str(number)).read_text().startswith(f"TSN RGB · shard {number} of 2: extracting:  30%|")
     bar.close()
+
+
+def test_where_a_line_cannot_be_written_the_work_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_line", None)
+    show_in(tmp_path / "gone" / "1", "title")
+    assert list(Bar(range(3), mininterval=0)) == [0, 1, 2]
 
 
 def test_without_a_terminal_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +142,7 @@ def test_failures_so_far(tmp_path: Path) -> None:
         small = Small(tmp_path).fill()
         assert overall(small.experiment()) == "looking at the videos"
         small.run()
-        assert overall(small.experiment()) == "all 7 stages are complete, 1 failure so far"
+        assert overall(small.experiment()) == "all 7 stages are complete, 1 failure so far: the report is next"
         (shard,) = small.experiment().runs.predictions(0, 0)[0].features[0].requires()
         shard.path().unlink()
         for keys in shard.videos()[:3]:
