@@ -180,7 +180,7 @@ def test_bn_inception_agrees_with_plain_torch(state: State) -> None:
 @pytest.mark.parametrize("modality", SNIPPETS)
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_backbone_takes_every_modality(name: str, modality: str) -> None:
-    pictures, channels = SNIPPETS[modality]  # type: ignore[index]
+    pictures, channels, _ = SNIPPETS[modality]  # type: ignore[index]
     with torch.device("meta"):
         network = BACKBONES[name](channels=channels)
         shown = Normalise(network.normalisation, modality)(

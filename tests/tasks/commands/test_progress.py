@@ -35,7 +35,7 @@ def test_before_during_and_after(small: Small) -> None:
     for keys in shard.videos()[:3]:
         Journal(shard.journal).fail(keys, Failure("unusable", 0))
     now, *lines = small.says("status", small.recipe)
-    assert now.startswith("stage 1 of 7: Extract skeleton, 3 of 8 videos, about ")
+    assert now.startswith("stage 1 of 7: Extract skeleton, 3 of 8 videos, 3 failures so far, about ")
     assert "left at" in now
     assert lines[0].startswith("  Extract skeleton: 3 of 8 videos")
 
