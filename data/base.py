@@ -112,6 +112,11 @@ class Dataset(WithoutAdded):
         return self
 
     @property
+    def training(self) -> "Dataset":
+        """Data set of what is fitted to its training videos: itself, unless it only tests others of them."""
+        return self
+
+    @property
     def divided_by_user(self) -> bool:
         """True where the user decides which videos train, so that a class without any is a mistake to mend."""
         return False

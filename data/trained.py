@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data.base import Fold, Listing
+from data.base import Dataset, Fold, Listing
+from data.everything import Everything
 from data.redivided import AnyPlainDataset, Redivided
 
 
@@ -21,6 +22,10 @@ class Trained(Redivided):
 
     of: AnyPlainDataset = Field(description="the data set whose training videos are tested")
     everything: bool = Field(False, description="a single fold that trains on all videos, as of ``Everything``")
+
+    @property
+    def training(self) -> Dataset:
+        return Everything(of=self.of) if self.everything else self.of
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         if self.everything:

@@ -52,7 +52,10 @@ class StreamStage(Stage):
         names = [each.extractor.name for each in inputs]
         if len(names) > 1:
             names = [f"input {number} ({name})" for number, name in enumerate(names, 1)]
-        return [Reading(self.dataset, each, reads, self.fold, name) for each, name in zip(inputs, names, strict=True)]
+        return [
+            Reading(self.dataset.training, each, reads, self.fold, name)
+            for each, name in zip(inputs, names, strict=True)
+        ]
 
     @property
     def features(self) -> list[Extract]:
@@ -168,7 +171,7 @@ class Predict(StreamStage):
             return []
         if given := given_part(self.dataset, "network", self.fold, self.stream, self.seed):
             return given
-        return [Train(dataset=self.dataset, stream=self.stream, fold=self.fold, seed=self.seed)]
+        return [Train(dataset=self.dataset.training, stream=self.stream, fold=self.fold, seed=self.seed)]
 
     def requires(self) -> list[Stage]:
         return [*self.features, *self.reduction(), *self.training()]

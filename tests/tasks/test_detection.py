@@ -101,13 +101,18 @@ def test_trained_on_everything_the_threshold_is_everythings(small: Small) -> Non
     assert task.contents.threshold <= learnt.probabilities()[:, 1].max()
 
 
-def test_a_threshold_trains_nothing_anew(small: Small) -> None:
-    assert len(list(small.store.glob("folder-*/drnn-*/network.safetensors"))) == 2  # one of them on everything
-    assert len(list(small.store.glob("folder-*/skeleton-*"))) == 1
+def test_a_threshold_trains_nothing_anew(small: Small, tmp_path: Path) -> None:
+    get_config().set("kinescope", "store", str(tmp_path / "store"))
+    evaluation = tasks.Evaluate(experiment=recipe(small, "b"))
+    assert luigi.build([evaluation], local_scheduler=True, workers=1, log_level="ERROR")
+    assert len(list(tmp_path.glob("store/folder-*/drnn-*/network.safetensors"))) == 1
+    assert len(list(tmp_path.glob("store/folder-*/skeleton-*"))) == 1
+    assert len({stage.task_id for stage in evaluation.runs.stages() if isinstance(stage, tasks.Train)}) == 2
 
 
 def test_a_class_that_is_not_there(small: Small) -> None:
     evaluation = tasks.Evaluate(experiment=recipe(small, "c"))
+    assert not luigi.build([evaluation], local_scheduler=True, workers=1, log_level="CRITICAL")  # which indexes
     with pytest.raises(
         InputError, match="positive = 'c': one of two classes is needed that no video shares; there are a, b"
     ):
