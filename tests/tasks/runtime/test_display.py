@@ -22,20 +22,19 @@ from pipeline.store.journal import Journal
 from tasks.commands.progress import overall
 from tasks.runtime.display import CLEAR
 from tests.support.paths import ROOT
+from tests.support.recipes import SMALL
 from tests.support.small_experiment import Small
 
-RECIPE = """
-title = "shown"
-[dataset]
-name = "stick_figures"
-subjects = 2
-scenarios = ["d1"]
-train_subjects = 1
+RECIPE = (
+    'title = "shown"\n'
+    + SMALL
+    + """
 [[streams]]
 label = "frames of people"
 extractor = { name = "convnet3d", stride_frames = 8, network = { stride_frames = 8, fit = { epochs = 1, lr = 0.001 } } }
 model = { name = "consensus", rule = "vote" }
 """
+)
 
 
 def on_terminal(folder: Path, *words: str, program: str = "from tasks.commands.app import app; app()") -> str:
