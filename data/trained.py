@@ -28,7 +28,4 @@ class Trained(Redivided):
         return Everything(of=self.of) if self.everything else self.of
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        if self.everything:
-            every = tuple(video.id for video in listing.videos)
-            return (Fold("everything", every, every),)
-        return tuple(Fold(fold.name, fold.train, fold.train) for fold in self.of.folds(root, listing))
+        return tuple(Fold(fold.name, fold.train, fold.train) for fold in self.training.folds(root, listing))

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.files.atomic import write_text
 from pipeline.files.records import write_record
 from pipeline.results import report_files
-from pipeline.results.segments import UNKNOWN, Moments, Segment
+from pipeline.results.segments import Moments, Segment, named
 from pipeline.results.tables import csv_text, ruled
 from pipeline.rows import Failure
 from pipeline.scoring.scores import Scores
@@ -117,9 +117,8 @@ class Answers:
     def _caption(self, probabilities: np.ndarray) -> str:
         if np.isnan(probabilities).any():
             return "no answer"
-        best = int(probabilities.argmax())
-        name = self.answers.classes[best] if probabilities[best] >= self.threshold else UNKNOWN
-        return f"{name}  {100 * probabilities[best]:.0f} %"
+        name = named(probabilities, self.answers.classes, self.threshold)
+        return f"{name}  {100 * probabilities.max():.0f} %"
 
     def _film(self, film: str, rows: list[int]) -> Film:
         spans = [self.windows[self.answers.ids[row]][1:] for row in rows]
@@ -137,8 +136,7 @@ class Answers:
 
     def answer(self, row: int) -> str:
         """Return the class of a video, or ``UNKNOWN``."""
-        name, probability = self.best(row)[0]
-        return name if probability >= self.threshold else UNKNOWN
+        return named(self.answers.values[row], self.answers.classes, self.threshold)
 
 
 def _best(scores: Scores, row: int) -> list[tuple[str, float]]:

@@ -11,6 +11,11 @@ UNKNOWN = "unknown"
 """Answer about what shows its best class less probably than the threshold."""
 
 
+def named(probabilities: np.ndarray, classes: Sequence[str], threshold: float) -> str:
+    """Return the most probable class, or ``UNKNOWN`` where it is less probable than the threshold."""
+    return classes[int(probabilities.argmax())] if probabilities.max() >= threshold else UNKNOWN
+
+
 class Segment(NamedTuple):
     """Part of a film, in seconds, that shows one class, with the mean of its probability."""
 
@@ -84,7 +89,7 @@ class Moments:
         [(0.0, 2.0, 'run'), (2.0, 3.0, 'walk')]
         """
         known = [place for place, row in enumerate(self.probabilities) if not np.isnan(row).any()]
-        names = {place: self._name(place, classes, threshold) for place in known}
+        names = {place: named(self.probabilities[place], classes, threshold) for place in known}
         found = []
         for _, group in groupby(enumerate(known), key=lambda pair: (pair[1] - pair[0], names[pair[1]])):
             places = [place for _, place in group]
@@ -94,7 +99,3 @@ class Moments:
             confidence = float(np.average(best, weights=lengths))
             found.append(Segment(float(start), float(end), names[places[0]], confidence))
         return found
-
-    def _name(self, place: int, classes: Sequence[str], threshold: float) -> str:
-        row = self.probabilities[place]
-        return classes[int(row.argmax())] if row.max() >= threshold else UNKNOWN

@@ -157,7 +157,7 @@ def _train(
             total=training.max_steps,
             initial=training.steps,
             unit="batch",
-            **({} if first else {"disable": True}),
+            disable=None if first else True,
             leave=False,
         ) as bar,
     ):
