@@ -159,8 +159,8 @@ class Config(BaseModel):
                 return tuple(mapped(item, names_file) for item in value)
             return map_file(value) if names_file and value is not None else value
 
-        fields = type(self).model_fields
-        return {name: mapped(getattr(self, name), _names_file(field)) for name, field in fields.items()}
+        files = _files_among(type(self))
+        return {name: mapped(getattr(self, name), name in files) for name in type(self).model_fields}
 
 
 class WithoutAdded(Config):
@@ -260,6 +260,12 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
         nearest = difflib.get_close_matches(given, names, n=FEW_NAMED, cutoff=0)
         names = [*nearest, f"… and {len(names) - len(nearest)} more"]
     return f"unknown {what} {brief(given)}: {hint} ({', '.join(names)})"
+
+
+@cache  # which is asked for every fingerprint
+def _files_among(kind: type[Config]) -> frozenset[str]:
+    """Return the fields of a configuration that name files."""
+    return frozenset(name for name, field in kind.model_fields.items() if _names_file(field))
 
 
 def _names_file(field: FieldInfo) -> bool:

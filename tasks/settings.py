@@ -121,10 +121,14 @@ def adopt(given: dict[str, str] | str) -> None:
 def _checked() -> kinescope:
     """Return the settings; they are asked for thousands of times, and change only between runs of one process."""
     config = get_config()
-    try:
-        given = tuple(config.items("kinescope")) if config.has_section("kinescope") else ()
-    except InterpolationError as error:
-        raise InputError(f"{SECTION}: {error}") from None
+    if not config.has_section("kinescope"):
+        return _parsed((), CmdlineParser.get_instance())
+    given = tuple(config.items("kinescope", raw=True))
+    if any("%" in value or "$" in value for _, value in given):  # each may stand for something else, and that change
+        try:
+            given = tuple(config.items("kinescope"))
+        except InterpolationError as error:
+            raise InputError(f"{SECTION}: {error}") from None
     return _parsed(given, CmdlineParser.get_instance())
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Metric = Literal["accuracy", "mean_class_accuracy", "mAP"]
 FUSION = "fusion"
-OF_CONFUSION: dict[str, Callable[[np.ndarray], float]] = {
-    "mean_class_accuracy": lambda counts: float(np.nanmean(metrics.recalls(counts))),
+OF_CONFUSION: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean_class_accuracy": metrics.mean_recall,
     "macro_f1": metrics.macro_f1,
     "weighted_f1": metrics.weighted_f1,
 }
@@ -221,7 +221,7 @@ def _row(result: Result, name: str, reported: float | None, scores: Sequence[Sco
         figure = {"accuracy": metrics.accuracy(*given)}
         if single:
             counts.append(metrics.confusion(*given))
-            figure |= {name: of(counts[-1]) for name, of in OF_CONFUSION.items()}
+            figure |= {name: float(of(counts[-1])) for name, of in OF_CONFUSION.items()}
         if len(result.classes) > 5:
             figure["top5"] = metrics.top_k(*given[:2], 5, given[2])
         tested, counted = len(run.ids) + len(run.failed), {"accuracy", "top5"} & figure.keys()

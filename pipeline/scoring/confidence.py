@@ -15,6 +15,8 @@ LEVEL = 0.95
 _QUANTILE = 1.959963984540054
 """Quantile of the standard normal distribution at (1 + ``LEVEL``) / 2."""
 _RESAMPLES = 2000
+_NUMBERS = 2**22
+"""Numbers of confusions that are computed with at once."""
 
 
 class Interval(NamedTuple):
@@ -43,7 +45,7 @@ def wilson(hits: int, total: int) -> Interval:
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
-def bootstrap(figures: Mapping[str, Callable[[np.ndarray], float]], counts: np.ndarray) -> dict[str, Interval]:
+def bootstrap(figures: Mapping[str, Callable[[np.ndarray], np.ndarray]], counts: np.ndarray) -> dict[str, Interval]:
     """Return the percentile intervals of figures over test videos that are drawn again and again with replacement.
 
     Drawing as many videos as there are is drawing a confusion from the multinomial distribution of its cells, so that a
@@ -52,7 +54,7 @@ def bootstrap(figures: Mapping[str, Callable[[np.ndarray], float]], counts: np.n
     Parameters
     ----------
     figures
-        By name, what computes a figure from a confusion, (class, class + 1), whose last column counts failed videos.
+        By name, what computes a figure (…) from confusions (…, class, class + 1); the last column counts failed videos.
     counts
         The confusion of the test videos.
 
@@ -63,9 +65,11 @@ def bootstrap(figures: Mapping[str, Callable[[np.ndarray], float]], counts: np.n
     rng, cells = np.random.default_rng(0), np.flatnonzero(counts)
     total, found = int(counts.sum()), np.empty((len(figures), _RESAMPLES))
     shares = counts.ravel()[cells] / total
-    drawn = np.zeros(counts.size, np.int64)
-    for place in range(_RESAMPLES):
-        drawn[cells] = rng.multinomial(total, shares)
-        found[:, place] = [figure(drawn.reshape(counts.shape)) for figure in figures.values()]
+    at_once = max(1, _NUMBERS // counts.size)
+    for start in range(0, _RESAMPLES, at_once):
+        block = found[:, start : start + at_once]
+        drawn = np.zeros((block.shape[1], counts.size), np.int64)
+        drawn[:, cells] = rng.multinomial(total, shares, block.shape[1])
+        block[:] = [figure(drawn.reshape(-1, *counts.shape)) for figure in figures.values()]
     ends = np.nanquantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1).T.tolist()
     return {name: Interval(*pair) for name, pair in zip(figures, ends, strict=True)}

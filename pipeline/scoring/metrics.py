@@ -104,12 +104,12 @@ def mean_class_accuracy(values: np.ndarray, labels: Labels, failed: Labels = ())
 
 
 def recalls(counts: np.ndarray) -> np.ndarray:
-    """Return the recall of each class, (class,), of a ``confusion``; NaN of a class without test videos."""
-    return _ratio(counts.diagonal(), counts.sum(axis=1))
+    """Return the recall of each class, (…, class), of confusions (…, class, class + 1); NaN without test videos."""
+    return _ratio(counts.diagonal(axis1=-2, axis2=-1), counts.sum(axis=-1))
 
 
 def f1_scores(counts: np.ndarray) -> np.ndarray:
-    """Return the F1 score of each class, (class,), of a ``confusion``: 2 TP / (2 TP + FP + FN).
+    """Return the F1 score of each class, (…, class), of confusions (…, class, class + 1): 2 TP / (2 TP + FP + FN).
 
     A failed video is missed, and taken for no other class. NaN of a class without test videos.
 
@@ -118,19 +118,25 @@ def f1_scores(counts: np.ndarray) -> np.ndarray:
     >>> f1_scores(np.array([[1, 0, 0], [1, 0, 1]])).round(3)
     array([0.667, 0.   ])
     """
-    hits, true, predicted = counts.diagonal(), counts.sum(axis=1), counts[:, :-1].sum(axis=0)
+    hits, true = counts.diagonal(axis1=-2, axis2=-1), counts.sum(axis=-1)
+    predicted = counts[..., :-1].sum(axis=-2)
     return np.where(true > 0, _ratio(2 * hits, true + predicted), np.nan)
 
 
-def macro_f1(counts: np.ndarray) -> float:
-    """Return the mean of ``f1_scores`` over the classes."""
-    return float(np.nanmean(f1_scores(counts)))
+def mean_recall(counts: np.ndarray) -> np.ndarray:
+    """Return the mean of ``recalls`` over the classes, (…)."""
+    return np.asarray(np.nanmean(recalls(counts), axis=-1))
 
 
-def weighted_f1(counts: np.ndarray) -> float:
-    """Return the mean of ``f1_scores``, each class weighted by its number of test videos."""
-    tested = counts.sum(axis=1)
-    return float(np.nansum(f1_scores(counts) * tested) / tested.sum())
+def macro_f1(counts: np.ndarray) -> np.ndarray:
+    """Return the mean of ``f1_scores`` over the classes, (…)."""
+    return np.asarray(np.nanmean(f1_scores(counts), axis=-1))
+
+
+def weighted_f1(counts: np.ndarray) -> np.ndarray:
+    """Return the mean of ``f1_scores``, each class weighted by its number of test videos, (…)."""
+    tested = counts.sum(axis=-1)
+    return np.asarray(np.nansum(f1_scores(counts) * tested, axis=-1) / tested.sum(axis=-1))
 
 
 def average_precision(values: np.ndarray, labels: Labels, failed: Labels = ()) -> np.ndarray:
@@ -186,7 +192,7 @@ def _precision_sum(scores: np.ndarray, true: np.ndarray) -> float:
 
 def _ratio(part: np.ndarray, total: np.ndarray) -> np.ndarray:
     """Return part / total, NaN where total is 0."""
-    ratio: np.ndarray = np.divide(part, total, out=np.full(len(total), np.nan), where=total > 0)
+    ratio: np.ndarray = np.divide(part, total, out=np.full(total.shape, np.nan), where=total > 0)
     return ratio
 
 

@@ -17,8 +17,8 @@ def test_wilson_is_scipys(hits: int, total: int) -> None:
     assert wilson(hits, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def accuracy(counts: np.ndarray) -> float:
-    return float(counts.diagonal().sum() / counts.sum())
+def accuracy(counts: np.ndarray) -> np.ndarray:
+    return np.asarray(np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1)))
 
 
 def test_the_bootstrap_of_a_share_is_its_binomial_distribution() -> None:
@@ -38,6 +38,14 @@ def test_intervals_hold_the_true_figure_as_often_as_they_say() -> None:
         low, high = bootstrap({"macro F1": metrics.macro_f1}, counts)["macro F1"]
         inside += low <= true <= high
     assert inside >= 51  # 57 are expected; fewer than 51 have a chance of one in a hundred
+
+
+def test_in_parts_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {"F1": metrics.macro_f1, "recall": metrics.mean_recall, "weighted F1": metrics.weighted_f1}
+    counts = np.random.default_rng(0).integers(0, 4, (7, 8)) * np.array([[1]] * 6 + [[0]])  # one class is not tested
+    found = bootstrap(figures, counts)
+    monkeypatch.setattr("pipeline.scoring.confidence._NUMBERS", 1)  # one after another
+    assert bootstrap(figures, counts) == found
 
 
 def test_what_never_fails_has_no_width() -> None:
