@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from pydantic import Field
 
-from extractors.weights import locate
+from extractors.weights.sources import locate
 from pipeline.config import MAX_SEED, Config
 from pipeline.errors import InputError
 from pipeline.rows import Partial, Row

@@ -16,6 +16,8 @@ from pipeline.config import Positive, Size
 if TYPE_CHECKING:
     from pipeline.video.decode import Block
 
+Interpolation = Literal["area", "bilinear", "bicubic"]
+"""Ways to scale a picture."""
 _TIME_TOLERANCE_S = 1e-6
 
 
@@ -76,7 +78,12 @@ def one_size(table: Any) -> Any:
     return {**table, "short_side": None}
 
 
-def scaled(picture: np.ndarray, short_side: int | None, size_px: tuple[int, int] | None = None) -> np.ndarray:
+def scaled(
+    picture: np.ndarray,
+    short_side: int | None,
+    size_px: tuple[int, int] | None = None,
+    interpolation: Interpolation = "area",
+) -> np.ndarray:
     """Scale a picture.
 
     Parameters
@@ -86,19 +93,24 @@ def scaled(picture: np.ndarray, short_side: int | None, size_px: tuple[int, int]
         Length in pixels of the shorter side; the proportions are kept. None keeps the size.
     size_px : tuple of int, optional
         Width and height in pixels instead.
+    interpolation : str
+        "area": shrunk by averaging over areas, which does not alias, or enlarged bilinearly; "bilinear" or "bicubic":
+        antialiased, as torchvision does, which rounds sizes down.
 
     Returns
     -------
     ndarray of uint8
-        Shrunk by averaging over areas, which does not alias, or enlarged bilinearly.
     """
-    from pipeline.video.resize import resized
+    from pipeline.video.resize import antialiased, resized
 
     height, width = picture.shape[:2]
     if size_px is None and short_side is not None:
+        whole = round if interpolation == "area" else int
         shorter = min(height, width)
-        size_px = (round(width * short_side / shorter), round(height * short_side / shorter))
-    return picture if size_px is None else resized(picture, size_px)
+        size_px = (whole(width * short_side / shorter), whole(height * short_side / shorter))
+    if size_px is None:
+        return picture
+    return resized(picture, size_px) if interpolation == "area" else antialiased(picture, size_px, interpolation)
 
 
 def numbered(blocks: "Iterable[Block]", every_s: float | None) -> Iterator[tuple[int, np.ndarray]]:

@@ -3,15 +3,16 @@
 from functools import partial
 from pathlib import Path
 
-from extractors.weights import SOURCES, locate
+from extractors.weights.sources import SOURCES, locate
 from pipeline.files.digests import Digests
 from tasks import settings
 from tasks.snapshot import held
 
 
 def locate_weights(name: str) -> str:
-    """Return the file of the pretrained weights that a configuration names."""
-    return str(locate(name, Path(settings.current().weights)))
+    """Return the file of the pretrained weights that a configuration names, which may be downloaded for that."""
+    current = settings.current()
+    return str(locate(name, Path(current.weights), offline=current.offline))
 
 
 def weights_digest(name: str) -> str:

@@ -36,6 +36,11 @@ class kinescope(luigi.Config):
         default={}, description="folder of the files of each data set, by name, in JSON"
     )
     weights = luigi.Parameter(default="weights", description="folder of pretrained weights that are known by name")
+    offline = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        description="whether nothing may be downloaded, as where there is no network",
+    )
     device = luigi.ChoiceParameter(
         default="auto", choices=["auto", "cpu", "cuda"], description="device of networks; auto: a GPU if there is one"
     )

@@ -1,7 +1,6 @@
 """Configuration of C3D: spatio-temporal features of clips of sixteen frames."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -11,6 +10,7 @@ from pydantic import Field
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip_reader import ClipReader
+from extractors.windows import windowed
 from pipeline.config import Count, File
 
 _BATCH = 8  # clips that are computed at once
@@ -44,7 +44,7 @@ class C3D(Extractor):
     uses_gpu: ClassVar[bool] = True
 
     weights: File = Field(
-        description="file of the network's weights, or a name in extractors.weights.SOURCES; a classifier is left out"
+        description="file of the network's weights, or a known name such as sports1m-c3d; a classifier is left out"
     )
     layer: Literal["fc6", "fc7"] = Field("fc6", description="fully connected layer whose outputs are the features")
     pool5: Literal["ceil", "padded"] = Field(
@@ -73,26 +73,13 @@ class C3D(Extractor):
         return partial(_extract, self, ClipFeatureExtractor(Path(self.weights), self.layer, self.pool5, mean, device))
 
 
-def _clips(frames: Iterable[np.ndarray], stride_frames: int) -> Iterator[np.ndarray]:
-    """Cut a video's frames into clips (16, 112, 112, 3) uint8, ``stride_frames`` apart."""
-    from extractors.c3d.network import CLIP_FRAMES, cropped
-
-    held: deque[np.ndarray] = deque(maxlen=CLIP_FRAMES)
-    for number, frame in enumerate(frames):
-        if number % stride_frames < CLIP_FRAMES:
-            held.append(cropped(frame))
-        start = number + 1 - CLIP_FRAMES
-        if start >= 0 and start % stride_frames == 0:
-            yield np.stack(held)
-
-
 def _extract(config: C3D, feature_extractor: Callable[[np.ndarray], np.ndarray], clip: Clip) -> Iterator[Row]:
-    from extractors.c3d.network import CLIP_FRAMES
+    from extractors.c3d.network import CLIP_FRAMES, cropped
     from pipeline.training.prefetch import prefetch, stacks
     from pipeline.video.sampling import windows
 
     reader = ClipReader(clip)
-    clips = _clips(reader.frames(), config.stride_frames)
+    clips = windowed(reader.frames(), CLIP_FRAMES, config.stride_frames, cropped)
     features = [feature_extractor(batch).astype(config.dtype) for batch in prefetch(stacks(clips, _BATCH))]
     starts = windows(reader.length, CLIP_FRAMES, config.stride_frames)
     spans = reader.clock.spans(starts, starts + CLIP_FRAMES - 1)

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extractors.deterministic import deterministic
-from extractors.weights import adapt, load
+from extractors.weights.state_dicts import adapt, load
 from pipeline.errors import InputError
 
 CLIP_FRAMES = 16

@@ -1,16 +1,19 @@
 """Configurations that temporal segment and temporal difference networks share: their pictures, sizes and weights."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from extractors.backbones.names import NAMES
 from extractors.base import Clip, Extractor, FittedNetwork, Row
-from extractors.frames import Frames, one_size
+from extractors.frames import Frames, Interpolation, one_size
+from extractors.libraries.names import LIBRARIES, library_of, preprocessing_of
+from extractors.libraries.names import significant as preprocessing_significant
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.tvl1.config import TVL1
-from pipeline.config import Config, File, Positive, Seed, Size
+from pipeline.config import Config, File, Positive, Seed, Size, unknown
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
@@ -20,16 +23,47 @@ if TYPE_CHECKING:
 
 
 class Backbone(Config):
-    """A pretrained image network, and how it is fine-tuned."""
+    """A pretrained image network, and how it is fine-tuned.
 
-    backbone: Literal["resnet50", "bn_inception", "squeezenet1_0"] = Field(
-        description="architecture: ResNet-50, Inception with batch normalisation, or SqueezeNet 1.0"
+    Notes
+    -----
+    Of a library's network features are what its classifier sees. Its pictures are scaled and normalised as the metadata
+    of its weights say. Without ``weights`` it has those of its name.
+    """
+
+    backbone: str = Field(
+        description='architecture: "resnet50", "bn_inception" or "squeezenet1_0"; or the name of a library\'s network, '
+        '"torchvision:resnet18", with its weights "torchvision:resnet18.IMAGENET1K_V1", or "timm:…"'
     )
-    weights: File = Field(description="file of pretrained weights, or a name in extractors.weights.SOURCES")
+    weights: File = Field(
+        description="file of pretrained weights, or a known name: kinescope weights lists them; "
+        "by default those that the name of a library's network names"
+    )
     fit: Finetuning | None = Field(
         None, description="fine-tuning on the training videos; None uses the weights as they are"
     )
     seed: Seed = Field(0, description="seed of the fine-tuning")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_library(cls, table: Any) -> Any:
+        """Complete the name of a library's network by that of its weights, which are its own by default."""
+        name = table.get("backbone") if isinstance(table, Mapping) else None
+        if not isinstance(name, str) or (library := library_of(name)) is None:
+            return table
+        complete = library.completed(name)
+        return {"weights": complete, **table, "backbone": complete}
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if library_of(name) is None and name not in NAMES:
+            raise ValueError(unknown("backbone", name, (*NAMES, *(f"{library}:…" for library in LIBRARIES))))
+        return name
+
+    def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
+        """Return what enters a fingerprint: of a library's network what its pictures are made into, too."""
+        return super().significant(digest) | preprocessing_significant(self.backbone)
 
 
 class SnippetExtractor(Extractor):
@@ -37,8 +71,9 @@ class SnippetExtractor(Extractor):
 
     Notes
     -----
-    No snippet crosses the end of a clip. Pictures are scaled to a short side or size. So are those of flow, whose
-    vectors keep their lengths, as in the code of Wang et al. With ``every_s`` not every frame of RGB is looked at: the
+    No snippet crosses the end of a clip. Pictures are scaled to a short side or size: shrunk by averaging, or for a
+    library's network as its weights' metadata say, as are the sizes by default. So are those of flow, whose vectors
+    keep their lengths, as in the code of Wang et al. With ``every_s`` not every frame of RGB is looked at: the
     pictures of a snippet follow each other at that distance.
 
     References
@@ -78,7 +113,7 @@ class SnippetExtractor(Extractor):
         """Fill in the flow's defaults, and in the table of frames what this table says."""
         if not isinstance(table, Mapping):
             return table
-        table = one_size(table)
+        table = one_size(_sized_for_network(table))
         frames = table.get("frames")
         if isinstance(frames, Mapping):
             same = {name: table[name] for name in ("short_side", "size_px", "every_s") if name in table}
@@ -142,7 +177,9 @@ class SnippetExtractor(Extractor):
         from extractors.snippets.sources import of_flow, of_video
 
         if isinstance(source, Clip):
-            clips = iter([of_video(source, self.short_side, self.size_px, self.every_s)])
+            seen = preprocessing_of(self.network.backbone)
+            interpolation: Interpolation = seen.interpolation if seen else "area"
+            clips = iter([of_video(source, self.short_side, self.size_px, self.every_s, interpolation)])
         else:
             clips = (of_flow(row, self.short_side) for row in source)
         for pictures in clips:
@@ -176,3 +213,17 @@ class SnippetExtractor(Extractor):
         height, width = snippet.shape[:2]
         top, left = corner_crops(height, width, self.crop)[-1]
         return snippet[None, top : top + self.crop, left : left + self.crop]
+
+
+def _sized_for_network(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fill in the sizes of pictures by which a library's network is used, where a table leaves them out."""
+    network = table.get("network")
+    name = network.get("backbone") if isinstance(network, Mapping) else getattr(network, "backbone", None)
+    seen = preprocessing_of(name) if isinstance(name, str) else None
+    if seen is None:
+        return table
+    scaled: dict[str, Any] = {"short_side": seen.short_side}
+    if seen.squashed and table.get("modality", "rgb") != "flow":
+        scaled = {"size_px": (seen.short_side, seen.short_side)}
+    given = {} if table.keys() & {"short_side", "size_px"} else scaled
+    return {"crop": seen.crop, **given, **table}

@@ -9,7 +9,7 @@ import numpy as np
 from extractors.base import Clip, Row
 from extractors.clip_reader import ClipReader
 from extractors.clock import Clock
-from extractors.frames import numbered, scaled
+from extractors.frames import Interpolation, numbered, scaled
 from extractors.pictures import picture
 
 _HELD_BYTES = 2**28  # up to here a video's frames are held until their number is known; beyond, it is decoded twice
@@ -56,7 +56,11 @@ class Pictures:
 
 
 def of_video(
-    clip: Clip, short_side: int | None, size_px: tuple[int, int] | None = None, every_s: float | None = None
+    clip: Clip,
+    short_side: int | None,
+    size_px: tuple[int, int] | None = None,
+    every_s: float | None = None,
+    interpolation: Interpolation = "area",
 ) -> Pictures:
     """Decode a clip once to count its frames, and return those that ``Frames`` would choose and scale.
 
@@ -69,6 +73,8 @@ def of_video(
         Width and height in pixels instead.
     every_s : float, optional
         Seconds between two frames; None takes all.
+    interpolation : str
+        How they are scaled.
 
     Returns
     -------
@@ -89,7 +95,7 @@ def of_video(
         wanted = set(indices)
         frames = held if held is not None else (frame for _, frame in numbered(ClipReader(clip).blocks(), every_s))
         chosen = (frame for index, frame in enumerate(frames) if index in wanted)
-        return (scaled(frame, short_side, size_px) for frame in chosen)
+        return (scaled(frame, short_side, size_px, interpolation) for frame in chosen)
 
     chosen = np.array(numbers, np.int64)
     return Pictures(chosen, Clock(**reader.clock.spans(chosen, chosen)), reader.attributes, read)

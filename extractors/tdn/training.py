@@ -93,7 +93,7 @@ class FittedTDN(FittedTSN):
         InputError
             Where the weights are another network's, or no training video holds a snippet.
         """
-        from extractors.weights import load
+        from extractors.weights.state_dicts import load
         from pipeline.training.random_state import seeded
         from pipeline.training.weights_file import load_state
 

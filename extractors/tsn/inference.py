@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from extractors.backbones.normalisation import Normalise
-from extractors.backbones.registry import BACKBONES
+from extractors.backbones.registry import backbone as image_network
 from extractors.deterministic import deterministic
 from extractors.snippets.modality import SNIPPETS, Modality
-from extractors.weights import adapt, check_modality, load
+from extractors.weights.state_dicts import adapt, check_modality, load
 from pipeline.training.weights_file import load_state
 
 
@@ -26,7 +26,7 @@ def pretrained_state(backbone: str, modality: Modality, weights: Path) -> dict[s
         Where they are another network's, or of RGB where the modality is another.
     """
     with torch.device("meta"):
-        network = BACKBONES[backbone](channels=SNIPPETS[modality].channels)
+        network = image_network(backbone, SNIPPETS[modality].channels)
     state = load(weights)
     check_modality(state, network)
     return adapt(state, network)
@@ -38,7 +38,7 @@ class SnippetFeatureExtractor:
     Parameters
     ----------
     backbone : str
-        A name in ``extractors.backbones.registry``.
+        As ``extractors.backbones.registry.backbone`` takes it.
     modality : Modality
     state : mapping of str to Tensor
         The backbone's state dict, under the keys of any known project.
@@ -56,7 +56,7 @@ class SnippetFeatureExtractor:
     def __init__(
         self, backbone: str, modality: Modality, state: Mapping[str, Tensor], head: tuple[Tensor, ...], device: str
     ) -> None:
-        network = BACKBONES[backbone](channels=SNIPPETS[modality].channels)
+        network = image_network(backbone, SNIPPETS[modality].channels)
         network.load_state_dict(adapt(state, network))
         self.network = network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.normalise = Normalise(network.normalisation, modality).to(device)

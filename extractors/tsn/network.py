@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from extractors.backbones.normalisation import Normalise
-from extractors.backbones.registry import BACKBONES
+from extractors.backbones.registry import backbone as image_network
 from extractors.snippets.modality import SNIPPETS, Modality
-from extractors.weights import across_modalities, adapt
+from extractors.weights.state_dicts import across_modalities, adapt
 from pipeline.training.losses import loss
 
 
@@ -24,7 +24,7 @@ class TSNNetwork(nn.Module):
     Parameters
     ----------
     backbone : str
-        A name in ``extractors.backbones.registry``.
+        As ``extractors.backbones.registry.backbone`` takes it.
     modality : Modality
     classes : int
         Outputs of the classifier, which is initialised from torch's global generator.
@@ -40,7 +40,7 @@ class TSNNetwork(nn.Module):
 
     def __init__(self, backbone: str, modality: Modality, classes: int, *, dropout: float, partial_bn: bool) -> None:
         super().__init__()
-        self.backbone = BACKBONES[backbone](channels=SNIPPETS[modality].channels)
+        self.backbone = image_network(backbone, SNIPPETS[modality].channels)
         self.normalise = Normalise(self.backbone.normalisation, modality)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(self.backbone.dim, classes)

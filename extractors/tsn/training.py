@@ -1,11 +1,13 @@
 """Fine-tuning of a temporal segment network on the training videos."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from extractors.base import FittedNetwork, Labelled
+from extractors.libraries.names import significant as preprocessing_significant
 from extractors.snippets.finetune import finetune, on_cpu
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.modality import Modality
@@ -32,20 +34,24 @@ class FittedTSN(FittedNetwork):
     """
 
     modality: Modality = Field(description="what snippets are made of")
-    backbone: str = Field(description="name of the image network in extractors.backbones.registry")
-    weights: File = Field(description="file of pretrained weights, or a name in extractors.weights.SOURCES")
+    backbone: str = Field(description="image network, as extractors.backbones.registry.backbone takes it")
+    weights: File = Field(description="file of pretrained weights, or a known name")
     crop: Size = Field(description="side of the network's input in pixels")
     fit: Finetuning = Field(description="schedule, regularisation and augmentation")
+
+    def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
+        """Return what enters a fingerprint: of a library's network what its pictures are made into, too."""
+        return super().significant(digest) | preprocessing_significant(self.backbone)
 
     def check_files(self) -> None:
         import torch
 
-        from extractors.backbones.registry import BACKBONES
+        from extractors.backbones.registry import backbone
         from extractors.snippets.modality import SNIPPETS
-        from extractors.weights import across_modalities, adapt, load
+        from extractors.weights.state_dicts import across_modalities, adapt, load
 
         with torch.device("meta"):
-            network = BACKBONES[self.backbone](channels=SNIPPETS[self.modality].channels)
+            network = backbone(self.backbone, SNIPPETS[self.modality].channels)
         adapt(across_modalities(load(Path(self.weights)), network), network)
 
     def examples(self, material: Labelled) -> "TrainingSnippets":
@@ -63,7 +69,7 @@ class FittedTSN(FittedNetwork):
             If the weights are another network's, or no training video is long enough for a snippet.
         """
         from extractors.tsn.network import TSNNetwork
-        from extractors.weights import load
+        from extractors.weights.state_dicts import load
         from pipeline.training.random_state import seeded
 
         examples = self.examples(material)

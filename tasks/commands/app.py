@@ -15,6 +15,7 @@ from tasks import settings
 from tasks.base import user_message
 from tasks.commands.new_videos import extract, pack, predict
 from tasks.commands.store_layout import resolve_path
+from tasks.commands.weights import app as weights
 from tasks.experiment import load_experiment
 from tasks.quantities import format_count
 from tasks.recipes import bundled, matching
@@ -85,6 +86,7 @@ def run(context: typer.Context, experiment: Name) -> None:
 app.command()(predict)
 app.command()(pack)
 app.command()(extract)
+app.add_typer(weights, name="weights")
 
 
 @app.command(name="list")

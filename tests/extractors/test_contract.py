@@ -99,10 +99,13 @@ def test_times_are_those_of_the_file(member: Member, tmp_path: Path) -> None:
 
 MIN_FRAMES = {
     "c3d": 16,
+    "clip3d": 12,
     "convnet3d": 9,
     "harris3d": 16,
     "hog3d": 17,
     "hog3d_raw": 17,
+    "i3d": 9,
+    "i3d of flow": 10,
     "idt": 16,
     "person_boxes": 3,
     "skeleton": 15,

@@ -19,7 +19,8 @@ from extractors.backbones.registry import BACKBONES
 from extractors.backbones.resnet50 import ResNet50
 from extractors.backbones.squeezenet import SqueezeNet
 from extractors.backbones.torchvision_models import models
-from extractors.weights import SOURCES, adapt, load, locate
+from extractors.weights.sources import SOURCES, locate
+from extractors.weights.state_dicts import adapt, load
 from pipeline.errors import InputError
 from tests.support.paths import ROOT
 
@@ -282,10 +283,12 @@ def test_locate_takes_a_path_a_file_of_the_folder_or_a_known_name(
 @pytest.mark.parametrize("name", SOURCES)
 def test_missing_known_weights_name_url_and_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=re.escape(SOURCES[name].url)) as caught:
-        locate(name, tmp_path)
+        locate(name, tmp_path, offline=True)
+    assert f"offline = true: run kinescope weights fetch {name}" in str(caught.value)
     assert str(tmp_path) in str(caught.value)
     assert SOURCES[name].url.endswith(SOURCES[name].files[0])
-    assert name.partition("-")[2] in {*BACKBONES, "c3d"}
+    assert name.partition("-")[2] in {*BACKBONES, "c3d", "i3d-rgb", "i3d-flow"}
+    assert SOURCES[name].licence
 
 
 @pytest.mark.parametrize(
@@ -303,5 +306,5 @@ def test_urls_are_torchvisions_own() -> None:
 
 
 def test_locating_needs_no_torch() -> None:
-    code = "import sys, extractors.weights; sys.exit('torch' in sys.modules)"
+    code = "import sys, extractors.weights.sources; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -3,18 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
 from extractors.base import Clip, Extractor, Row
 from extractors.c3d.config import C3D
+from extractors.clip3d.config import Clip3D
 from extractors.convnet3d.config import ConvNet3D, ConvNet3DNetwork
 from extractors.convnet3d.person_boxes import PersonBoxes
 from extractors.frames import Frames
 from extractors.harris3d.config import Harris3D
 from extractors.hog3d.config import HOG3D, HOG3DRows
 from extractors.hog3d.grid import Descriptor, Grid
+from extractors.i3d.config import I3D
 from extractors.skeleton.augmentation import Augmentation
 from extractors.skeleton.config import Skeleton
 from extractors.snippets.config import Backbone
@@ -28,6 +30,9 @@ from extractors.tvl1.config import TVL1
 from pipeline.training.config import Fit
 from pipeline.training.random_state import seeded
 from tests.support.paths import GOLDEN
+
+if TYPE_CHECKING:
+    from torch import nn
 
 VIDEO = GOLDEN / "person01_walking_d1.mp4"
 SKELETON = GOLDEN / "person01_walking_d1_skeleton3D.txt"
@@ -123,6 +128,37 @@ def _c3d(folder: Path) -> str:
     return str(folder / "c3d.safetensors")
 
 
+def at_random(network: "nn.Module", file: Path) -> str:
+    """Save a network's weights, drawn so that activations keep their size from layer to layer (He et al. 2015)."""
+    import torch
+
+    with seeded(0):
+        state = {
+            key: torch.randn(tensor.shape) * (2 / tensor[0].numel()) ** 0.5 if tensor.ndim > 1 else tensor
+            for key, tensor in network.state_dict().items()
+        }
+    save_file(state, file)
+    return str(file)
+
+
+def _clip3d(folder: Path) -> str:
+    from extractors.backbones.torchvision_models import models
+
+    return at_random(models.video.mc3_18(), folder / "mc3.safetensors")
+
+
+def _i3d(folder: Path, channels: int = 3) -> str:
+    from extractors.i3d.network import I3DNetwork
+
+    return at_random(I3DNetwork(channels), folder / "i3d.safetensors")
+
+
+def _shufflenet(folder: Path) -> str:
+    from extractors.backbones.torchvision_models import models
+
+    return at_random(models.shufflenet_v2_x0_5(), folder / "shufflenet.safetensors")
+
+
 def _convnet3d(folder: Path) -> Path:
     from extractors.convnet3d.network import ConvNet
 
@@ -169,6 +205,9 @@ def _tsn(folder: Path, *, channels: int = 3, fit: Finetuning | None = None, **fi
 
 MEMBERS: dict[str, Callable[[Path], Member]] = {
     "c3d": lambda folder: Member(C3D(weights=_c3d(folder), stride_frames=50, dtype="float16"), Clip(VIDEO, (0, 16))),
+    "clip3d": lambda folder: Member(
+        Clip3D(network="mc3_18", weights=_clip3d(folder), window_frames=8), Clip(VIDEO, (0, 30))
+    ),
     "convnet3d": lambda folder: Member(
         ConvNet3D(network=ConvNet3DNetwork(fit=Fit(epochs=1)), stride_frames=8), Clip(VIDEO), {"0": _convnet3d(folder)}
     ),
@@ -176,6 +215,17 @@ MEMBERS: dict[str, Callable[[Path], Member]] = {
     "harris3d": lambda _: Member(Harris3D(), Clip(VIDEO)),
     "hog3d": lambda folder: Member(HOG3D(dims=5, **COARSE), Clip(VIDEO, (0, 32)), _projections(folder)),
     "hog3d_raw": lambda _: Member(HOG3DRows(**COARSE), Clip(VIDEO, (0, 24))),
+    "i3d": lambda folder: Member(I3D(weights=_i3d(folder), window_frames=9), Clip(VIDEO, (0, 10))),
+    "i3d of flow": lambda folder: Member(
+        I3D(
+            modality="flow",
+            weights=_i3d(folder, 2),
+            window_frames=9,
+            flow=TVL1(size_px=(80, 60), warps=1, bound_px=10),
+        ),
+        Clip(VIDEO, (0, 10)),
+        golden="_flow",
+    ),
     "idt": lambda folder: Member(IDT(trajectories=SPARSE), Clip(VIDEO, (0, 30)), {"0": _vocabulary(folder)}),
     "person_boxes": lambda _: Member(PersonBoxes(), Clip(VIDEO, (0, 24))),
     "skeleton": lambda _: Member(Skeleton(augment=Augmentation(copies=1)), Clip(SKELETON, (0, 30))),
@@ -193,6 +243,15 @@ MEMBERS: dict[str, Callable[[Path], Member]] = {
         Clip(VIDEO, (0, 16)),
         {"0": _trained_tsn(folder)},
         golden="_flow",
+    ),
+    "tsn of a library": lambda folder: Member(
+        TSN(
+            network=Backbone(backbone="torchvision:shufflenet_v2_x0_5", weights=_shufflenet(folder)),
+            snippets=2,
+            crops=1,
+        ),
+        Clip(VIDEO),
+        golden="_library",
     ),
     "tsn of rgb_diff": lambda folder: Member(
         _tsn(folder, channels=15, modality="rgb_diff"), Clip(VIDEO), golden="_rgb_diff"

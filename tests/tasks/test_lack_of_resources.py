@@ -15,7 +15,7 @@ import torch
 
 from extractors import EXTRACTORS
 from extractors.base import Clip
-from extractors.weights import load
+from extractors.weights.state_dicts import load
 from pipeline.errors import lack_of_memory, lacks_space
 from pipeline.files.atomic import quarantine
 from pipeline.files.temporary_array import TemporaryArray
@@ -30,7 +30,7 @@ from pathlib import Path
 from tasks.base import user_message
 what = sys.argv[2]
 if what.endswith(".pth"):
-    from extractors.weights import load
+    from extractors.weights.state_dicts import load
     import torch
 size_kib = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1])
 resource.setrlimit(resource.RLIMIT_AS, (1024 * (size_kib + int(sys.argv[1])), -1))

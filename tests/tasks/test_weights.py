@@ -1,5 +1,7 @@
 """Weights are looked at before the first video, and are the same by whatever name."""
 
+import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +14,12 @@ from safetensors.torch import save_file
 
 import tasks
 from extractors.backbones.squeezenet import SqueezeNet
-from extractors.weights import SOURCES
+from extractors.weights.source import Source
+from extractors.weights.sources import SOURCES
 from pipeline.training.random_state import seeded
 from pipeline.video.encode import write
+from tasks.commands.weights import describe
+from tests.support.file_server import FileServer, serving
 
 NAME = "imagenet-squeezenet1_0"
 RECIPE = """
@@ -73,6 +78,31 @@ def test_they_are_refused_before_the_first_video(
     assert sentence in caplog.text
     assert "Traceback" not in caplog.text
     assert not list(folder.glob("store/*/*-*/*.h5"))
+
+
+def test_they_are_downloaded_when_they_are_first_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = (folder / "weights" / SOURCES[NAME].files[1]).read_bytes()
+    before = evaluation(folder, NAME).index
+    luigi.build([before], local_scheduler=True, log_level="ERROR")
+    expected = evaluation(folder, NAME).fingerprint
+    shutil.rmtree(folder / "weights")
+    shutil.rmtree(folder / "store")
+    with serving(FileServer({"/squeezenet.safetensors": content})) as server:
+        source = Source(f"{server.url}/squeezenet.safetensors", ("squeezenet.safetensors",), "free")
+        monkeypatch.setitem(SOURCES, NAME, source)
+        (folder / "files").rename(folder / "elsewhere")
+        assert not luigi.build([evaluation(folder, NAME, "rgb")], local_scheduler=True, workers=1, log_level="ERROR")
+        assert not server.asked  # data that are missing are said first
+        (folder / "elsewhere").rename(folder / "files")
+        get_config().set("kinescope", "offline", "true")
+        assert not luigi.build([evaluation(folder, NAME, "rgb")], local_scheduler=True, workers=1, log_level="ERROR")
+        assert not server.asked
+        get_config().set("kinescope", "offline", "false")
+        assert luigi.build([evaluation(folder, NAME, "rgb")], local_scheduler=True, workers=1, log_level="ERROR")
+        assert len(server.asked) == 1
+    assert evaluation(folder, NAME).fingerprint == expected
+    (line,) = [line for line in describe(folder / "weights") if line.startswith(NAME)]
+    assert f"squeezenet.safetensors, SHA-256 {hashlib.sha256(content).hexdigest()[:8]}… when it came" in line
 
 
 def test_a_name_and_a_path_of_the_same_file_are_one_fingerprint(folder: Path) -> None:

@@ -14,7 +14,7 @@ from extractors.backbones.registry import BACKBONES
 from extractors.backbones.resnet50 import ResNet50
 from extractors.backbones.squeezenet import SqueezeNet
 from extractors.snippets.modality import SNIPPETS
-from extractors.weights import across_modalities, adapt
+from extractors.weights.state_dicts import across_modalities, adapt
 from pipeline.errors import InputError
 
 State = dict[str, Tensor]

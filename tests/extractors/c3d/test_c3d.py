@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-import extractors.c3d.config
 from extractors.base import Clip, Row
 from extractors.c3d.config import C3D
-from extractors.c3d.network import CUBE, C3DNetwork, ClipFeatureExtractor, cropped, cropped_mean
+from extractors.c3d.network import CLIP_FRAMES, CUBE, C3DNetwork, ClipFeatureExtractor, cropped, cropped_mean
 from extractors.clip_reader import ClipReader
-from extractors.weights import adapt
+from extractors.weights.state_dicts import adapt
+from extractors.windows import windowed
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.video.decode import read
@@ -220,7 +220,7 @@ def test_the_clips_of_a_video(tmp_path: Path, frames: int, stride_frames: int, e
     ramp = np.broadcast_to(np.arange(frames, dtype=np.uint8)[:, None, None] * 4, (frames, 16, 16))
     path = footage.write(tmp_path / "ramp.avi", np.ascontiguousarray(ramp))
     reader = ClipReader(Clip(path))
-    clips = extractors.c3d.config._clips(reader.frames(), stride_frames)
+    clips = windowed(reader.frames(), CLIP_FRAMES, stride_frames, cropped)
     seen = [clip[:, 50, 50, 1].round(-1) // 4 for clip in clips]
     levels = read(path).frames[:, 8, 8, 1].round(-1) // 4
     assert len(seen) == expected == (frames - 16) // stride_frames + 1
@@ -229,12 +229,14 @@ def test_the_clips_of_a_video(tmp_path: Path, frames: int, stride_frames: int, e
     assert (reader.length, reader.fps) == (frames, 25)
 
 
-def test_no_more_frames_are_held_than_a_clip_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "extractors.c3d.network.cropped", lambda frame: calls.append(1) or np.zeros((2, 2, 3), np.uint8)
-    )
+def test_no_more_frames_are_held_than_a_clip_has(tmp_path: Path) -> None:
     calls: list[int] = []
-    clips = extractors.c3d.config._clips(ClipReader(film(tmp_path, 120)).frames(), 100)
+    clips = windowed(
+        ClipReader(film(tmp_path, 120)).frames(),
+        CLIP_FRAMES,
+        100,
+        lambda frame: calls.append(1) or np.zeros((2, 2, 3), np.uint8),
+    )
     assert next(clips).shape == (16, 2, 2, 3)
     assert len(calls) == 16
     next(clips)

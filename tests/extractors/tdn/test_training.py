@@ -61,7 +61,7 @@ def test_it_learns_eight_clips(modality: str, weights: Path, tmp_path: Path) -> 
 
 def test_phase_1_leaves_the_image_network_as_it_came(weights: Path, tmp_path: Path) -> None:
     """With nothing to do in phase 2."""
-    from extractors.weights import load
+    from extractors.weights.state_dicts import load
 
     state, _ = train(config(weights, joint={"epochs": 1, "lr": 1e-30}), tmp_path)
     given = load(weights)
@@ -173,7 +173,7 @@ def test_material_without_a_snippet_is_refused(weights: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("held", [True, False])
 def test_two_processes_train_like_one(held: bool, weights: Path, tmp_path: Path) -> None:
     """As two GPUs would, in either phase."""
-    from extractors.weights import load
+    from extractors.weights.state_dicts import load
 
     fitted, states = config(weights, batch=8, segments=2, lr=0.001, **STILL), []
     for processes in (1, 2):

@@ -52,7 +52,7 @@ def tsn(modality: str, weights: dict[str, Path], fit: dict[str, Any] | None = No
 
 def pooled(file: Path, images: np.ndarray) -> np.ndarray:
     """Normalised images (batch, channel, height, width) through the network itself, in double precision."""
-    from extractors.weights import load
+    from extractors.weights.state_dicts import load
 
     network = SqueezeNet(images.shape[1])
     network.load_state_dict(load(file))
@@ -239,7 +239,7 @@ def trained(tmp_path: Path) -> Path:
 def test_a_fine_tuned_network_gives_scores_before_the_softmax(
     weights: dict[str, Path], trained: Path, tmp_path: Path
 ) -> None:
-    from extractors.weights import load
+    from extractors.weights.state_dicts import load
 
     source, state = flows(12), load(trained)
     (row,) = tsn("flow", weights, fit={"epochs": 1}, snippets=2).build("cpu", {"0": trained})([source])

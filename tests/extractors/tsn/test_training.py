@@ -175,7 +175,7 @@ def test_scores_are_the_mean_over_snippets_and_the_head_starts_small() -> None:
 
 
 def test_flow_starts_from_colours(weights: Path) -> None:
-    from extractors.weights import load
+    from extractors.weights.state_dicts import load
 
     network = TSNNetwork("squeezenet1_0", "flow", 3, dropout=0, partial_bn=True).start_from(load(weights))
     colours = load(weights)["features.0.weight"]

@@ -19,7 +19,7 @@ from extractors.backbones.torchvision_models import models
 from extractors.base import Clip, Row
 from extractors.frames import scaled
 from extractors.tsn.config import TSN
-from extractors.weights import adapt, load
+from extractors.weights.state_dicts import adapt, load
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.video.decode import Block

@@ -1,44 +1,15 @@
-"""Finds, loads and adapts pretrained weights: from a name or path to a state dict with a network's own keys."""
+"""Loads and adapts pretrained weights: from a file to a state dict with a network's own keys."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.config import unknown
 from pipeline.errors import InputError, lack_of_memory
-from pipeline.files.user_input import brief, resolve
+from pipeline.files.user_input import brief
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class Source(NamedTuple):
-    """Address of weights, and names of files that hold them."""
-
-    url: str
-    files: tuple[str, ...]
-
-
-SOURCES = {
-    "imagenet-resnet50": Source(
-        "https://download.pytorch.org/models/resnet50-0676ba61.pth",
-        ("resnet50-0676ba61.pth", "resnet50-imagenet.safetensors"),
-    ),
-    "imagenet-squeezenet1_0": Source(
-        "https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
-        ("squeezenet1_0-b66bff10.pth", "squeezenet1_0-imagenet.safetensors"),
-    ),
-    "imagenet-bn_inception": Source(
-        "http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth", ("bn_inception-52deb4733.pth",)
-    ),
-    "sports1m-c3d": Source(
-        "https://download.openmmlab.com/mmaction/recognition/c3d/c3d_sports1m_pretrain_20201016-dcc47ddc.pth",
-        ("c3d_sports1m_pretrain_20201016-dcc47ddc.pth",),
-    ),
-}
-"""Weights known by name: two of torchvision; those of Wang et al., which M. Cadène converted from Caffe; and those of
-Tran et al., which MMAction2 converted. Each network's own module says what input it takes."""
 
 CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model", "net")
 """Keys under which training checkpoints hold a state dict, or another checkpoint."""
@@ -60,14 +31,14 @@ class Loadable(Protocol):
 
     Attributes
     ----------
-    head : str
-        Prefix of its classifier's keys.
+    head : str or tuple of str
+        Prefix of its classifier's keys, or the prefixes where weights have several classifiers.
     renames : tuple of (str, str)
         Regular expressions and their replacements, applied in turn to each key of other projects' layouts.
     """
 
     @property
-    def head(self) -> str: ...
+    def head(self) -> str | tuple[str, ...]: ...
     @property
     def renames(self) -> tuple[tuple[str, str], ...]: ...
     def state_dict(self) -> "Mapping[str, Tensor]": ...
@@ -78,41 +49,6 @@ class ImageNetwork(Loadable, Protocol):
 
     @property
     def first(self) -> str: ...
-
-
-def locate(name_or_path: str, folder: Path) -> Path:
-    """Find the file of weights.
-
-    Parameters
-    ----------
-    name_or_path : str
-        A path, the name of a file in ``folder``, or a name of ``SOURCES``.
-    folder : Path
-
-    Returns
-    -------
-    Path
-        Absolute.
-
-    Raises
-    ------
-    InputError
-        Where there is none; it says which URL to download into which folder, or which name was perhaps meant.
-    """
-    for path in (resolve(name_or_path), resolve(folder / name_or_path)):
-        if path.is_file():
-            return path
-    if name_or_path in SOURCES:
-        source = SOURCES[name_or_path]
-        for file in source.files:
-            if (folder / file).is_file():
-                return (folder / file).resolve()
-        raise InputError(f"weights {name_or_path!r} are missing: download {source.url} into {folder.resolve()}")
-    if Path(name_or_path).suffix or "/" in name_or_path:
-        raise InputError(
-            f"{name_or_path}: no such file, nor is there one in {folder.resolve()}; a file of weights is needed"
-        )
-    raise InputError(unknown("weights", name_or_path, SOURCES))
 
 
 def load(path: Path) -> "dict[str, Tensor]":

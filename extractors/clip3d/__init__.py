@@ -1,0 +1,1 @@
+"""Features of windows by torchvision's video networks, which were trained on Kinetics-400."""

@@ -1,0 +1,1 @@
+"""Pretrained weights: where they are had, and how they are read."""
