@@ -103,6 +103,8 @@ class Dataset(WithoutAdded):
     """Fields that only divide the videos, and do not change which videos there are."""
     generated: ClassVar[bool] = False
     """True where ``generate`` makes the files."""
+    fetchable: ClassVar[bool] = False
+    """True where ``fetch`` downloads the files, as the publisher allows."""
 
     @property
     def location(self) -> Path | None:
@@ -160,8 +162,7 @@ class Dataset(WithoutAdded):
 
     @classmethod
     def fetch(cls, root: Path) -> None:
-        """Download what is missing below ``root``. Raises InputError that says how the data set is had otherwise."""
-        raise InputError(f"{cls.publication.title} cannot be fetched from here. {cls.publication.access}")
+        """Download what is missing below ``root``; only fetchable data sets have anything to download."""
 
     def generate(self, root: Path) -> None:
         """Make the files below ``root``; only generated data sets have any to make."""

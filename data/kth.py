@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from data.archives import fetch_archive
 from data.base import Listing, Video, by_id
 from data.official import one_each, read_lines, required, videos_in
-from data.archives import fetch_archive
 from data.protocols import BySubject
 from data.publication import Publication
 from pipeline.errors import InputError
@@ -72,6 +72,7 @@ class KTH(BySubject):
         videos=len(RECORDED),
         classes=len(ACTIONS),
     )
+    fetchable: ClassVar[bool] = True
     all_subjects: ClassVar[int] = 25
 
     form: Literal["kth1", "kth2"] = Field("kth1", description='"kth1": the 599 files; "kth2": their 2,391 segments')
