@@ -212,7 +212,7 @@ def named_root(dataset: Dataset) -> Path:
 def _how_to_get(dataset: Dataset) -> str:
     if dataset.plain.location is not None:
         return ""
-    return f"; `kinescope datasets {dataset.plain.name}` says where it is had, and in which layout"
+    return f"; kinescope datasets {dataset.plain.name} says where it is had, and in which layout"
 
 
 @lru_cache

@@ -36,7 +36,7 @@ def sentence(name: str) -> str:
     dataset = load_experiment(name).dataset.name
     return (
         f'no data root for {dataset!r}: set data_roots = {{"{dataset}": "/path/to/it"}} in section [kinescope] of '
-        f"luigi.cfg; `kinescope datasets {dataset}` says where it is had, and in which layout"
+        f"luigi.cfg; kinescope datasets {dataset} says where it is had, and in which layout"
     )
 
 
