@@ -1,18 +1,21 @@
 """Unpacks zip archives of others: nothing is written outside the folder, and each file appears whole."""
 
-import shutil
+import errno
 import stat
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from typing import BinaryIO
+from zipfile import ZipFile, ZipInfo
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, lack_of_memory
 from pipeline.files.atomic import atomic_path
 from pipeline.files.names import printable
 from pipeline.files.progress import Bar
 
 _ENCRYPTED = 0x1
+_PIECE = 1 << 20
+"""Largest number of bytes that memory holds of a file."""
 
 
 def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> None:
@@ -33,17 +36,42 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> None:
         Where the archive is cut off or damaged, or has an entry that leads out of the folder, is a link or is
         encrypted, whether it is wanted or not: nothing is written then. Files before a damaged one stay.
     """
+    with open(archive, "rb") as file:
+        opened, entries = _entries(file, archive.name)
+        chosen = [entry for entry in entries if wanted(entry.filename)]
+        for entry in Bar(chosen, desc=f"unpacking {archive.name}", unit="file"):
+            with atomic_path(folder / entry.filename) as temporary, open(temporary, "wb") as unpacked:
+                unpacked.writelines(_pieces(opened, entry, archive.name))
+
+
+def _entries(file: BinaryIO, name: str) -> tuple[ZipFile, list[ZipInfo]]:
+    """Open an archive, and check all files in it."""
+    with _damage_told(name):
+        opened = ZipFile(file)
+        entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+        for entry in entries:
+            _check(entry)
+    return opened, entries
+
+
+def _pieces(opened: ZipFile, entry: ZipInfo, name: str) -> Iterator[bytes]:
+    with _damage_told(name), opened.open(entry) as content:
+        while piece := content.read(_PIECE):
+            yield piece
+
+
+@contextmanager
+def _damage_told(name: str) -> Iterator[None]:
+    """Raise InputError for whatever reading an archive ends in, as damage may end it in any way."""
     try:
-        with ZipFile(archive) as opened:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
-            for entry in entries:
-                _check(entry)
-            chosen = [entry for entry in entries if wanted(entry.filename)]
-            for entry in Bar(chosen, desc=f"unpacking {archive.name}", unit="file"):
-                with atomic_path(folder / entry.filename) as temporary, open(temporary, "wb") as file:
-                    shutil.copyfileobj(opened.open(entry), file)
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(f"{archive.name} is no whole zip archive ({error})") from None
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        of_the_disk = isinstance(error, OSError) and error.errno != errno.EINVAL  # which a place before its start gives
+        if of_the_disk or lack_of_memory(error):
+            raise
+        raise InputError(f"{name} is no whole zip archive ({error})") from None
 
 
 def _check(entry: ZipInfo) -> None:

@@ -237,7 +237,7 @@ class TestPart:
         config = load_experiment("ucf101-11-res-lstm").dataset
         assert config.classes is not None
         numbers = product(config.classes, range(1, 26), (1, 2, 3))
-        assert WRITTEN == [f"{name}/v_{name}_g{group:02d}_c{clip:02d}" for name, group, clip in numbers]
+        assert [f"{name}/v_{name}_g{group:02d}_c{clip:02d}" for name, group, clip in numbers] == WRITTEN
         assert len(WRITTEN) == 825
 
     def test_the_official_lists_and_the_clips_at_hand_hold_what_is_written_down(self, shared: Path, tmp_path: Path):

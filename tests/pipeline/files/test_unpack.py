@@ -76,3 +76,21 @@ def test_no_damaged_byte_of_a_file_is_taken_for_right(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="is no whole zip archive"):
             unpack(path, tmp_path / "out", everything)
     assert files(tmp_path) == ["some.zip"]
+
+
+def test_no_damaged_byte_anywhere_ends_in_another_content(tmp_path: Path) -> None:
+    """A damaged archive is refused, or the damage lies where it says nothing of the files."""
+    path = archive(tmp_path, "below/a.avi")
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(len(whole)):
+        for mask in (0x01, 0x80):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ mask]) + whole[place + 1 :])
+            try:
+                unpack(path, tmp_path / "out", everything)
+            except InputError:
+                refused += 1
+            for file in files(tmp_path / "out"):
+                assert (tmp_path / "out" / file).read_bytes() == b"content of a file"
+    assert refused > len(whole)
+    assert all(file.startswith(("out/", "some.zip")) for file in files(tmp_path))
