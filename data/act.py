@@ -10,19 +10,18 @@ from data.files import is_there
 from data.manifest import Examples, read_manifest, side
 from data.official import required, unlike_published
 from data.protocols import divided
+from data.publication import AS_ITS_PAGE_SAYS, Publication
 from pipeline.errors import InputError
 
 MANIFEST = "act.csv"
-VIDEOS, CLASSES = 11_234, 43
-"""Published numbers of videos and classes."""
 
 
 class ACT(Dataset):
     """ACT data set: 11,234 videos of 43 classes, for the task of action classification.
 
-    Videos and labels are available from https://xiaolonw.github.io/actioncvpr.html, which does not document the form of
-    the labels. Here the root holds ``act.csv``: a first line ``path,label,split``, then one line for each video
-    (``data.manifest``) with its path from the root, the name of its class, and train, test or val.
+    The root holds ``act.csv``, as the publisher does not document the form of the labels: a first line
+    ``path,label,split``, then one line for each video (``data.manifest``) with its path from the root, the name of its
+    class, and train, test or val.
 
     References
     ----------
@@ -30,6 +29,16 @@ class ACT(Dataset):
     """
 
     name: Literal["act"] = "act"
+    publication: ClassVar[Publication] = Publication(
+        title="ACT",
+        homepage="https://xiaolonw.github.io/actioncvpr.html",
+        access="Download videos and labels from the publisher's page, unpack them into one folder, and write act.csv "
+        "there.",
+        licence=AS_ITS_PAGE_SAYS,
+        size="14 GB",
+        videos=11_234,
+        classes=43,
+    )
     protocol_fields: ClassVar[frozenset[str]] = frozenset({"train_on_validation"})
     added: ClassVar[frozenset[str]] = frozenset({"train_on_validation"})
 
@@ -71,7 +80,7 @@ class ACT(Dataset):
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
         """Note the number of videos, where it is not the published one."""
-        return unlike_published("classes", listing, VIDEOS, CLASSES)
+        return unlike_published("classes", listing, self.publication)
 
 
 def _examples(root: Path) -> Examples:

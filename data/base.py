@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from data.publication import Publication
 from pipeline.config import WithoutAdded
 from pipeline.errors import InputError
 from pipeline.files.names import printable
@@ -96,10 +97,14 @@ class Dataset(WithoutAdded):
     """
 
     name: str = Field(description="the data set's name, by which a recipe chooses it")
+    publication: ClassVar[Publication]
+    """Where it is had."""
     protocol_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields that only divide the videos, and do not change which videos there are."""
     generated: ClassVar[bool] = False
     """True where ``generate`` makes the files."""
+    fetchable: ClassVar[bool] = False
+    """True where ``fetch`` downloads the files, as the publisher allows."""
 
     @property
     def location(self) -> Path | None:
@@ -135,6 +140,14 @@ class Dataset(WithoutAdded):
         return self.store_name
 
     @property
+    def as_present(self) -> "Dataset":
+        """Data set that lists the same videos where no others are there, whatever else may choose them.
+
+        So the fingerprint of a report knows it, in which the videos stand by what was computed of them.
+        """
+        return self
+
+    @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Coarse groups of classes by name, for data sets that publish some."""
         return {}
@@ -146,6 +159,10 @@ class Dataset(WithoutAdded):
     def notes(self, listing: Listing) -> tuple[str, ...]:
         """Return sentences for readers of results: how the videos and folds at hand differ from those published."""
         return ()
+
+    @classmethod
+    def fetch(cls, root: Path) -> None:
+        """Download what is missing below ``root``; only fetchable data sets have anything to download."""
 
     def generate(self, root: Path) -> None:
         """Make the files below ``root``; only generated data sets have any to make."""

@@ -3,20 +3,19 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from data.base import Dataset, Fold, Listing, Video, by_id, video_id
 from data.official import first_with, one_each, read_lines, required, unlike_published, videos_in
 from data.protocols import Side, divided
+from data.publication import Publication
 from pipeline.errors import InputError
 
 SPLIT_LIST = "FCVID_VideoName_TrainTestSplit.txt"
 LABELS = "FCVID_Label.txt"
 CATEGORIES = "categories.txt"
-VIDEOS, CLASSES = 91_223, 239
-"""Published numbers of videos and categories."""
 _LIST_FOLDERS = ("materials", ".")
 _VIDEO_FOLDERS = ("videos", ".")
 _SIDES: dict[str, Side] = {"train": "train", "test": "test"}
@@ -25,7 +24,7 @@ _SIDES: dict[str, Side] = {"train": "train", "test": "test"}
 class FCVID(Dataset):
     """Fudan-Columbia Video Dataset: 91,223 web videos of 239 categories, some of several.
 
-    It is available from https://fvl.fudan.edu.cn/dataset/fcvid/. The official lists lie in materials/ below the root,
+    The official lists lie in materials/ below the root,
     or in the root itself: FCVID_VideoName_TrainTestSplit.txt has one line for each video, with its path and train or
     test, and FCVID_Label.txt one line for each video in the same order, with a 0 or 1 for each category. The videos lie
     in videos/ or in the root itself, by the paths of the list, with any video extension. No published file with the
@@ -41,6 +40,14 @@ class FCVID(Dataset):
     """
 
     name: Literal["fcvid"] = "fcvid"
+    publication: ClassVar[Publication] = Publication(
+        title="FCVID",
+        homepage="https://fvl.fudan.edu.cn/dataset/fcvid/list.htm",
+        access="Ask the publisher for videos, labels and the standard split, as the page says.",
+        licence="as agreed with the publisher",
+        videos=91_223,
+        classes=239,
+    )
 
     present_only: bool = Field(False, description="use the videos that are there, instead of requiring all of them")
 
@@ -74,7 +81,7 @@ class FCVID(Dataset):
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
         """Note the number of videos, where it is not the published one."""
-        return unlike_published("categories", listing, VIDEOS, CLASSES)
+        return unlike_published("categories", listing, self.publication)
 
 
 def _listed(lists: Path) -> dict[str, Side]:

@@ -14,6 +14,7 @@ from data.base import Dataset, Fold, Listing, Video, by_id
 from data.class_folders import read_class_folders
 from data.manifest import Example, Examples, read_existing, side
 from data.protocols import Side, divided, stratified_trials, subject_trials
+from data.publication import Publication
 from pipeline.config import Few, Seed
 from pipeline.errors import InputError
 from pipeline.files.user_input import resolve
@@ -26,8 +27,10 @@ _DRAWN = {"by_subject": subject_trials, "stratified": stratified_trials}
 class Folder(Dataset):
     """A user's own videos, or skeleton files (.txt), with labels.
 
-    With a manifest, each line is a video or a segment of one; ``data.manifest`` describes the columns. Without, each
-    folder in the root is a class, and holds its files. A video and a skeleton file with the same id belong together.
+    With a manifest, each line is a video or a segment of one; its first line names its columns, path and label and, if
+    you like, subject, split (train, test or val), start_frame and end_frame (counted from 0, the end not included).
+    Paths are below the root, or absolute. Without a manifest, each folder in the root is a class, and holds its files.
+    A video and a skeleton file with the same id belong together.
 
     An id is the path below the root without the extension (for a file elsewhere the whole path), with "@start-end" for
     a segment. Where files differ in nothing but the extension, their ids have it, too. Segments of one file have that
@@ -35,6 +38,12 @@ class Folder(Dataset):
     """
 
     name: Literal["folder"] = "folder"
+    publication: ClassVar[Publication] = Publication(
+        title="your own videos",
+        access="Put the videos of each class into a folder of its own, or write a manifest.csv, and name the folder "
+        "that holds all of it in the recipe, as root.",
+        licence="yours to know",
+    )
     protocol_fields: ClassVar[frozenset[str]] = frozenset(
         {"protocol", "test_fraction", "trials", "protocol_seed", "train_on_validation"}
     )

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from data.base import video_id
-from data.official import Entry, ThreeSplits, read_lines
+from data.official import read_lines
 from data.protocols import Side
+from data.publication import Publication
+from data.three_splits import Entry, ThreeSplits
 from pipeline.errors import InputError
 
 _FIRST_LIST = re.compile(r"(?P<name>\w+)_test_split1\.txt")
@@ -23,12 +25,24 @@ class HMDB51(ThreeSplits):
     70 videos of each class, tests 30 and leaves out the rest. Subjects are the films and clips that a class's videos
     were cut from.
 
+    A recipe may use some ``classes`` alone.
+
     References
     ----------
     Kuehne, Jhuang, Garrote, Poggio and Serre, "HMDB: A Large Video Database for Human Motion Recognition", ICCV 2011.
     """
 
     name: Literal["hmdb51"] = "hmdb51"
+    publication: ClassVar[Publication] = Publication(
+        title="HMDB-51",
+        homepage="https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/",
+        access="Download HMDB51, a RAR archive of one RAR archive a class, and its three splits from the publisher's "
+        "page, and unpack all of them (by unrar or 7-Zip) into one folder.",
+        licence="Creative Commons Attribution 4.0",
+        size="about 2 GB",
+        videos=6_766,
+        classes=51,
+    )
     video_folders: ClassVar[tuple[str, ...]] = ("hmdb51_org", "videos", ".")
     list_folders: ClassVar[tuple[str, ...]] = ("testTrainMulti_7030_splits", "splits", ".")
     list_pattern: ClassVar[str] = "*_test_split1.txt"

@@ -1,17 +1,23 @@
 """KTH: 599 videos of six actions, and the 2,391 segments of their list."""
 
+import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from data.archives import fetch_archive
 from data.base import Listing, Video, by_id
 from data.official import one_each, read_lines, required, videos_in
 from data.protocols import BySubject
+from data.publication import Publication
 from pipeline.errors import InputError
+from pipeline.files.atomic import sweep
+from pipeline.files.download import download
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 SEGMENTS_LIST = "00sequences.txt"
@@ -56,6 +62,17 @@ class KTH(BySubject):
     """
 
     name: Literal["kth"] = "kth"
+    publication: ClassVar[Publication] = Publication(
+        title="KTH",
+        homepage="https://www.csc.kth.se/cvap/actions/",
+        access="kinescope datasets kth --root FOLDER --fetch downloads it; or download a zip archive for each action "
+        "and 00sequences.txt from the publisher's page, and unpack all of them into one folder.",
+        licence="non-commercial use, citing the paper",
+        size="1.1 GB",
+        videos=len(RECORDED),
+        classes=len(ACTIONS),
+    )
+    fetchable: ClassVar[bool] = True
     all_subjects: ClassVar[int] = 25
 
     form: Literal["kth1", "kth2"] = Field("kth1", description='"kth1": the 599 files; "kth2": their 2,391 segments')
@@ -88,6 +105,27 @@ class KTH(BySubject):
                 videos += [Video(f"{stem}/{n}", *of_file, there) for n, there in enumerate(ranges[stem], start=1)]
         return Listing(classes, by_id(videos), (*remarks, *links))
 
+    @classmethod
+    def fetch(cls, root: Path) -> None:
+        """Download the archives of the actions of which videos are missing, and the list of segments.
+
+        They lie beside the publisher's page. Files that are there stay as they are, and a fetch that was killed goes on
+        where it was.
+
+        Raises
+        ------
+        InputError
+            Where an address does not answer, or an archive is damaged.
+        """
+        root.mkdir(parents=True, exist_ok=True)
+        sweep(root)
+        there, page = {stem for stem, _ in _recorded(root)}, cls.publication.homepage
+        for action in ACTIONS:
+            if missing := frozenset(stem for stem in RECORDED if f"_{action}_" in stem) - there:
+                fetch_archive(f"{page}{action}.zip", root, partial(_is_one_of, missing))
+        if not (root / SEGMENTS_LIST).exists():
+            download(f"{page}{SEGMENTS_LIST}", root / SEGMENTS_LIST)
+
     def notes(self, listing: Listing) -> tuple[str, ...]:
         stems = {video.id.split("/")[0] for video in listing.videos}
         if len(stems) == len(RECORDED):
@@ -100,9 +138,18 @@ def _recorded(root: Path) -> Iterator[tuple[str, Path]]:
     """Yield id and path of each file of the data set's videos."""
     known = frozenset(RECORDED)
     for name, path in videos_in(root, (".", *_action_folders(root))):
-        stem = name.rpartition("/")[2].removesuffix("_uncomp")
-        if stem in known:
+        if (stem := _stem(name)) in known:
             yield stem, path
+
+
+def _stem(name: str) -> str:
+    """Return the id of a file by its path without the extension."""
+    return name.rpartition("/")[2].removesuffix("_uncomp")
+
+
+def _is_one_of(stems: frozenset[str], name: str) -> bool:
+    """Return whether a file of an archive is one of some videos."""
+    return _stem(os.path.splitext(name)[0]) in stems
 
 
 def _action_folders(root: Path) -> list[str]:

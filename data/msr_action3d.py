@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from data.base import Dataset, Fold, Listing, Video, by_id
 from data.official import files_in, read_lines, required
 from data.protocols import divided, leave_one_out
+from data.publication import AS_ITS_PAGE_SAYS, Publication
 from pipeline.config import Few
 from pipeline.errors import InputError
 
@@ -60,6 +61,15 @@ class MsrAction3D(Dataset):
     """
 
     name: Literal["msr_action3d"] = "msr_action3d"
+    publication: ClassVar[Publication] = Publication(
+        title="MSR Action3D",
+        homepage="https://sites.google.com/view/wanqingli/data-sets/msr-action3d",
+        access="Download MSRAction3DSkeletonReal3D.rar from the publisher's page, and unpack its files into one folder "
+        "(by unrar or 7-Zip).",
+        licence=AS_ITS_PAGE_SAYS,
+        videos=len(RECORDED),
+        classes=len(ACTIONS),
+    )
     protocol_fields: ClassVar[frozenset[str]] = frozenset({"protocol", "train_subjects"})
 
     sequences: Literal["cvpr12", "all"] = Field("cvpr12", description="the 557 sequences of Wang et al., or all 567")

@@ -1,131 +1,19 @@
-"""Reading of official lists, and search for the files that they name; base class of sets with three splits."""
+"""Reading of official lists, and search for the files that they name."""
 
 import os
-from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import Field
-
-from data.base import Dataset, Fold, Listing, Video, by_id, video_id
+from data.base import Listing, video_id
 from data.files import Finder, is_dangling, is_file, visible
 from data.modality import VIDEO_ENDINGS
-from data.protocols import Side, divided
+from data.publication import Publication
 from data.remarks import remark
 from pipeline.errors import InputError
 from pipeline.files.names import by_spelling
 
 LISTED_ENDING = ".avi"
 """Ending of most videos in official lists: of two files of one video, the one that has it is taken."""
-
-
-class Entry(NamedTuple):
-    """One line of a list.
-
-    Attributes
-    ----------
-    place : str
-        "<file>, line <n>", for messages.
-    id : str
-        "<class>/<stem>".
-    side : Side
-        Half of the split to which it belongs.
-    """
-
-    place: str
-    id: str
-    side: Side
-
-
-class ThreeSplits(Dataset):
-    """Data sets of videos in one folder for each class, with three official splits that each list every video.
-
-    The videos lie in the first of ``video_folders`` that has a class's folder, the lists in the first of
-    ``list_folders`` that has any. Lists say .avi; a video is found by its stem, with any video extension. Folders and
-    videos may be symbolic links to anywhere; what the lists name must not leave the folder of videos.
-    """
-
-    protocol_fields: ClassVar[frozenset[str]] = frozenset({"split"})
-    video_folders: ClassVar[tuple[str, ...]]
-    list_folders: ClassVar[tuple[str, ...]]
-    list_pattern: ClassVar[str]
-
-    split: Literal[1, 2, 3, "all"] = Field(1, description="number of the official split, or all three, a fold each")
-    present_only: bool = Field(False, description="use the videos that are there, instead of requiring all of them")
-
-    @abstractmethod
-    def class_names(self, lists: Path) -> tuple[str, ...]:
-        """Read the names of all classes, in the official order. Raises InputError where their list is malformed."""
-
-    @abstractmethod
-    def entries(self, lists: Path, classes: Sequence[str], split: int) -> Iterator[Entry]:
-        """Read the lists of one split. Raises InputError that names file and line where one is malformed."""
-
-    @abstractmethod
-    def source(self, video_id: str) -> str:
-        """Return the source that a video was cut from; the official splits never part videos of one source."""
-
-    def listing(self, root: Path) -> Listing:
-        """List all videos, or those that are there and their classes.
-
-        Raises
-        ------
-        InputError
-            Where videos are missing, which it counts, or a list is malformed.
-        """
-        root = root.resolve()
-        lists = self._lists(root)
-        classes = self.class_names(lists)
-        folder = self._videos(root, classes)
-        files, remarks = one_each(videos_in(folder, classes))
-        ids, links = required(self._division(lists, classes, 1), files, folder, self.present_only)
-        there = {video_id.split("/")[0] for video_id in ids}
-        kept = tuple(name for name in classes if name in there)
-        labels = {name: (label,) for label, name in enumerate(kept)}
-        return Listing(
-            kept,
-            by_id(Video(id, {"video": files[id]}, labels[id.split("/")[0]], self.source(id)) for id in ids),
-            (*remarks, *links),
-        )
-
-    def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
-        """Return the official split, or all three.
-
-        Raises
-        ------
-        InputError
-            Where a half is empty, or the lists disagree.
-        """
-        lists = self._lists(root.resolve())
-        classes = self.class_names(lists)
-        return tuple(
-            self._fold(self._division(lists, classes, split), listing, f"split-{split}")
-            for split in ((1, 2, 3) if self.split == "all" else (self.split,))
-        )
-
-    def _fold(self, division: dict[str, Side], listing: Listing, name: str) -> Fold:
-        ids = {video.id for video in listing.videos}
-        disputed = ids - division.keys() if self.present_only else ids ^ division.keys()
-        if disputed:
-            raise InputError(f"{min(disputed)} is not in the lists of every split; each split must list every video")
-        return divided(name, listing.videos, lambda video: division[video.id])
-
-    def _division(self, lists: Path, classes: Sequence[str], split: int) -> dict[str, Side]:
-        known, division = frozenset(classes), dict[str, Side]()
-        for place, id, side in self.entries(lists, classes, split):
-            if id.split("/")[0] not in known:
-                raise InputError(f"{place}: {id.split('/')[0]!r} is not one of the {len(known)} classes")
-            if id in division:
-                raise InputError(f"{place}: {id} is listed a second time; a split lists a video once")
-            division[id] = side
-        return division
-
-    def _lists(self, root: Path) -> Path:
-        return first_with(root, self.list_folders, (self.list_pattern,), "official lists")
-
-    def _videos(self, root: Path, classes: Sequence[str]) -> Path:
-        return first_with(root, self.video_folders, [f"{name}/" for name in classes], "folders of videos").resolve()
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -226,7 +114,7 @@ def required(
     return there, remark(links, "link leads nowhere, and is left out", "links lead nowhere, and are left out")
 
 
-def unlike_published(kind: str, listing: Listing, videos: int, classes: int) -> tuple[str, ...]:
+def unlike_published(kind: str, listing: Listing, published: Publication) -> tuple[str, ...]:
     """Note the numbers of videos and classes, where they are not those published.
 
     Parameters
@@ -234,14 +122,14 @@ def unlike_published(kind: str, listing: Listing, videos: int, classes: int) -> 
     kind : str
         The data set's word for its classes.
     listing : Listing
-        The videos at hand.
-    videos, classes : int
+        The videos that are used.
+    published : Publication
         The published numbers.
     """
-    if (len(listing.videos), len(listing.classes)) == (videos, classes):
+    if (len(listing.videos), len(listing.classes)) == (published.videos, published.classes):
         return ()
     found = f"{len(listing.videos):,} videos of {len(listing.classes)} {kind}"
-    return (f"{found} are present; {videos:,} of {classes} were published.",)
+    return (f"{found} are used; {published.videos:,} of {published.classes} were published.",)
 
 
 def first_with(root: Path, folders: Sequence[str], patterns: Sequence[str], what: str) -> Path:

@@ -29,6 +29,10 @@ class Redivided(Dataset):
         return self.of.store_name
 
     @property
+    def as_present(self) -> Dataset:
+        return self.model_copy(update={"of": self.of.as_present})
+
+    @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         return self.of.groups
 

@@ -3,14 +3,20 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from data.official import Entry, ThreeSplits, read_lines
+from pydantic import Field
+
+from data.official import read_lines
 from data.protocols import Side
+from data.publication import AS_ITS_PAGE_SAYS, Publication
+from data.three_splits import Entry, ThreeSplits
 from pipeline.errors import InputError
 
 _CLASS = re.compile(r"(?P<index>\d{1,9})\s+(?P<name>\w+)")
 _VIDEO = re.compile(r"(?P<id>(?P<name>\w+)/v_\w+_g\d+_c\d+)\.\w+(?:\s+(?P<index>\d{1,9}))?")
+_NUMBER_OF_CLIP = Annotated[int, Field(ge=1, le=7)]
+"""Type of the number of a clip in its group, which has four to seven."""
 _LISTS: tuple[tuple[str, Side], ...] = (("trainlist", "train"), ("testlist", "test"))
 
 
@@ -21,6 +27,10 @@ class UCF101(ThreeSplits):
     trainlist01.txt, testlist01.txt and so on in ucfTrainTestlist/, splits/ or the root itself. Subjects are the 25
     groups of each class.
 
+    A recipe may use a part of it: some ``classes``, and of every group some ``clips`` by their numbers, so that
+    ``clips = [1, 2, 3]`` is v_Archery_g01_c01 to v_Archery_g01_c03 and so on. Exactly these are then required, however
+    many others lie beside them.
+
     References
     ----------
     Soomro, Zamir and Shah, "UCF101: A Dataset of 101 Human Actions Classes From Videos in The Wild", CRCV-TR-12-01,
@@ -28,9 +38,28 @@ class UCF101(ThreeSplits):
     """
 
     name: Literal["ucf101"] = "ucf101"
+    publication: ClassVar[Publication] = Publication(
+        title="UCF-101",
+        homepage="https://www.crcv.ucf.edu/data/UCF101.php",
+        access="Download UCF101.rar, the videos, and UCF101TrainTestSplits-RecognitionTask.zip, the lists, from the "
+        "publisher's page, and unpack both into one folder (RAR archives by unrar or 7-Zip).",
+        licence=AS_ITS_PAGE_SAYS,
+        size="6.9 GB",
+        videos=13_320,
+        classes=101,
+    )
+    added: ClassVar[frozenset[str]] = frozenset({"classes", "clips"})
+    selecting: ClassVar[tuple[str, ...]] = ("classes", "clips")
     video_folders: ClassVar[tuple[str, ...]] = ("UCF-101", "videos", ".")
     list_folders: ClassVar[tuple[str, ...]] = ("ucfTrainTestlist", "splits", ".")
     list_pattern: ClassVar[str] = "classInd.txt"
+
+    clips: Annotated[tuple[_NUMBER_OF_CLIP, ...], Field(min_length=1)] | None = Field(
+        None, description="numbers of the clips of every group that are used, 1 to 7; None: all of them"
+    )
+
+    def takes(self, id: str) -> bool:
+        return super().takes(id) and (self.clips is None or int(id.rpartition("_c")[2]) in self.clips)
 
     def class_names(self, lists: Path) -> tuple[str, ...]:
         names: list[str] = []

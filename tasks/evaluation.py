@@ -52,7 +52,7 @@ class Report(Announced):
     @property
     def fingerprint(self) -> str:
         inputs = [stage.fingerprint for stage in self.runs.all_scores()]
-        recipe = self.recipe.located(known_name)
+        recipe = self.recipe.located(known_name).model_copy(update={"dataset": self.recipe.dataset.as_present})
         return fingerprint("Evaluate", json.loads(recipe.canonical()), inputs)
 
     def folder(self) -> Path:

@@ -187,7 +187,7 @@ def dataset_folder(dataset: Dataset) -> Path:
     """
     if dataset.plain.generated:
         return store() / dataset.store_name
-    return store() / f"{dataset.store_name}-{_digest(_named_root(dataset))}"
+    return store() / f"{dataset.store_name}-{_digest(named_root(dataset))}"
 
 
 def data_root(dataset: Dataset) -> Path:
@@ -197,22 +197,31 @@ def data_root(dataset: Dataset) -> Path:
     """
     if dataset.plain.generated:
         return dataset_folder(dataset) / "files"
-    folder = _named_root(dataset)
+    folder = named_root(dataset)
     if not folder.is_dir():
-        raise InputError(f"the data root of {dataset.plain.name!r} is no folder: {folder}")
+        raise InputError(f"the data root of {dataset.plain.name!r} is no folder: {folder}{_how_to_get(dataset)}")
     return folder
 
 
-def _named_root(dataset: Dataset) -> Path:
-    """Return the absolute folder that the data set, or else a setting, names, whether it exists or not."""
+def named_root(dataset: Dataset) -> Path:
+    """Return the absolute folder that the data set, or else a setting, names, whether it exists or not.
+
+    Raises InputError where neither does.
+    """
     dataset = dataset.plain
     root = dataset.location or current().data_roots.get(dataset.name)
     if root is None:
         raise InputError(
             f'no data root for {dataset.name!r}: set data_roots = {{"{dataset.name}": "/path/to/it"}} '
-            "in section [kinescope] of luigi.cfg"
+            f"in section [kinescope] of luigi.cfg{_how_to_get(dataset)}"
         )
     return _absolute(str(root), os.getcwd())
+
+
+def _how_to_get(dataset: Dataset) -> str:
+    if dataset.plain.location is not None:
+        return ""
+    return f"; kinescope datasets {dataset.plain.name} says where it is had, and in which layout"
 
 
 @lru_cache

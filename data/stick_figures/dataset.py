@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from data.base import Listing, Video, by_id
 from data.protocols import BySubject
+from data.publication import Publication
 from data.stick_figures.body import Array, Person, in_picture
 from data.stick_figures.motion import ACTIONS, FPS, Performance, perform
 from pipeline.config import Few, NonNegative, Seed
@@ -67,6 +68,11 @@ class StickFigures(BySubject):
 
     version: ClassVar[int] = 2
     name: Literal["stick_figures"] = "stick_figures"
+    publication: ClassVar[Publication] = Publication(
+        title="stick figures",
+        access="Nothing has to be downloaded: a run generates the files in its store.",
+        licence="none needed: generated",
+    )
     generated: ClassVar[bool] = True
 
     form: Literal["kth1", "kth2"] = Field(

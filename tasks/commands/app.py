@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.results.tables import aligned
 from tasks import settings
 from tasks.base import user_message
+from tasks.commands.datasets import datasets
 from tasks.commands.new_videos import extract, pack, predict
 from tasks.commands.store_layout import resolve_path
 from tasks.commands.weights import app as weights
@@ -86,6 +87,7 @@ def run(context: typer.Context, experiment: Name) -> None:
 app.command()(predict)
 app.command()(pack)
 app.command()(extract)
+app.command()(datasets)
 app.add_typer(weights, name="weights")
 
 

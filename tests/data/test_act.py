@@ -15,7 +15,7 @@ class TestACT:
         assert listing.classes == ("kick bag", "kick people")
         (fold,) = config.folds(tmp_path, listing)
         assert fold.test == ("clips/kick bag_2", "clips/kick people_2")
-        assert config.notes(listing) == ("6 videos of 2 classes are present; 11,234 of 43 were published.",)
+        assert config.notes(listing) == ("6 videos of 2 classes are used; 11,234 of 43 were published.",)
 
     @pytest.mark.parametrize(
         ("line", "match"),

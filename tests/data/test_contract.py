@@ -103,6 +103,20 @@ class TestContract:
                 table.listing(tmp_path / "empty")
 
 
+@pytest.mark.parametrize("name", DATASETS)
+def test_it_says_where_it_is_had(name: str):
+    kind = DATASETS[name]
+    published = kind.publication
+    assert published.title
+    assert published.licence
+    assert published.access.endswith(".")
+    numbers = published.videos, published.classes
+    assert bool(published.homepage) == all(numbers) == (name not in ("folder", "stick_figures"))
+    assert published.homepage.startswith("https://") or not published.homepage
+    documentation = kind.__doc__ or ""
+    assert ("References\n    ----------\n" in documentation) == (name != "folder")
+
+
 def test_import_is_light():
     heavy = "{'torch', 'cv2', 'av', 'h5py', 'sklearn', 'matplotlib', 'luigi'}"
     code = f"import data, sys; found = {heavy} & set(sys.modules); sys.exit(str(found) if found else 0)"

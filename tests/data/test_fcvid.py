@@ -19,7 +19,7 @@ class TestFCVID:
         assert marked == {id: [int(cell) for cell in cells.split()] for id, cells in FCVID_TOY.items()}
         (fold,) = config.folds(tmp_path, listing)
         assert fold.test == ("panda/d", "party/b")
-        assert config.notes(listing) == ("5 videos of 3 categories are present; 91,223 of 239 were published.",)
+        assert config.notes(listing) == ("5 videos of 3 categories are used; 91,223 of 239 were published.",)
 
     @pytest.mark.parametrize("on_disk", ["caf\u00e9", "cafe\u0301", os.fsdecode(b"caf\xe9")])
     @pytest.mark.parametrize("folder", [False, True])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.hmdb51 import HMDB51
+from pipeline.config import parse
 from pipeline.errors import InputError
 from tests.support.toy_datasets import HMDB_TOY, emptied_copy, hmdb51, touch
 
@@ -69,3 +70,20 @@ class TestHMDB51:
         added = {video.id: video.files["video"].stem for video in listing.videos[-4:]}
         assert added.items() >= {f"wave/{composed}": decomposed, "wave/\\x72eason": "reason"}.items()
         assert all(f"wave/{composed}" in fold.test for fold in config.folds(tmp_path, listing))
+
+    def test_some_classes_of_the_whole(self, tmp_path: Path):
+        hmdb51(tmp_path)
+        config = HMDB51(split=1, classes=("wave",))
+        listing = config.listing(tmp_path)
+        assert listing.classes == ("wave",)
+        assert {video.id.split("/")[0] for video in listing.videos} == {"wave"}
+        whole = HMDB51(split=1).listing(tmp_path)
+        assert [video.id for video in listing.videos] == [
+            video.id for video in whole.videos if video.id.startswith("wave/")
+        ]
+        (part,), (all_of_it,) = config.folds(tmp_path, listing), HMDB51(split=1).folds(tmp_path, whole)
+        assert part.test == tuple(id for id in all_of_it.test if id.startswith("wave/"))
+        with pytest.raises(InputError, match="classes: unknown class 'waves': did you mean 'wave'"):
+            HMDB51(classes=("waves",)).listing(tmp_path)
+        with pytest.raises(InputError, match="unknown field of HMDB51 'clips'"):
+            parse(HMDB51, {"name": "hmdb51", "clips": [1]})

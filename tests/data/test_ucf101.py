@@ -1,17 +1,24 @@
 """UCF-101: its figures, the layouts it comes in, and what its lists must not hold."""
 
 import errno
+import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from data.ucf101 import UCF101
+from pipeline.config import parse
 from pipeline.errors import InputError
+from tasks.experiment import load_experiment
+from tasks.recipes import bundled
+from tests.support.paths import ROOT
 from tests.support.toy_datasets import (
     UCF_CLASSES,
     UCF_TOY,
@@ -219,3 +226,92 @@ class TestUCF101:
 def by_name(scandir: Callable[[Any], Any], backwards: bool) -> Callable[[Any], Any]:
     """Make ``os.scandir`` read folders in the order of names, or backwards."""
     return lambda path: nullcontext(sorted(scandir(path), key=lambda entry: str(entry.name), reverse=backwards))
+
+
+WRITTEN = (ROOT / "docs" / "ucf101-11.txt").read_text().splitlines()
+"""Ids of the clips of which the recipes on 11 classes make their figures."""
+
+
+class TestPart:
+    def test_the_825_clips_are_written_down(self):
+        config = load_experiment("ucf101-11-res-lstm").dataset
+        assert config.classes is not None
+        numbers = product(config.classes, range(1, 26), (1, 2, 3))
+        assert [f"{name}/v_{name}_g{group:02d}_c{clip:02d}" for name, group, clip in numbers] == WRITTEN
+        assert len(WRITTEN) == 825
+
+    def test_the_official_lists_and_the_clips_at_hand_hold_what_is_written_down(self, shared: Path, tmp_path: Path):
+        config = load_experiment("ucf101-11-res-lstm").dataset
+        listing, folds = emptied_copy(config, shared / "ucf101-11" / "splits", tmp_path)
+        assert [video.id for video in listing.videos] == WRITTEN
+        assert listing.classes == config.classes
+        at_hand = config.listing(shared / "ucf101-11")
+        assert [(video.id, video.labels, video.subject) for video in at_hand.videos] == [
+            (video.id, video.labels, video.subject) for video in listing.videos
+        ]
+        assert folds == UCF101(split="all", present_only=True).folds(shared / "ucf101-11", at_hand)
+        assert config.notes(listing) == ("825 videos of 11 classes are used; 13,320 of 101 were published.",)
+
+    def test_every_recipe_on_11_classes_uses_these(self):
+        part = load_experiment("ucf101-11-res-lstm").dataset.selection
+        names = [name for name in bundled() if name.startswith("ucf101-11-")]
+        assert len(names) == 44
+        for name in names:
+            dataset = load_experiment(name).dataset
+            assert (dataset.selection, dataset.present_only) == (part, False)
+
+    def test_exactly_these_are_required(self, tmp_path: Path):
+        ucf101(tmp_path)
+        config = UCF101(classes=("YoYo", "Archery"), clips=(2,))
+        listing = config.listing(tmp_path)
+        assert [video.id for video in listing.videos] == [
+            f"{name}/v_{name}_g{group:02d}_c02" for name in ("Archery", "YoYo") for group in (1, 2, 3)
+        ]
+        assert listing.classes == ("Archery", "YoYo")  # in the official order
+        (fold,) = config.folds(tmp_path, listing)
+        assert (len(fold.train), len(fold.test)) == (4, 2)
+        for other in ("Archery/v_Archery_g01_c01", "Basketball/v_Basketball_g01_c02"):
+            (tmp_path / "UCF-101" / f"{other}.avi").unlink()
+        assert config.listing(tmp_path) == listing
+        (tmp_path / "UCF-101/YoYo/v_YoYo_g03_c02.avi").unlink()
+        with pytest.raises(InputError, match=r"1 of 6 files are missing .* such as YoYo/v_YoYo_g03_c02"):
+            config.listing(tmp_path)
+        there = config.model_copy(update={"present_only": True}).listing(tmp_path)
+        assert there.videos == listing.videos[:5]
+
+    def test_the_whole_of_a_part_is_the_whole(self, tmp_path: Path):
+        config = ucf101(tmp_path)
+        listing = config.listing(tmp_path)
+        everything = config.model_copy(update={"classes": UCF_CLASSES, "clips": (1, 2, 3)})
+        assert everything.listing(tmp_path) == listing
+        assert everything.folds(tmp_path, listing) == config.folds(tmp_path, listing)
+
+    def test_a_class_that_is_in_no_list(self, tmp_path: Path):
+        ucf101(tmp_path)
+        with pytest.raises(InputError, match=r"classes: unknown class 'Archer': did you mean 'Archery'\? \(Archery, "):
+            UCF101(classes=("YoYo", "Archer")).listing(tmp_path)
+
+    def test_a_clip_that_no_group_has(self, tmp_path: Path):
+        ucf101(tmp_path)
+        with pytest.raises(InputError, match=r"no video of the official lists in .* is one of \{'clips': \[7\]\}"):
+            UCF101(clips=(7,)).listing(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("fields", "sentence"),
+        [
+            ({"classes": ()}, "classes: Tuple should have at least 1 item"),
+            ({"clips": ()}, "clips: Tuple should have at least 1 item"),
+            ({"clips": (8,)}, "clips.0: Input should be less than or equal to 7, not 8"),
+            ({"clips": (0,)}, "clips.0: Input should be greater than or equal to 1, not 0"),
+            ({"clips": ("c01",)}, "clips.0: Input should be a valid integer"),
+            ({"clips": (1, 2, 1)}, "clips must differ from each other"),
+            ({"classes": ("YoYo", "YoYo")}, "classes must differ from each other"),
+        ],
+    )
+    def test_wrong_fields(self, fields: dict[str, Any], sentence: str):
+        with pytest.raises(InputError, match=re.escape(sentence)):
+            parse(UCF101, {"name": "ucf101", **fields})
+
+    def test_it_is_written_only_where_it_is_said(self):
+        assert json.loads(UCF101().canonical()) == {"name": "ucf101", "present_only": False, "split": 1}
+        assert json.loads(UCF101(clips=(1,)).canonical())["clips"] == [1]

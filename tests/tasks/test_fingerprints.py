@@ -19,6 +19,8 @@ from tests.support.paths import GOLDEN
 
 KNOWN = GOLDEN / "fingerprints.json"
 VIDEOS = ("a/1", "a/2", "b/1", "b/2")
+FORMER_WEIGHTS = {"imagenet-squeezenet1_0": "../shared/data/weights/squeezenet1_0-imagenet.safetensors"}
+"""Paths by which recipes named weights when the lines were written, and which stand for the same content."""
 
 
 def _listing() -> Listing:
@@ -34,17 +36,21 @@ def _library() -> Library:
 
 @pytest.fixture
 def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every data set holds the same four videos in two folds, and weights have their names as content."""
+    """Every data set holds the same four videos in two folds, and weights have their former names as content."""
+
+    def former(name: str) -> str:
+        return FORMER_WEIGHTS.get(name, name)
 
     def weights(name: str) -> str:
-        file = tmp_path / name.replace("/", "_")
-        file.write_text(name)
+        file = tmp_path / former(name).replace("/", "_")
+        file.write_text(former(name))
         return str(file)
 
     folds = Fold("one", VIDEOS[::2], VIDEOS[1::2]), Fold("two", VIDEOS[1::2], VIDEOS[::2])
     for kind in DATASETS.values():
         monkeypatch.setattr(kind, "folds", lambda self, root, listing: folds)
     monkeypatch.setattr("tasks.pretrained_weights.locate_weights", weights)
+    monkeypatch.setattr("tasks.evaluation.known_name", former)
     monkeypatch.setattr("tasks.runs.Runs.positive", None)  # no bundled data set has two classes alone
     config = get_config()
     config.set("kinescope", "store", str(tmp_path / "store"))

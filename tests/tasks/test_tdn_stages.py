@@ -271,7 +271,7 @@ def test_videos_with_several_labels_from_lists_to_report(
     (row,) = told["rows"]
     assert 0 < row["summary"]["mAP"]["mean"] <= 100
     assert len(row["average_precision"]) == 3
-    assert "10 videos of 3 categories are present; 91,223 of 239 were published." in told["notes"]
+    assert "10 videos of 3 categories are used; 91,223 of 239 were published." in told["notes"]
     assert (task.folder() / "report.html").exists()
     (stage,) = task.runs.predictions(0, 0)[0].features
     rows = Store(stage.path())
