@@ -24,7 +24,7 @@ _DRAWN = {"by_subject": subject_trials, "stratified": stratified_trials}
 
 
 class Folder(Dataset):
-    """A user's own videos, or skeleton files (.txt), with labels.
+    """A user's own videos, or skeleton files (.txt or .skeleton), with labels.
 
     With a manifest, each line is a video or a segment of one; ``data.manifest`` describes the columns. Without, each
     folder in the root is a class, and holds its files. A video and a skeleton file with the same id belong together.
