@@ -73,8 +73,9 @@ def _without_stray_texts(found: list[Example], root: Path) -> list[Example]:
         return found  # one that is spoilt is a failure that is listed, and counts as wrong
     if len(alone) > len(videos):
         raise InputError(
-            f"{root}: both {len(videos)} videos and {len(alone)} skeleton files ({NAMED_SKELETON_ENDINGS}) of no video, "
-            f"such as {_shown(alone[0].place)}; move the videos or these texts elsewhere, or list what is used in a manifest"
+            f"{root}: both {len(videos)} videos and {len(alone)} skeleton files ({NAMED_SKELETON_ENDINGS}) of no "
+            f"video, such as {_shown(alone[0].place)}; move the videos or these texts elsewhere, or list what is used "
+            "in a manifest"
         )
     beside = [text for text in texts if text.name in videos]
     paired = 2 * len(beside) >= len(videos) and any(holds_numbers(text.path) for text in beside)

@@ -257,7 +257,8 @@ def _example(cells: Mapping[str, str], place: str, path: Path, root: Path) -> Ex
     kind = modality(path)
     if kind is None:
         raise InputError(
-            f"{place}: {path.name} is neither a video, such as .mp4 or .avi, nor a skeleton file ({NAMED_SKELETON_ENDINGS})"
+            f"{place}: {path.name} is neither a video, such as .mp4 or .avi, nor a skeleton file "
+            f"({NAMED_SKELETON_ENDINGS})"
         )
     name = path.relative_to(root if path.is_relative_to(root) else path.anchor).with_suffix("").as_posix()
     return Example(

@@ -72,7 +72,8 @@ def holds_numbers(path: Path) -> bool:
 
 def _begins_with_numbers(path: Path) -> bool:
     with path.open("rb") as file:
-        cells = _SEPARATORS.split(file.read(_HEAD_BYTES).lstrip().partition(b"\n")[0].strip())
+        line = file.read(_HEAD_BYTES).lstrip().partition(b"\n")[0]
+    cells = [cell for cell in _SEPARATORS.split(line) if cell]
     return 2 * sum(map(_is_number, cells)) >= len(cells)
 
 
