@@ -46,7 +46,8 @@ def parse(content: bytes, layout: Layout) -> tuple[np.ndarray, np.ndarray | None
                 numbers.append(_frame_number(row[0], numbers[-1] if numbers else 0))
         except ValueError as error:
             place = line + layout.header_lines + 1
-            raise UnusableVideo(f"line {place}: {error}", line // layout.lines) from None
+            hint = "" if line or layout.widths else "; header_lines says how many lines come before the first frame"
+            raise UnusableVideo(f"line {place}: {error}{hint}", line // layout.lines) from None
         values.extend(row[layout.numbered :])
     points = np.frombuffer(values).reshape(len(lines), -1, len(layout.columns[0]))
     points = np.pad(points, ((0, 0), (0, 0), (0, 3 - points.shape[2])))
