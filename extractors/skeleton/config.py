@@ -49,8 +49,8 @@ class Skeleton(Extractor):
     and the attribute ``frames``. There is no ``fps``: the files do not say it. Further attributes say what is out
     of the ordinary, except with ``kinect_v1``: ``interpolated_frames``, how many are zero throughout or not there;
     ``repeated_frames``, how many numbers of UTKinect's files several lines have, of which the first is taken; and of
-    ``.skeleton`` files ``bodies``, how many there are, and ``body``, the id of the one that is taken: it is tracked in
-    most frames, and of several its joints move most.
+    ``.skeleton`` files with several bodies ``bodies``, how many there are, and ``body``, the id of the one that is
+    taken: it is tracked in most frames, and of several its joints move most.
 
     Units are those of the file. With ``normalise`` they do not matter, except to ``augment``, whose shifts of joints
     are in metres.

@@ -27,8 +27,7 @@ class Skeletons(NamedTuple):
     joints : ndarray of float64, shape (time, 20, 3)
         x, y and z as in the file.
     notes : dict of str to int or str
-        What is out of the ordinary, as attributes of rows: ``bodies`` and ``body`` of a file of several bodies,
-        ``repeated_frames`` and ``interpolated_frames``.
+        What is out of the ordinary, as attributes of rows: see ``extractors.skeleton.notes``.
     """
 
     joints: np.ndarray

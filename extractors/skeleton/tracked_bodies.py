@@ -64,8 +64,8 @@ def read_body(content: bytes, frames: tuple[int, int] | None = None) -> Recordin
     Returns
     -------
     Recording
-        Its 25 joints; zero in frames in which it is not there. The notes hold the number of ``bodies`` in the range,
-        and the id of this ``body``.
+        Its 25 joints; zero in frames in which it is not there. Of several bodies in the range, the notes hold
+        how many ``bodies`` there are, and the id of this ``body``.
 
     Raises
     ------
@@ -81,7 +81,8 @@ def read_body(content: bytes, frames: tuple[int, int] | None = None) -> Recordin
     id, body = max(there.items(), key=lambda item: (len(item[1].frames), item[1].path))
     points = np.zeros((length, len(NTU), 3))
     points[np.array(body.frames) - taken.start] = body.joints
-    return Recording(points, taken.start, {"bodies": len(there), "body": id})
+    notes: dict[str, int | str] = {"bodies": len(there), "body": id} if len(there) > 1 else {}
+    return Recording(points, taken.start, notes)
 
 
 class _Lines:

@@ -51,7 +51,7 @@ def test_the_body_of_a_range_is_that_of_most_of_its_frames(clip):
     joints, notes = read(clip, content, (30, 60))
     np.testing.assert_array_equal(joints, second[30:60])
     assert notes == {"bodies": 2, "body": "b"}
-    assert read(clip, content, (0, 10)).notes == {"bodies": 1, "body": "a"}
+    assert read(clip, content, (0, 10)).notes == {}
 
 
 def test_frames_without_the_body_lie_on_the_line_between_others(clip):
