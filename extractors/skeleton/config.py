@@ -10,7 +10,7 @@ from extractors.base import Clip, Extract, Extractor, Row
 from extractors.skeleton.augmentation import Augmentation
 from extractors.skeleton.joint_table import JointTable
 from extractors.skeleton.layouts import LAYOUTS
-from pipeline.config import Positive, Size, unknown
+from pipeline.config import Positive, Size, WithoutAdded, unknown
 from pipeline.files.user_input import brief
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _layout(value: Any) -> Any:
     return value
 
 
-class Skeleton(Extractor):
+class Skeleton(Extractor, WithoutAdded):
     """Features of a body's 20 joints, one vector a frame.
 
     Raises

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from extractors.skeleton.body import BONES, NAMES
 from extractors.skeleton.layouts import Layout
-from pipeline.config import MAX_SIZE, Config, Count, Size
+from pipeline.config import MAX_SIZE, Config, Size
 
 _INTEGER = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE}
 Place = Annotated[
@@ -91,7 +91,7 @@ class JointTable(Config):
 
     joints: Joints = Field(description="the place of each of the 20 joints")
     lines: Size = Field(1, description="lines of a frame: 1 where a line holds a whole frame, else a point a line")
-    x_column: Count = Field(1, description="column of x, where a frame has several lines", le=MAX_SIZE)
+    x_column: Size = Field(1, description="column of x, where a frame has several lines")
     dimensions: Literal[2, 3] = Field(3, description="coordinates of a point: x and y, with 0 for z, or x, y and z")
     header_lines: int = Field(0, ge=0, le=1000, description="lines before the first frame, such as a table's heading")
 

@@ -23,7 +23,7 @@ that are above ``MIN_ELASTICITY`` it is at most 2.4; below 3.3 with three centim
 feet, one joint in five thrown by twenty, or in the screen's coordinates; with joints shuffled, 27 in the median."""
 MAX_ORDER_RATIO = 2.0
 """Largest elasticity of a layout's bones in that of the same file's in another known order."""
-MAX_COMPARED = 1000
+MAX_COMPARED = 300
 """Number of frames, evenly spaced, that are enough to compare."""
 
 
@@ -97,8 +97,10 @@ def _elasticity(joints: np.ndarray) -> tuple[float, float]:
         Mean absolute difference of a length from its median over time, in sizes of the body: the median distance of its
         joints from their middle. 0 where it has no size.
     """
-    distances = np.linalg.norm(joints[:, :, None] - joints[:, None], axis=3)  # (time, joint, joint)
-    changes = abs(distances - np.median(distances, axis=0)).mean(axis=0)
+    first, second = np.triu_indices(JOINTS, 1)
+    distances = np.linalg.norm(joints[:, first] - joints[:, second], axis=2)  # (time, pair)
+    changes = np.zeros((JOINTS, JOINTS))
+    changes[first, second] = changes[second, first] = abs(distances - np.median(distances, axis=0)).mean(axis=0)
     size = np.median(np.linalg.norm(joints - np.median(joints, axis=1, keepdims=True), axis=2))
     if not size:
         return 0.0, 0.0

@@ -201,6 +201,7 @@ def test_real_joints_in_another_order_are_refused(shared, clip):
 
 def test_the_default_layout_has_no_part_in_fingerprints():
     assert "layout" not in Skeleton().significant(str)
+    assert "layout" not in Skeleton().model_dump()
     assert Skeleton(layout="kinect_v2").significant(str)["layout"] == "kinect_v2"
     assert parse(Skeleton, {"layout": FORMS["lines"][0]}).significant(str)["layout"]["lines"] == 20
     assert [*LAYOUTS] == ["kinect_v1", "kinect_v2", "utkinect"]
