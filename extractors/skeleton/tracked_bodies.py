@@ -20,7 +20,7 @@ from extractors.skeleton.text import MAX_COORDINATE
 from pipeline.errors import UnusableVideo
 
 BODY_VALUES, JOINT_VALUES = 10, 12
-_BEGINNING = re.compile(rb"\d+[ \t]*\r?\n\d+[ \t]*\r?(\n|$)")
+_BEGINNING = re.compile(rb"\d+[ \t]*(?:\r\n|\r|\n)\d+[ \t]*(?:[\r\n]|$)")
 """Two lines of one number each: of frames, and of the first frame's bodies."""
 _COUNT = re.compile(rb"\d{1,9}")
 

@@ -18,9 +18,8 @@ from extractors.skeleton.body import (
     interpolated,
     normalised,
 )
-from extractors.skeleton.file import read, repaired
-from extractors.skeleton.layouts import KINECT_V1
-from extractors.skeleton.text import parse
+from extractors.skeleton.file import _recording, read, repaired
+from extractors.skeleton.layouts import LAYOUTS
 from pipeline.errors import UnusableVideo
 from tests.support.skeletons import extract, text, walk
 
@@ -99,10 +98,15 @@ def test_trouble_of_the_system_passes_through(tmp_path):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=300) | st.text(alphabet="0123456789.-+einfNa_ \n\r\t\x00", max_size=300).map(str.encode))
-def test_no_bytes_raise_anything_else(content):
-    with pytest.raises(UnusableVideo):  # too short for even one frame of twenty lines
-        parse(content, KINECT_V1)
+@given(
+    content=st.binary(max_size=300)
+    | st.text(alphabet="0123456789.-+einfNa_ \n\r\t\x00", max_size=300).map(str.encode)
+    | st.text(alphabet="0123456789.- \n", max_size=300).map(lambda text: f"3\n1\n{text}".encode()),
+    layout=st.sampled_from([*LAYOUTS.values()]),
+)
+def test_no_bytes_raise_anything_else(content, layout):
+    with pytest.raises(UnusableVideo):  # too short for even one frame
+        _recording(content, None, layout)
 
 
 # Joints of other data sets

@@ -1,5 +1,8 @@
 """Layouts of skeleton files: the same body in any of them gives the same features, and no other layout reads it."""
 
+import re
+import tomllib
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from extractors.skeleton.file import read
 from extractors.skeleton.layouts import KINECT_V2, LAYOUTS, UTKINECT
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
+from tests.support.paths import ROOT
 from tests.support.skeletons import as_ntu, as_sdk, extract, figure, one_body, text, utkinect_text
 
 SDK_PLACES = {name: 1 + int(np.flatnonzero(as_sdk(np.arange(20).reshape(1, 20, 1))[0, :, 0] == number)[0])
@@ -272,3 +276,20 @@ def test_x_may_stand_in_any_column_of_a_line(clip):
                       for number, (x, y, z) in enumerate(as_sdk(joints).reshape(-1, 3).tolist()))  # fmt: skip
     config = parse(Skeleton, {"layout": {"lines": 20, "x_column": 3, "joints": SDK_PLACES}})
     np.testing.assert_array_equal(config.read(clip(content)).joints, joints)
+
+
+def test_the_table_in_the_readme_reads_what_it_says(clip):
+    """Of 33 landmarks; those that it names are here where the figure's joints are."""
+    example = re.search(r"```toml\n(\[streams\.extractor\].*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    config = parse(Skeleton, tomllib.loads(example[1])["streams"]["extractor"])
+    joints = figure()
+    landmarks = np.full((len(joints), 33, 4), 0.5)
+    means = {"neck", "spine", "hip_centre"}
+    for name in set(NAMES) - means:
+        (place,) = config.layout.joints.place(NAMES.index(name))
+        landmarks[:, place - 1, :3] = joints[:, NAMES.index(name)]
+    content = "\n".join(",".join(map(repr, landmark)) for landmark in landmarks.reshape(-1, 4).tolist())
+    found, _ = config.read(clip(content))
+    others = [number for number, name in enumerate(NAMES) if name not in means]
+    np.testing.assert_array_equal(found[:, others], joints[:, others])
+    np.testing.assert_allclose(found[:, NAMES.index("hip_centre")], joints[:, [4, 5]].mean(axis=1))

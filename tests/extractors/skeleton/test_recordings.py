@@ -6,6 +6,7 @@ import pytest
 from extractors.skeleton.config import Skeleton
 from extractors.skeleton.recording import MAX_FRAMES
 from pipeline.errors import UnusableVideo
+from tests.support.mutations import SKELETON, mutated
 from tests.support.skeletons import as_ntu, as_sdk, extract, figure, ntu_text, one_body, utkinect_text
 
 # Bodies of a .skeleton file
@@ -101,6 +102,12 @@ def test_a_malformed_file_says_what_is_wrong_and_how_much_was_right(clip, conten
     assert caught.value.frames_decoded == frames
 
 
+def test_lines_may_end_as_any_system_ends_them(clip):
+    expected = read(clip, "".join(LINES)).joints
+    for end in ("\r\n", "\r"):
+        np.testing.assert_array_equal(read(clip, "".join(LINES).replace("\n", end)).joints, expected)
+
+
 def test_one_id_is_one_body_of_a_frame(clip):
     frame = "".join(LINES[2 : 1 + FRAME])
     with pytest.raises(UnusableVideo, match="line 30: a body with the id of another one of the same frame"):
@@ -169,3 +176,26 @@ def test_of_lines_of_one_number_the_first_counts_and_it_is_said(clip):
 def test_numbers_that_cannot_be(clip, numbers, frames, reason):
     with pytest.raises(UnusableVideo, match=reason):
         utkinect(clip, figure()[:4], numbers, frames)
+
+
+# Damage
+
+
+@pytest.mark.parametrize("layout", ["kinect_v2", "utkinect"])
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_file_gives_finite_joints_or_a_reason(clip, layout, seed):
+    joints = figure()[:30]
+    content = one_body(as_ntu(joints)) if layout == "kinect_v2" else utkinect_text(as_sdk(joints))
+    what, damaged = mutated(content.encode(), SKELETON, seed)
+    found, failure = None, None
+    try:
+        found = Skeleton(layout=layout).read(clip(damaged)).joints
+    except UnusableVideo as error:
+        failure = error
+    if failure:
+        assert 0 <= failure.frames_decoded <= damaged.count(b"\n") // 20 + 31, what
+        assert "\n" not in failure.reason, what
+    else:
+        assert found.shape[1:] == (20, 3), what
+        assert np.isfinite(found).all(), what
+        assert abs(found).max() <= 1e6, what
