@@ -18,8 +18,8 @@ NAMES = (
 """Names of the joints, left and right being the person's own.
 
 The data set names no sides; its actors were told to use the right arm or leg where one is enough, and in all waves and
-kicks of one side what moves is the second joint of each pair. It is also at the larger x of a person who faces the
-sensor, as the right side is in the coordinates of both Kinects."""
+nearly all kicks of one side what moves is the second joint of each pair. It is also at the larger x of a person who
+faces the sensor, as the right side is in the coordinates of both Kinects."""
 JOINTS = len(NAMES)
 """Joints of a body."""
 HIP_CENTRE = NAMES.index("hip_centre")
