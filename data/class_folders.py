@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data.files import is_file, is_folder, visible
 from data.manifest import COLUMNS, Example, Examples, told_apart
-from data.modality import holds_numbers, holds_video, is_ambiguous, modality
+from data.modality import NAMED_SKELETON_ENDINGS, holds_numbers, holds_video, is_ambiguous, modality
 from data.remarks import remark
 from pipeline.errors import InputError
 from pipeline.files.names import composed, printable
@@ -34,7 +34,8 @@ def read_class_folders(root: Path) -> Examples:
     used = {example.place for example in taken.examples}
     if empty := sorted(set(map(str, folders)) - set(map(os.path.dirname, used))):
         raise InputError(
-            f"{empty[0]}: no video and no skeleton file (.txt) in it; each folder in the root must be a class"
+            f"{empty[0]}: no video and no skeleton file ({NAMED_SKELETON_ENDINGS}) in it; "
+            "each folder in the root must be a class"
         )
     examples = {example.place for example in found}
     others = [_shown(entry.path) for entry in files if entry.path not in examples]
@@ -72,8 +73,9 @@ def _without_stray_texts(found: list[Example], root: Path) -> list[Example]:
         return found  # one that is spoilt is a failure that is listed, and counts as wrong
     if len(alone) > len(videos):
         raise InputError(
-            f"{root}: both {len(videos)} videos and {len(alone)} skeleton files (.txt) of no video, such as "
-            f"{_shown(alone[0].place)}; move the videos or these texts elsewhere, or list what is used in a manifest"
+            f"{root}: both {len(videos)} videos and {len(alone)} skeleton files ({NAMED_SKELETON_ENDINGS}) of no "
+            f"video, such as {_shown(alone[0].place)}; move the videos or these texts elsewhere, or list what is used "
+            "in a manifest"
         )
     beside = [text for text in texts if text.name in videos]
     paired = 2 * len(beside) >= len(videos) and any(holds_numbers(text.path) for text in beside)

@@ -25,7 +25,7 @@ _DRAWN = {"by_subject": subject_trials, "stratified": stratified_trials}
 
 
 class Folder(Dataset):
-    """A user's own videos, or skeleton files (.txt), with labels.
+    """A user's own videos, or skeleton files (.txt or .skeleton), with labels.
 
     With a manifest, each line is a video or a segment of one; its first line names its columns, path and label and, if
     you like, subject, split (train, test or val), start_frame and end_frame (counted from 0, the end not included).

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data.base import Dataset, Fold, Listing, Video, by_id, video_id
 from data.files import is_file, is_folder, is_there, visible
-from data.modality import SKELETON_ENDING, Modality, holds_video, is_ambiguous, modality
+from data.modality import NAMED_SKELETON_ENDINGS, SKELETON_ENDINGS, Modality, holds_video, is_ambiguous, modality
 from data.remarks import remark
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.files.names import FileName
@@ -36,7 +36,7 @@ _ANNOTATED = re.compile(r"annotated-[0-9a-f]{12}")
 """Names of the folders in which answers about videos leave copies of them."""
 _OF_SKELETONS = "_skeleton3D"
 """End of the names of MSR Action3D's files, before the extension."""
-_ENDINGS: dict[Modality, str] = {"video": ".mp4", "skeleton": SKELETON_ENDING}
+_ENDINGS: dict[Modality, str] = {"video": ".mp4", "skeleton": SKELETON_ENDINGS[0]}
 
 
 class Listed(BaseModel):
@@ -139,7 +139,9 @@ def gather(places: Iterable[str], kinds: frozenset[Modality]) -> Listed:
                 passed.append(str(path))
     if not files:
         raise InputError(f"no {' and no '.join(sorted(kinds))} file was found; paths of files or folders are needed")
-    what = " or ".join(sorted({"video": "a video", "skeleton": "a skeleton file (.txt)"}[kind] for kind in kinds))
+    what = " or ".join(
+        sorted({"video": "a video", "skeleton": f"a skeleton file ({NAMED_SKELETON_ENDINGS})"}[kind] for kind in kinds)
+    )
     left_out = remark(passed, f"file is not taken, as it is not {what}", f"files are not taken, as they are not {what}")
     return Listed(videos={id: _complete(found, kinds) for id, found in _by_id(files).items()}, remarks=left_out)
 

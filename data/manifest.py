@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from data.base import video_id
 from data.files import Finder, is_there
-from data.modality import Modality, modality
+from data.modality import NAMED_SKELETON_ENDINGS, Modality, modality
 from data.protocols import Side
 from data.remarks import remark, some_of
 from pipeline.errors import InputError
@@ -23,7 +23,7 @@ COLUMNS = ("path", "label", "subject", "split", "start_frame", "end_frame")
 
 A path is relative to the manifest's folder, or absolute; split is train, test, or val or validation. The range of
 frames is half-open and counted from 0: start_frame belongs to it, end_frame does not; both are empty for a whole
-file."""
+file. Of skeleton files that number their frames, as UTKinect-Action3D's, it is one of these numbers."""
 Split = Literal["train", "test", "validation"]
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test", "val": "validation", "validation": "validation"}
 _SEPARATORS = ",;\t"
@@ -256,7 +256,10 @@ def _example(cells: Mapping[str, str], place: str, path: Path, root: Path) -> Ex
         raise InputError(f"{place}: {path} is a folder; each line must name a file")
     kind = modality(path)
     if kind is None:
-        raise InputError(f"{place}: {path.name} is neither a video, such as .mp4 or .avi, nor a skeleton file (.txt)")
+        raise InputError(
+            f"{place}: {path.name} is neither a video, such as .mp4 or .avi, nor a skeleton file "
+            f"({NAMED_SKELETON_ENDINGS})"
+        )
     name = path.relative_to(root if path.is_relative_to(root) else path.anchor).with_suffix("").as_posix()
     return Example(
         place=place,

@@ -1,5 +1,6 @@
 """Kinds of files: which endings are those of videos and skeleton files, and what other files hold."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -22,7 +23,11 @@ VIDEO_ENDINGS = frozenset(f".{ending}" for ending in f"{_CONTAINERS} {_BARE_STRE
 """Endings of the files that libav demuxes as videos, in lower case."""
 AMBIGUOUS_ENDINGS = frozenset(("", ".ogg", ".dat", ".avs"))
 """Endings that a video may have, and much else, in lower case."""
-SKELETON_ENDING = ".txt"
+SKELETON_ENDINGS = (".txt", ".skeleton")
+"""Endings of skeleton files, in lower case: texts of numbers, and those of NTU RGB+D."""
+NAMED_SKELETON_ENDINGS = " or ".join(SKELETON_ENDINGS)
+"""The same, for messages."""
+_SEPARATORS = re.compile(rb"[\s,;]+")
 _HEAD_BYTES = 4096
 
 
@@ -33,9 +38,11 @@ def modality(path: Path) -> Modality | None:
     --------
     >>> modality(Path("run.AVI")), modality(Path("run")), modality(Path("run.txt")), modality(Path("run.csv"))
     ('video', 'video', 'skeleton', None)
+    >>> modality(Path("S001C001P001R001A001.skeleton"))
+    'skeleton'
     """
     ending = path.suffix.lower()
-    if ending == SKELETON_ENDING:
+    if ending in SKELETON_ENDINGS:
         return "skeleton"
     return "video" if ending in VIDEO_ENDINGS | AMBIGUOUS_ENDINGS else None
 
@@ -65,7 +72,8 @@ def holds_numbers(path: Path) -> bool:
 
 def _begins_with_numbers(path: Path) -> bool:
     with path.open("rb") as file:
-        cells = file.read(_HEAD_BYTES).lstrip().partition(b"\n")[0].split()
+        line = file.read(_HEAD_BYTES).lstrip().partition(b"\n")[0]
+    cells = [cell for cell in _SEPARATORS.split(line) if cell]
     return 2 * sum(map(_is_number, cells)) >= len(cells)
 
 

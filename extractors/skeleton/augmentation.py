@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
-from extractors.skeleton.file import HIP_CENTRE, JOINTS
+from extractors.skeleton.body import HIP_CENTRE, JOINTS
 from pipeline.config import Config, Few, NonNegative, Seed
 
 

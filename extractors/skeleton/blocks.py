@@ -7,7 +7,7 @@ experiments on MSR Action3D. The sizes that it lists (60, 136, 54, 162, 60) add 
 
 import numpy as np
 
-from extractors.skeleton.file import BONES, FEET, HIP_CENTRE, JOINTS
+from extractors.skeleton.body import BONES, FEET, HIP_CENTRE, JOINTS
 
 DIRECTED = BONES[~np.isin(BONES, FEET).any(axis=1)]
 """Bones whose angles are features: the 17 that reach no foot, (17, 2)."""

@@ -2,25 +2,41 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.skeleton.augmentation import Augmentation
-from pipeline.config import Positive, Size
+from extractors.skeleton.joint_table import JointTable
+from extractors.skeleton.layouts import LAYOUTS
+from pipeline.config import Positive, Size, WithoutAdded, unknown
+from pipeline.files.user_input import brief
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from extractors.skeleton.file import Skeletons
 
-class Skeleton(Extractor):
+
+def _layout(value: Any) -> Any:
+    """Tell a name from a table, whose errors then are not those of the other."""
+    if isinstance(value, Mapping):
+        return JointTable.model_validate(value)
+    if isinstance(value, str) and value not in LAYOUTS:
+        raise ValueError(unknown("layout", value, LAYOUTS))
+    if not isinstance(value, str | JointTable):
+        raise ValueError(f"{brief(value)} is no layout; a name ({', '.join(LAYOUTS)}) or a table with joints is needed")
+    return value
+
+
+class Skeleton(Extractor, WithoutAdded):
     """Features of a body's 20 joints, one vector a frame.
 
     Raises
     ------
     UnusableVideo
-        Where the file is malformed, or holds no body or one of other joints.
+        Where the file is malformed, or holds no body, or joints that cannot be those of the layout.
 
     Notes
     -----
@@ -30,7 +46,14 @@ class Skeleton(Extractor):
       pairwise distances 171 or positions relative to the hip centre 60;
     - ``start_frames`` (time,), int64: the frame of the file that is nearest to each vector;
 
-    and the attribute ``frames``. There is no ``fps``: the files do not say it.
+    and the attribute ``frames``. There is no ``fps``: the files do not say it. Further attributes say what is out
+    of the ordinary, except with ``kinect_v1``: ``interpolated_frames``, how many are zero throughout or not there;
+    ``repeated_frames``, how many numbers of UTKinect's files several lines have, of which the first is taken; and of
+    ``.skeleton`` files with several bodies ``bodies``, how many there are, and ``body``, the id of the one that is
+    taken: it is tracked in most frames, and of several its joints move most.
+
+    Units are those of the file. With ``normalise`` they do not matter, except to ``augment``, whose shifts of joints
+    are in metres.
 
     References
     ----------
@@ -40,7 +63,14 @@ class Skeleton(Extractor):
 
     name: Literal["skeleton"] = "skeleton"
     reads: ClassVar[str] = "skeleton"
+    added: ClassVar[frozenset[str]] = frozenset({"layout"})
 
+    layout: Annotated[Literal["kinect_v1", "kinect_v2", "utkinect"] | JointTable, BeforeValidator(_layout)] = Field(
+        "kinect_v1",
+        description="which numbers of a file are which joints: kinect_v1, 20 lines a frame in MSR Action3D's order; "
+        "kinect_v2, 25 in NTU RGB+D's, or its .skeleton files; utkinect, UTKinect-Action3D's files; or a table "
+        "of one's own",
+    )
     variant: Literal["583", "472"] = Field(
         "583",
         description="583: the last block is pairwise distances, 171; 472: positions relative to the hip centre, 60",
@@ -76,22 +106,33 @@ class Skeleton(Extractor):
         return 1 + (self.augment.copies if self.augment else 0)
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        from extractors.skeleton.file import read
-
         def extract(source: Clip) -> Iterator[Row]:
-            joints = read(source.path, source.frames)
+            joints, notes = self.read(source)
             for copy in range(self.variants):
-                yield self._row(joints, copy)
+                yield self._row(joints, notes, copy)
 
         return extract
 
-    def _row(self, joints: "np.ndarray", copy: int) -> Row:
+    def read(self, clip: Clip) -> "Skeletons":
+        """Read the body's joints (time, 20, 3) as they are in the file, and what is out of the ordinary.
+
+        Raises
+        ------
+        UnusableVideo
+            As its rows do.
+        """
+        from extractors.skeleton.file import read
+
+        named = LAYOUTS[self.layout] if isinstance(self.layout, str) else self.layout.layout
+        return read(clip.path, clip.frames, named)
+
+    def _row(self, joints: "np.ndarray", notes: Mapping[str, int | str], copy: int) -> Row:
         """Compute the row of the sequence itself (copy 0) or of a perturbed copy."""
         import numpy as np
 
         from extractors.skeleton.augmentation import UNCHANGED, Perturbation, generator
         from extractors.skeleton.blocks import features
-        from extractors.skeleton.file import bone_length, equal_bones, interpolated, normalised
+        from extractors.skeleton.body import bone_length, equal_bones, interpolated, normalised
 
         frames, perturbation = len(joints), UNCHANGED
         if self.augment and copy:
@@ -115,4 +156,4 @@ class Skeleton(Extractor):
             distances=self.variant == "583",
         )
         starts = np.rint(times).astype(np.int64)
-        return Row({"features": blocks.astype(np.float32), "start_frames": starts}, {"frames": frames})
+        return Row({"features": blocks.astype(np.float32), "start_frames": starts}, {"frames": frames, **notes})

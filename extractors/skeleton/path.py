@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from extractors.skeleton.file import HIP_CENTRE
+from extractors.skeleton.body import HIP_CENTRE
 
 SMOOTHING_FRAMES = 2.0
 """Standard deviation in frames of the Gaussian that keeps the jitter of resting joints out of the path's length."""

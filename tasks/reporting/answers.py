@@ -12,7 +12,7 @@ from pipeline.report.steps import Shown, Steps
 from pipeline.store import Store
 from pipeline.video.sampling import resample
 from tasks.experiment import AnyStream
-from tasks.reporting.thumbnails import modality, pictures
+from tasks.reporting.thumbnails import clearest, pictures
 from tasks.training import Predict
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def shown(predictions: Sequence[Predict], streams: Sequence[AnyStream], videos: 
     for prediction in predictions:
         for video, steps in _steps(prediction, videos):
             found[video][prediction.stream.title] = steps
-    strips: Mapping[str, tuple[str, ...]] = pictures(predictions[0].dataset, videos, modality(streams))
+    strips: Mapping[str, tuple[str, ...]] = pictures(predictions[0].dataset, videos, clearest(streams))
     return {video: Shown(strips[video], steps) for video, steps in found.items()}
 
 

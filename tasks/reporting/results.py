@@ -21,7 +21,7 @@ from tasks.features import Extract
 from tasks.index import folds, library
 from tasks.reporting import footage
 from tasks.reporting.activation_maps import activations
-from tasks.reporting.thumbnails import modality, pictures
+from tasks.reporting.thumbnails import clearest, pictures
 from tasks.reporting.traces import clips, feature_maps
 from tasks.rows import labels
 from tasks.runs import Runs
@@ -70,7 +70,7 @@ def illustrate(runs: Runs, result: Result) -> Illustrations:
     shown = [example.video for example in examples if not example.failed]
     return Illustrations(
         examples=tuple(examples),
-        pictures=pictures(recipe.dataset, shown, modality(recipe.streams)),
+        pictures=pictures(recipe.dataset, shown, clearest(recipe.streams)),
         clips=clips(runs),
         maps=feature_maps(runs),
         activations=activations(runs),

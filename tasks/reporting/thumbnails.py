@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from functools import partial
 
 from data.base import Dataset, Video
-from extractors.base import Extractor
+from extractors.base import Clip, Extractor
 from extractors.frames import Frames
+from extractors.skeleton.config import Skeleton
 from pipeline.errors import InputError
 from pipeline.report import thumbnails
 from pipeline.report.thumbnails import CARD, Sampling
@@ -15,20 +16,20 @@ from tasks.index import library
 
 
 def pictures(
-    dataset: Dataset, ids: Iterable[str], modality: str, sampling: Sampling = CARD
+    dataset: Dataset, ids: Iterable[str], source: Extractor, sampling: Sampling = CARD
 ) -> dict[str, tuple[str, ...]]:
     """Draw HTML elements by video id; a video that cannot be shown has none, which is no reason to fail.
 
-    modality: which of its files is opened, "video" or "skeleton".
+    source: what reads its files, which says which of them is opened, and how a skeleton file is read.
     """
     videos = {video.id: video for video in library(dataset).listing.videos}
-    return {id: _first(dataset, videos[id], modality, sampling) for id in ids}
+    return {id: _first(dataset, videos[id], source, sampling) for id in ids}
 
 
-def modality(streams: Iterable[AnyStream]) -> str:
-    """Choose the kind of file that shows best what the streams see: "video" or "skeleton"."""
+def clearest(streams: Iterable[AnyStream]) -> Extractor:
+    """Choose the extractor whose files show best what the streams see: the first that reads videos, else skeletons."""
     sources = [_source(each.extractor) for stream in streams for each in stream.inputs]
-    return "video" if any(source.reads == "video" for source in sources) else "skeleton"
+    return next((source for source in sources if source.reads == "video"), sources[0])
 
 
 def _source(extractor: Extractor) -> Extractor:
@@ -36,10 +37,10 @@ def _source(extractor: Extractor) -> Extractor:
     return extractor if extractor.upstream is None else _source(extractor.upstream)
 
 
-def _first(dataset: Dataset, video: Video, modality: str, sampling: Sampling) -> tuple[str, ...]:
-    for source in (_stored, partial(_decoded, modality=modality)):
+def _first(dataset: Dataset, video: Video, source: Extractor, sampling: Sampling) -> tuple[str, ...]:
+    for draw in (_stored, partial(_decoded, source=source)):
         try:
-            if found := source(dataset, video, sampling):
+            if found := draw(dataset, video, sampling):
                 return found
         except (InputError, OSError, ValueError):
             continue
@@ -64,14 +65,14 @@ def _stored(dataset: Dataset, video: Video, sampling: Sampling) -> tuple[str, ..
     return thumbnails.of_frames([picture(arrays, "frames", place) for place in chosen])
 
 
-def _decoded(dataset: Dataset, video: Video, sampling: Sampling, modality: str) -> tuple[str, ...]:
-    path = video.files[modality]
+def _decoded(dataset: Dataset, video: Video, sampling: Sampling, source: Extractor) -> tuple[str, ...]:
+    path = video.files[source.reads]
     with library(dataset).digests.unchanged(path):
-        if modality == "video":
+        if not isinstance(source, Skeleton):
             return thumbnails.of_clip(path, video.frames, sampling)
-        from extractors.skeleton.file import BONES, FEET, HEAD, read
+        from extractors.skeleton.body import BONES, FEET, HEAD
 
-        joints = read(path, video.frames)
+        joints, _ = source.read(Clip(path, video.frames))
     if (joints[:, HEAD, 1] < joints[:, FEET, 1].mean(axis=1)).mean() > 0.5:  # screen coordinates: y downwards
         joints = joints * (1, -1, 1)
     return thumbnails.of_skeleton(joints, BONES, HEAD, sampling)

@@ -14,7 +14,7 @@ from pipeline.store import Store
 from pipeline.video.sampling import resample
 from tasks.features import Extract, FitExtractor, extract
 from tasks.index import fold, library
-from tasks.reporting.thumbnails import modality, pictures
+from tasks.reporting.thumbnails import clearest, pictures
 from tasks.rows import labels
 from tasks.runs import Runs
 from tasks.training import Predict
@@ -34,7 +34,7 @@ def clips(runs: Runs) -> tuple[TracedClip, ...]:
             extents[video] = int(attributes["frames"]), fps
     if not extents:
         return ()
-    strips = pictures(dataset, extents, modality(runs.recipe.streams), TIMELINE)
+    strips = pictures(dataset, extents, clearest(runs.recipe.streams), TIMELINE)
     return tuple(
         TracedClip(video, _label(runs, video), *extents[video], strips[video], traces)
         if traces

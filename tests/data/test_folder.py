@@ -217,7 +217,7 @@ class TestFolder:
         with pytest.raises(InputError, match="there is only 'run'"):
             config.listing(tmp_path)
         (tmp_path / "jump").mkdir()
-        with pytest.raises(InputError, match=r"jump: no video and no skeleton file \(\.txt\)"):
+        with pytest.raises(InputError, match=r"jump: no video and no skeleton file \(\.txt or \.skeleton\)"):
             config.listing(tmp_path)
         touch(tmp_path, "jump/more/1.mp4")
         with pytest.raises(InputError, match=r"jump/more: a folder within a class's folder"):
@@ -356,13 +356,21 @@ class TestFolder:
         listing = Folder(root=str(tmp_path)).listing(tmp_path)
         assert [video.files.keys() for video in listing.videos] == [{"skeleton"}] * 2
 
+    def test_skeletons_of_ntu(self, tmp_path: Path):
+        touch(tmp_path, "run/1.skeleton", "jump/1.SKELETON", "run/1.txt")
+        listing = Folder(root=str(tmp_path)).listing(tmp_path)
+        assert [video.id for video in listing.videos] == ["jump/1", "run/1.skeleton", "run/1.txt"]
+        assert [video.files.keys() for video in listing.videos] == [{"skeleton"}] * 3
+        write_lines(tmp_path / "manifest.csv", "path,label", "run/1.skeleton,run", "jump/1.SKELETON,jump")
+        assert [*Folder(root=str(tmp_path)).listing(tmp_path).videos[0].files] == ["skeleton"]
+
     def test_skeletons_and_a_stray_video(self, tmp_path: Path):
         for name in ("run", "jump"):
             touch(tmp_path, f"{name}/preview.mp4")
             for n in range(5):
                 (tmp_path / f"{name}/{n}.txt").write_text("0.5 0.5 0.25 1\n")
         with pytest.raises(
-            InputError, match=r"both 2 videos and 10 skeleton files \(\.txt\) of no video, such as jump/0\.txt; move"
+            InputError, match=r"both 2 videos and 10 skeleton files \(.*\) of no video, such as jump/0\.txt; move"
         ):
             Folder(root=str(tmp_path)).listing(tmp_path)
         for name in ("run", "jump"):

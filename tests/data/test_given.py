@@ -50,6 +50,8 @@ def test_a_video_and_a_skeleton_file_of_one_name_belong_together(folder: Path) -
     assert set(found.videos["b"]) == {"video", "skeleton"}
     assert found.videos["a"]["skeleton"] == str(folder / "one" / "a.txt")  # where it would be
     assert set(gather(["one"], VIDEO).videos["a"]) == {"video"}
+    (folder / "one" / "b.txt").rename(folder / "one" / "b.skeleton")
+    assert gather(["one"], BOTH).videos["b"]["skeleton"] == str(folder / "one" / "b.skeleton")  # type: ignore[arg-type]
     (folder / "one" / "a_skeleton3D.txt").touch()
     assert gather(["one"], BOTH).videos["a"]["skeleton"].endswith("a_skeleton3D.txt")  # type: ignore[arg-type]
 

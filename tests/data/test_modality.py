@@ -63,6 +63,10 @@ class TestContent:
             ("\n\n-1e3 2\n", True),
             ("", True),
             ("1 2 3 nonsense", True),
+            ("0.5,1,2\n", True),
+            ("frame;0,5;1", True),
+            ("103\n1\n72057594037931101 0 1 1 0 0 0 0.1 0.2 2\n", True),
+            ("frame,x,y\n1,0.5,1\n", False),
             ("a note of 3 May", False),
         ],
     )

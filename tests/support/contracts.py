@@ -27,9 +27,11 @@ from extractors.trajectories.config import Trajectories
 from extractors.trajectories.fisher_config import IDT
 from extractors.tsn.config import TSN
 from extractors.tvl1.config import TVL1
+from pipeline.config import parse
 from pipeline.training.config import Fit
 from pipeline.training.random_state import seeded
 from tests.support.paths import GOLDEN
+from tests.support.skeletons import as_ntu, as_sdk, figure, one_body, utkinect_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -198,6 +200,14 @@ def _vocabulary(folder: Path) -> Path:
     return folder / "vocabulary.safetensors"
 
 
+def _skeletons(folder: Path, layout: str, suffix: str, form: Callable[[Any], str]) -> Member:
+    """A waving figure in another layout, sampled at eight times."""
+    path = folder / f"waving{suffix}"
+    path.write_text(form(figure()))
+    config = parse(Skeleton, {"layout": layout, "sampled_frames": 8})
+    return Member(config, Clip(path, (0, 30)), golden=f"_{layout}")
+
+
 def _tsn(folder: Path, *, channels: int = 3, fit: Finetuning | None = None, **fields: Any) -> TSN:
     network = Backbone(backbone="squeezenet1_0", weights=squeezenet(folder, channels), fit=fit)
     return TSN(network=network, snippets=2, crops=1, **fields)
@@ -229,6 +239,12 @@ MEMBERS: dict[str, Callable[[Path], Member]] = {
     "idt": lambda folder: Member(IDT(trajectories=SPARSE), Clip(VIDEO, (0, 30)), {"0": _vocabulary(folder)}),
     "person_boxes": lambda _: Member(PersonBoxes(), Clip(VIDEO, (0, 24))),
     "skeleton": lambda _: Member(Skeleton(augment=Augmentation(copies=1)), Clip(SKELETON, (0, 30))),
+    "skeleton of kinect_v2": lambda folder: _skeletons(
+        folder, "kinect_v2", ".skeleton", lambda joints: one_body(as_ntu(joints))
+    ),
+    "skeleton of utkinect": lambda folder: _skeletons(
+        folder, "utkinect", ".txt", lambda joints: utkinect_text(as_sdk(joints))
+    ),
     "tdn": lambda folder: Member(_tdn(folder), Clip(VIDEO), {"0": _trained_tdn(folder, "rgb")}),
     "tdn of flow": lambda folder: Member(
         _tdn(folder, modality="flow", flow=TVL1(size_px=(80, 60), warps=1)),

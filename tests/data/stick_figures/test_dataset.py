@@ -52,7 +52,7 @@ def test_videos_and_skeletons_have_kths_and_msrs_form(made: Path):
 
 def test_every_skeleton_is_read_as_a_body_of_twenty_joints(made: Path):
     for video in SMALL.listing(made).videos:
-        assert len(read(video.files["skeleton"])) == len(read_skeleton(video.files["skeleton"]))
+        assert len(read(video.files["skeleton"]).joints) == len(read_skeleton(video.files["skeleton"]))
 
 
 def test_moving_foreground_is_where_the_skeleton_is(made: Path):

@@ -14,10 +14,7 @@ from extractors.skeleton.blocks import (
     relative_positions,
     velocity_histograms,
 )
-from extractors.skeleton.file import (
-    BONES,
-    bone_length,
-)
+from extractors.skeleton.body import BONES, bone_length
 from tests.support.skeletons import PLACES, walk
 
 

@@ -9,7 +9,7 @@ from extractors.base import Clip
 from extractors.skeleton.blocks import (
     angles,
 )
-from extractors.skeleton.file import (
+from extractors.skeleton.body import (
     BONES,
     HIP_CENTRE,
     OUTWARDS,
@@ -17,10 +17,9 @@ from extractors.skeleton.file import (
     equal_bones,
     interpolated,
     normalised,
-    parse,
-    read,
-    repaired,
 )
+from extractors.skeleton.file import _recording, read, repaired
+from extractors.skeleton.layouts import LAYOUTS
 from pipeline.errors import UnusableVideo
 from tests.support.skeletons import extract, text, walk
 
@@ -29,14 +28,14 @@ from tests.support.skeletons import extract, text, walk
 
 def test_coordinates_are_read_to_the_last_bit_and_confidences_left_out(clip):
     joints = walk()
-    np.testing.assert_array_equal(read(clip(joints).path), joints)
-    np.testing.assert_array_equal(read(clip(text(joints, 0.25).replace("\n", "\r\n") + "\r\n \n").path), joints)
+    np.testing.assert_array_equal(read(clip(joints).path).joints, joints)
+    np.testing.assert_array_equal(read(clip(text(joints, 0.25).replace("\n", "\r\n") + "\r\n \n").path).joints, joints)
 
 
 def test_a_range_is_half_open(clip):
     joints = walk(9)
-    np.testing.assert_array_equal(read(clip(joints).path, (2, 5)), joints[2:5])
-    np.testing.assert_array_equal(read(clip(joints).path, (0, 9)), joints)
+    np.testing.assert_array_equal(read(clip(joints).path, (2, 5)).joints, joints[2:5])
+    np.testing.assert_array_equal(read(clip(joints).path, (0, 9)).joints, joints)
 
 
 LINES = text(walk(3)).splitlines(keepends=True)
@@ -87,7 +86,7 @@ def test_a_range_that_the_file_does_not_hold_is_unusable(clip, frames):
 def test_a_file_far_too_large_is_not_read_whole(clip, monkeypatch):
     content = text(walk(3))
     monkeypatch.setattr("extractors.skeleton.file.MAX_BYTES", len(content))
-    assert len(read(clip(content).path)) == 3
+    assert len(read(clip(content).path).joints) == 3
     with pytest.raises(UnusableVideo, match="smaller"):
         read(clip(content + "\n").path)
 
@@ -99,10 +98,15 @@ def test_trouble_of_the_system_passes_through(tmp_path):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=300) | st.text(alphabet="0123456789.-+einfNa_ \n\r\t\x00", max_size=300).map(str.encode))
-def test_no_bytes_raise_anything_else(content):
-    with pytest.raises(UnusableVideo):  # too short for even one frame of twenty lines
-        parse(content)
+@given(
+    content=st.binary(max_size=300)
+    | st.text(alphabet="0123456789.-+einfNa_ \n\r\t\x00", max_size=300).map(str.encode)
+    | st.text(alphabet="0123456789.- \n", max_size=300).map(lambda text: f"3\n1\n{text}".encode()),
+    layout=st.sampled_from([*LAYOUTS.values()]),
+)
+def test_no_bytes_raise_anything_else(content, layout):
+    with pytest.raises(UnusableVideo):  # too short for even one frame
+        _recording(content, None, layout)
 
 
 # Joints of other data sets
@@ -155,7 +159,7 @@ def lost(joints):
 @pytest.mark.parametrize("change", [still, jolted, lost, lambda joints: joints[:1], lambda joints: 1000 * joints])
 def test_twenty_joints_are_taken_as_such_whatever_befell_them(clip, change):
     joints = change(walk(30))
-    assert len(read(clip(joints).path)) == len(joints)
+    assert len(read(clip(joints).path).joints) == len(joints)
 
 
 @pytest.mark.parametrize(
@@ -166,13 +170,13 @@ def test_twenty_joints_are_taken_as_such_whatever_befell_them(clip, change):
 def test_lost_frames_of_a_short_clip_are_no_other_joints(clip, time, zero):
     joints = walk(time, seed=time)
     joints[zero] = 0
-    assert len(read(clip(joints).path)) == time
+    assert len(read(clip(joints).path).joints) == time
 
 
 def test_every_real_skeleton_is_a_body(shared):
     files = sorted((shared / "msr-action3d").glob("a*_skeleton3D.txt"))
     seen = [file for file in files if file.name != "a13_s09_e02_skeleton3D.txt"]  # which is all zeros
-    assert all(read(file).shape[1:] == (20, 3) for file in seen)
+    assert all(read(file).joints.shape[1:] == (20, 3) for file in seen)
 
 
 # Repair

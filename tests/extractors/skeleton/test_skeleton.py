@@ -8,12 +8,9 @@ from extractors.skeleton.augmentation import Augmentation
 from extractors.skeleton.blocks import (
     offsets,
 )
+from extractors.skeleton.body import BONES, normalised
 from extractors.skeleton.config import Skeleton
-from extractors.skeleton.file import (
-    BONES,
-    normalised,
-    read,
-)
+from extractors.skeleton.file import read
 from pipeline.errors import InputError, UnusableVideo
 from tests.support.skeletons import PLACES, extract, walk
 
@@ -158,7 +155,7 @@ def test_the_real_file_of_zeros_is_unusable(shared):
 
 
 def test_real_bodies_stand_upright_with_the_joints_where_the_layout_says(shared):
-    joints = normalised(read(shared / "msr-action3d" / "a02_s01_e01_skeleton3D.txt")).mean(axis=0)
+    joints = normalised(read(shared / "msr-action3d" / "a02_s01_e01_skeleton3D.txt").joints).mean(axis=0)
     height = joints[:, 1]
     assert height[19] == height.max()
     assert height[[15, 16, 17, 18]].max() < height[[13, 14]].min() < height[6] < height[3] < height[2] < height[19]

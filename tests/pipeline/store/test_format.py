@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from extractors import EXTRACTORS
+from extractors.skeleton import notes as skeletons
 from pipeline.errors import NewerFormat
 from pipeline.rows import Failure, Keys
 from pipeline.store import Store, provenance
@@ -79,6 +80,7 @@ def test_rows_and_reasons_have_the_attributes_that_the_document_names(store: Pat
 
 def test_notes_are_those_that_the_document_names() -> None:
     assert first_cells("note") == set(NOTES)
+    assert first_cells("note of a skeleton") == {*skeletons.NOTES, "body"}
 
 
 def held(path: Path) -> Iterator[tuple[str, dict[str, object]]]:

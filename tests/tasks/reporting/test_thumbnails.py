@@ -12,6 +12,8 @@ from luigi.configuration import get_config
 
 import tasks
 from data.folder import Folder
+from extractors.frames import Frames
+from extractors.skeleton.config import Skeleton
 from pipeline.report import thumbnails
 from pipeline.video.encode import write
 from tasks.index import Index
@@ -48,7 +50,7 @@ def test_pictures_of_a_data_set(store: Path, tmp_path: Path) -> None:
     (root / "a" / "late.mp4").write_bytes((root / "a" / "good.mp4").read_bytes())
     dataset = indexed(root)
     (root / "a" / "late.mp4").write_bytes(b"something else since")
-    found = pictures(dataset, ["a/good", "a/bad", "a/late"], "video")
+    found = pictures(dataset, ["a/good", "a/bad", "a/late"], Frames())
     np.testing.assert_allclose(levels(found["a/good"]), [10, 30, 50, 70], atol=6)
     assert (found["a/bad"], found["a/late"]) == ((), ())
 
@@ -58,7 +60,7 @@ def test_pictures_of_skeletons(store: Path, tmp_path: Path) -> None:
         path = tmp_path / "files" / f"{name}.txt"
         path.parent.mkdir(parents=True)
         path.write_text(skeleton_lines(head_up))
-    found = pictures(indexed(tmp_path / "files"), ["a/up", "b/down"], "skeleton")
+    found = pictures(indexed(tmp_path / "files"), ["a/up", "b/down"], Skeleton())
     heads = [re.findall(r'cy="([\d.]+)"', "".join(found[name])) for name in ("a/up", "b/down")]
     assert len(heads[0]) == 4
     assert heads[0] == heads[1]
@@ -78,12 +80,12 @@ def test_the_frames_store_serves_where_there_is_one(
         raise AssertionError("a video was opened")
 
     monkeypatch.setattr("pipeline.report.thumbnails.decode", no_video)
-    found = pictures(dataset, ["a/clip", "b/clip"], "video")
+    found = pictures(dataset, ["a/clip", "b/clip"], Frames())
     np.testing.assert_allclose(levels(found["b/clip"]), [10, 30, 50, 70], atol=6)
     (shard,) = store.rglob("frames-*/[0-9]*-of-*.h5")
     shard.write_bytes(shard.read_bytes()[:2000])
     monkeypatch.undo()
-    assert len(pictures(dataset, ["a/clip"], "video")["a/clip"]) == 4
+    assert len(pictures(dataset, ["a/clip"], Frames())["a/clip"]) == 4
 
 
 def test_a_report_shows_a_few_of_many_videos(store: Path, tmp_path: Path) -> None:
