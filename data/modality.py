@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import UNREADABLE, InputError
+from pipeline.files.numbered_pictures import holds_pictures
 
 Modality = Literal["video", "skeleton"]
 
@@ -53,6 +54,16 @@ def holds_video(path: Path) -> bool:
     from pipeline.video import probe
 
     return _tried(probe.holds_video, path, unreadable=False)
+
+
+def holds_frames(folder: Path) -> bool:
+    """Return whether a folder is a video: numbered pictures lie in it, and no video file.
+
+    Raises InputError where the disk fails.
+    """
+    if not holds_pictures(folder):
+        return False
+    return not any(path.suffix.lower() in VIDEO_ENDINGS for path in folder.iterdir())
 
 
 def holds_numbers(path: Path) -> bool:

@@ -29,6 +29,10 @@ class Redivided(Dataset):
         return self.of.store_name
 
     @property
+    def pictures_fps(self) -> float | None:
+        return self.of.pictures_fps
+
+    @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         return self.of.groups
 

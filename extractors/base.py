@@ -231,6 +231,14 @@ class Extractor(Config):
         return frozenset({"features"})
 
     @property
+    def flow_pictures(self) -> str | None:
+        """Pattern of pictures of flow that it reads besides the clip; None where it reads none.
+
+        ``extractors.tvl1.precomputed`` finds them. Their content is part of a row's key.
+        """
+        return None
+
+    @property
     def upstream(self) -> "Extractor | None":
         """Extractor whose rows this one reads; None where it reads the file itself."""
         return None

@@ -51,9 +51,7 @@ def of_clip(
         return tuple(map(image, _spread(decoded, sampling)))
 
 
-def of_film(
-    path: Path, length_s: float, sampling: Sampling = FILM, fps: float | None = None
-) -> tuple[str, ...]:
+def of_film(path: Path, length_s: float, sampling: Sampling = FILM, fps: float | None = None) -> tuple[str, ...]:
     """Draw frames of a long video at evenly spaced times, without decoding all that lies between them.
 
     Raises OSError where the file cannot be opened.

@@ -6,15 +6,17 @@ known by its first bytes, whatever its extension. Its samples are taken as squar
 noticed, damage inside a JPEG that libav conceals is not.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 from av.error import FFmpegError
 
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.files.numbered_pictures import frames
-from pipeline.video.picture import Colour, Image, Pictures
+from pipeline.video.picture import Image, Pictures
 from pipeline.video.shown import Shown
 
 _CODECS = {
@@ -26,6 +28,9 @@ _CODECS = {
     b"MM\0*": "tiff",
 }
 """Decoders by a file's first bytes."""
+_BITS = 8
+_COLOURLESS = 8
+"""Levels by which the colours of a grey picture may differ, where it was stored as a coloured JPEG."""
 _SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
@@ -52,25 +57,35 @@ def stills_of(folder: Path, fps: float, times_s: Iterable[float]) -> Iterator[Im
     """Yield the picture of a folder that is shown at each of some times, in RGB; a time beyond its end has none."""
     pictures = frames(folder)
     shown = [pictures[number] for time_s in times_s if (number := int(time_s * fps)) < len(pictures)]
-    return read_pictures(shown, "rgb")
+    converted = Pictures("rgb")
+    for place, frame in enumerate(_decoded(shown)):
+        if not place:
+            converted.begin(frame, None)
+        yield converted.picture(frame, None)
 
 
-def read_pictures(files: Iterable[Path], colour: Colour) -> Iterator[Image]:
-    """Yield pictures, all at the size of the first.
+def read_grey(files: Sequence[Path]) -> Iterator[Image]:
+    """Yield grey pictures of 8 bits, whose values are numbers such as those of flow.
 
     Raises
     ------
     UnusableVideo
-        Where one does not decode.
+        Where one does not decode, has colours or more bits, is turned by its Exif data, or has another size than the
+        first.
     OSError
         Where one cannot be read.
     """
-    pictures, begun = Pictures(colour), False
-    for frame in _decoded(files):
-        if not begun:
-            pictures.begin(frame, None)
-        begun = True
-        yield pictures.picture(frame, None)
+    pictures, size = Pictures("rgb"), None
+    for file, frame in zip(files, _decoded(files), strict=True):
+        coloured = pictures.picture(frame, None)
+        size = size or coloured.shape
+        deep = max(component.bits for component in frame.format.components) > _BITS
+        if deep or pictures.notes or np.ptp(coloured, axis=-1).max() > _COLOURLESS:
+            fault = f"has more than {_BITS} bits" if deep else "is turned" if pictures.notes else "has colours"
+            raise UnusableVideo(f"{file.name} {fault}; a grey picture of {_BITS} bits is needed")
+        if coloured.shape != size:
+            raise UnusableVideo(f"{file.name} has another size than {files[0].name}; all must have one")
+        yield cv2.cvtColor(coloured, cv2.COLOR_RGB2GRAY)  # type: ignore[misc]
 
 
 def _decoded(files: Iterable[Path]) -> Iterator[av.VideoFrame]:
@@ -81,7 +96,8 @@ def _decoded(files: Iterable[Path]) -> Iterator[av.VideoFrame]:
             raise UnusableVideo(f"{file.name} is {'no picture of a kind that is known' if data else 'an empty file'}")
         if codec == "mjpeg" and data.rfind(_END_OF_IMAGE) < data.rfind(_SCAN):
             raise UnusableVideo(f"{file.name} is cut off: its image does not end")
-        decoder = av.VideoCodecContext.create(codec, "r")  # a new one: libav's PNG decoder adds the picture before
+        decoder = av.CodecContext.create(codec, "r")  # a new one: libav's PNG decoder mixes in the picture before
+        assert isinstance(decoder, av.VideoCodecContext)
         decoder.thread_count = 1
         try:
             (frame,) = decoder.decode(av.Packet(data))
