@@ -21,9 +21,9 @@ from pipeline.files.names import composed, printable
 COLUMNS = ("path", "label", "subject", "split", "start_frame", "end_frame")
 """Columns of a manifest, of which the first two are required; others are left out, and the remarks name them.
 
-A path, of a file or of a folder of numbered pictures, is relative to the manifest's folder, or absolute; split is train,
-test, or val or validation. The range of frames is half-open and counted from 0: start_frame belongs to it, end_frame does
-not; both are empty for a whole video."""
+A path, of a file or of a folder of numbered pictures, is relative to the manifest's folder, or absolute; split is
+train, test, or val or validation. The range of frames is half-open and counted from 0: start_frame belongs to it,
+end_frame does not; both are empty for a whole video."""
 Split = Literal["train", "test", "validation"]
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test", "val": "validation", "validation": "validation"}
 _SEPARATORS = ",;\t"

@@ -48,9 +48,7 @@ class TVL1(WithoutAdded, Extractor):
     Raises
     ------
     UnusableVideo
-        Where a clip has only one frame, or the pictures of its flow do not fit it.
-    InputError
-        Where flow lies ready and the clip is a video file, not a folder of pictures.
+        Where a clip has only one frame, or flow lies ready and does not fit it, or the clip is a file then.
 
     Notes
     -----
@@ -74,12 +72,12 @@ class TVL1(WithoutAdded, Extractor):
     aligned at their first pixel; after an iteration that changed much, convergence is not checked for some. Places are
     exact, as in OpenCV 5; version 4 rounds them to 1/32 pixel on the CPU.
 
-    With ``precomputed`` no flow is computed: the pictures that it names are taken, as denseflow, TSN's tool or MMAction2
-    left them. Then ``bound_px`` must be the bound that they were quantised with, and ``size_px`` is None unless it is
-    set: pictures are scaled as TSN scales flow, its vectors as they are. ``extractors.tvl1.precomputed`` says how pictures
-    and frames belong together. The row has the attribute ``precomputed``, 1, and, as nobody knows them any more, neither
-    ``quantisation_error_px`` nor ``clipped_share``. How the pictures were computed enters no fingerprint, but their
-    content does.
+    With ``precomputed`` no flow is computed: the pictures that it names are taken, as denseflow, TSN's tool or
+    MMAction2 left them. Then ``bound_px`` must be the bound that they were quantised with, and ``size_px`` is None
+    unless it is set: pictures are scaled as TSN scales flow, its vectors as they are. ``extractors.tvl1.precomputed``
+    says how pictures and frames belong together. The row has the attribute ``precomputed``, 1, and, as nobody knows
+    them any more, neither ``quantisation_error_px`` nor ``clipped_share``. Where the pictures lie enters no
+    fingerprint, but their content does.
 
     References
     ----------
@@ -122,7 +120,7 @@ class TVL1(WithoutAdded, Extractor):
         None,
         description="pictures of flow that are taken instead of computing it, from the clip's folder, such as "
         '"flow_{x,y}_*.jpg", "{u,v}/*.jpg" or "/data/flow/{u,v}/{clip}/frame*.jpg": * is the number, {clip} the name '
-        "of the clip's folder and {parent} that of the folder in which it lies; bound_px must be stated; None computes it",
+        "of the clip's folder, {parent} that of the one in which it lies; bound_px must be stated; None computes flow",
     )
 
     @model_validator(mode="before")
@@ -151,7 +149,7 @@ class TVL1(WithoutAdded, Extractor):
         return self.precomputed
 
     def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
-        """Return what enters a fingerprint: of flow that lies ready that it does, wherever, and nothing of an algorithm."""
+        """Return what enters a fingerprint: of flow that lies ready, wherever, no algorithm."""
         fields = super().significant(digest)
         if self.precomputed is None:
             return fields

@@ -1,8 +1,8 @@
 """Takes optical flow that other programs computed, and left as pictures, for a clip that is a folder of pictures.
 
 A pattern names the pictures: a path from the clip's folder, or an absolute one. In it ``{x,y}`` stands for the two
-components, by whatever names they have, the one to the right first; ``*`` in the last name for the number; ``{clip}`` for
-the name of the clip's folder and ``{parent}`` for that of the folder in which it lies.
+components, by whatever names they have, the one to the right first; ``*`` in the last name for the number; ``{clip}``
+for the name of the clip's folder and ``{parent}`` for that of the folder in which it lies.
 
 ==================================  ==========================================================
 ``flow_{x,y}_*.jpg``                denseflow, TSN's tool: flow_x_00001.jpg beside img_00001.jpg
@@ -12,10 +12,10 @@ the name of the clip's folder and ``{parent}`` for that of the folder in which i
 ``/flow/{parent}/{clip}/…``         a tree of its own, with the folders of the classes
 ==================================  ==========================================================
 
-The pictures of a component are numbered one by one, from any number on. A clip of N frames has N − 1 of them, the first
-between its first two frames, as denseflow writes them; or N: then each is taken as the flow that leads to the frame of the
-same place, as TSN's tool writes them (yjxiong/dense_flow, which stores the second frame of each pair), and the first,
-which comes from a frame that is not there, is left out. The attribute ``surplus_flows`` of a row counts those.
+The pictures of a component are numbered one by one, from any number on. A clip of N frames has N − 1 of them, the
+first between its first two frames, as denseflow writes them; or N: then each is taken as the flow that leads to the
+frame of the same place, as TSN's tool writes them (yjxiong/dense_flow, which stores the second frame of each pair), and
+the first, which comes from a frame that is not there, is left out. A row then has the attribute ``surplus_flows``, 1.
 
 References
 ----------
@@ -38,7 +38,6 @@ from pipeline.files.numbered_pictures import frames, series
 
 _COMPONENTS = re.compile(r"\{([^{},/]+),([^{},/]+)\}")
 _NAMES = ("{clip}", "{parent}")
-_NEEDS_PICTURES = "precomputed flow belongs to clips that are folders of pictures, whose frames can be counted"
 
 
 def check_pattern(pattern: str) -> None:
@@ -80,8 +79,12 @@ def flow_pictures(pattern: str, clip: Path) -> list[Path]:
     Raises
     ------
     UnusableVideo
-        Where there is none, a number is missing or occurs twice, or x and y are not as many.
+        Where there is none, a number is missing or occurs twice, x and y are not as many, or the clip is a file.
     """
+    if clip.is_file():
+        raise UnusableVideo(
+            f"{clip.name}: a video file; precomputed flow belongs to folders of pictures, whose frames can be counted"
+        )
     found = []
     for component in (r"\1", r"\2"):
         named = _COMPONENTS.sub(component, pattern)
@@ -117,12 +120,12 @@ def taken(
     Raises
     ------
     UnusableVideo
-        Where the pictures do not fit the clip, are of several sizes, or are no quantised flow.
+        Where the clip is a file, or the pictures do not fit it, are of several sizes, or are no quantised flow.
     InputError
-        Where the clip is a file, or has no frame rate.
+        Where the clip has no frame rate.
     """
-    fps, (first, end, total) = clip.fps, _part(clip)
     files = flow_pictures(pattern, clip.path)
+    fps, (first, end, total) = clip.fps, _part(clip)
     flows = len(files) // 2
     if flows not in (total - 1, total):
         raise UnusableVideo(
@@ -139,7 +142,12 @@ def taken(
     if _store(y, [files[flows + place] for place in places], size_px) != shape:
         raise UnusableVideo(f"{clip.path.name}: pictures of flow in y are of another size than those in x", total)
     clock = Clock(np.arange(first, end) / fps, np.append(np.arange(first + 1, end) / fps, (end - 1) / fps + 1 / fps))
-    attributes = {"fps": fps, "frames": end - first, "start_s": first / fps, "end_s": float(clock.ends[-1])}
+    attributes: dict[str, float | int | str] = {
+        "fps": fps,
+        "frames": end - first,
+        "start_s": first / fps,
+        "end_s": float(clock.ends[-1]),
+    }
     attributes |= {"precomputed": 1, **({"surplus_flows": surplus} if surplus else {})}
     arrays = {**x.arrays(), **y.arrays(), "start_frames": starts, **clock.spans(starts, starts + 1)}
     yield Row(arrays, attributes)
@@ -147,8 +155,6 @@ def taken(
 
 def _part(clip: Clip) -> tuple[int, int, int]:
     """Return first frame and end of a clip within its folder, and the number of all frames there."""
-    if clip.path.is_file():
-        raise InputError(f"{clip.path}: a video file; {_NEEDS_PICTURES}")
     if clip.fps is None:
         raise InputError(f"{clip.path}: pictures do not say how many of them are shown in a second; fps is needed")
     total = len(frames(clip.path))

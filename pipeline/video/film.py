@@ -85,7 +85,7 @@ class Films:
         self._held: tuple[Path, Film] | None = None
 
     def of(self, path: Path, fps: float | None = None) -> Film:
-        """Return the film of a file, or of a folder and its frame rate; the one before is closed where it is another."""
+        """Return the film of a file, or a folder with its frame rate; the one before is closed where it is another."""
         if self._held is not None and self._held[0] == path:
             return self._held[1]
         if self._held is not None:

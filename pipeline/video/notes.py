@@ -8,6 +8,7 @@ NOTES = {
     "deinterlaced_frames": "interlaced frames, deinterlaced",
     "resized_frames": "frames of another size than the first, scaled",
     "damaged_frames": "frames of which the decoder concealed damage",
+    "surplus_flows": "as many flows as frames: each leads to its frame, and the first is left out",
     "clock_restarts": "times that the file's clock begins anew, from which they go on",
 }
 """What each says was done or found: ``stream`` is a number, the next three are texts, the others count."""

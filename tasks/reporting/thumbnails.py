@@ -68,7 +68,7 @@ def _decoded(dataset: Dataset, video: Video, sampling: Sampling, modality: str) 
     path = video.files[modality]
     with library(dataset).digests.unchanged(path):
         if modality == "video":
-            return thumbnails.of_clip(path, video.frames, sampling)
+            return thumbnails.of_clip(path, video.frames, sampling, video.fps)
         from extractors.skeleton.file import BONES, FEET, HEAD, read
 
         joints = read(path, video.frames)
