@@ -119,7 +119,8 @@ def changes(old: Library, new: Library) -> Iterator[str]:
 
 
 def _content(indexed: Library, video: Video) -> tuple[Any, ...]:
-    flow = {pattern: digests[video.files["video"]] for pattern, digests in indexed.flow.items()}
+    file = video.files.get("video")
+    flow = {pattern: digests[file] for pattern, digests in indexed.flow.items()} if file else {}
     return [indexed.digests[path] for path in video.files.values()], video.part, video.fps, flow
 
 

@@ -136,7 +136,7 @@ def test_folders_that_are_asked_about_are_videos_where_the_rate_is_known(tmp_pat
 
 def test_where_the_rate_is_not_known_pictures_are_no_videos(tmp_path: Path) -> None:
     clips(tmp_path, "new/a")
-    with pytest.raises(InputError, match="no video file was found.*pictures are frames of a video where fps is known"):
+    with pytest.raises(InputError, match=r"no video file was found.*pictures are frames of a video where fps is known"):
         gather([str(tmp_path / "new")], VIDEO)
     touch(tmp_path, "new/c.mp4")
     found = gather([str(tmp_path / "new")], VIDEO)

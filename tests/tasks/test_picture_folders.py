@@ -1,4 +1,4 @@
-"""Experiments on folders of frames and flow, as TSN and denseflow leave them: those of the videos, and their changes."""
+"""Experiments on folders of frames and flow, as TSN and denseflow leave them: as on the videos, and changes."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -31,19 +31,27 @@ root = "{root}"
 test_fraction = 0.5
 [[streams]]
 label = "rgb"
-extractor = {{ name = "tsn", snippets = 2, crops = 1, crop = 48, short_side = 56, network = {{ {network}"{rgb}" }} }}
 model = {{ name = "linear_svm" }}
+[streams.extractor]
+name = "tsn"
+{common}
+network = {{ backbone = "squeezenet1_0", weights = "{rgb}" }}
 [[streams]]
 label = "flow"
-extractor = {{ name = "tsn", modality = "flow", snippets = 2, crops = 1, crop = 48, short_side = 56, network = {{ {network}"{ten}" }}, flow = {{ {flow}, bound_px = 4, encoding = "png" }} }}
 model = {{ name = "linear_svm" }}
+[streams.extractor]
+name = "tsn"
+modality = "flow"
+{common}
+network = {{ backbone = "squeezenet1_0", weights = "{ten}" }}
+flow = {{ {flow}, bound_px = 4, encoding = "png" }}
 [fusion]
 rule = "sum"
 """
 FLOW = TVL1(size_px=(80, 60), warps=1, scales=2, bound_px=4, encoding="png")
 COMPUTED = "size_px = [80, 60], warps = 1, scales = 2"
 TAKEN = 'precomputed = "flow_{x,y}_*.png"'
-NETWORK = 'backbone = "squeezenet1_0", weights = '
+COMMON = "snippets = 2\ncrops = 1\ncrop = 48\nshort_side = 56"
 CLIPS = ("run/a", "run/b", "jump/a", "jump/b")
 
 
@@ -68,7 +76,7 @@ class Made:
 
     def experiment(self, root: Path | None = None, **more: str) -> tasks.Evaluate:
         path = self.folder / f"{(root or self.pictures).name}.toml"
-        named = {"root": root or self.pictures, "fps": self.fps, "flow": self.flow, "network": NETWORK, **more}
+        named = {"root": root or self.pictures, "fps": self.fps, "flow": self.flow, "common": COMMON, **more}
         path.write_text(RECIPE.format(**named, rgb=self.weights[3], ten=self.weights[10]))
         luigi.task_register.Register.clear_instance_cache()
         return tasks.Evaluate(experiment=str(path))

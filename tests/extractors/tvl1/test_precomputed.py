@@ -1,4 +1,4 @@
-"""Flow that lies ready as pictures: the rows of the flow that they were made from, in the layouts that the field has."""
+"""Flow that lies ready as pictures: the rows of the flow that they were made from, in the field's layouts."""
 
 import json
 from pathlib import Path
