@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from data.files import visible
 from pipeline.errors import UNREADABLE, InputError
 from pipeline.files.numbered_pictures import holds_pictures
 
@@ -57,13 +58,10 @@ def holds_video(path: Path) -> bool:
 
 
 def holds_frames(folder: Path) -> bool:
-    """Return whether a folder is a video: numbered pictures lie in it, and no video file.
-
-    Raises InputError where the disk fails.
-    """
+    """Return whether a folder is a video: numbered pictures lie in it, and no video file."""
     if not holds_pictures(folder):
         return False
-    return not any(path.suffix.lower() in VIDEO_ENDINGS for path in folder.iterdir())
+    return not any(Path(entry.name).suffix.lower() in VIDEO_ENDINGS for entry in visible(folder))
 
 
 def holds_numbers(path: Path) -> bool:

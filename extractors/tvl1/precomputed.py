@@ -33,7 +33,7 @@ from extractors.base import Clip, Row
 from extractors.clock import Clock
 from extractors.frames import scaled
 from extractors.pictures import Spool
-from pipeline.errors import InputError, UnusableVideo
+from pipeline.errors import UNREADABLE, InputError, UnusableVideo
 from pipeline.files.numbered_pictures import frames, series
 
 _COMPONENTS = re.compile(r"\{([^{},/]+),([^{},/]+)\}")
@@ -58,6 +58,10 @@ def check_pattern(pattern: str) -> None:
         needed = f"besides the components only {' and '.join(_NAMES)} may stand in braces"
     if needed:
         raise ValueError(f"precomputed = {pattern!r}: {needed}, such as in flow_{{x,y}}_*.jpg")
+    try:
+        Path(pattern).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"precomputed = {pattern!r}: {error}") from None
 
 
 def _plain(pattern: str) -> str:
@@ -80,10 +84,12 @@ def flow_pictures(pattern: str, clip: Path) -> list[Path]:
     ------
     UnusableVideo
         Where there is none, a number is missing or occurs twice, x and y are not as many, or the clip is a file.
+    OSError
+        Where the disk fails.
     """
     if clip.is_file():
         raise UnusableVideo(
-            f"{clip.name}: a video file; precomputed flow belongs to folders of pictures, whose frames can be counted"
+            "a video file; precomputed flow belongs to folders of pictures, whose frames can be counted"
         )
     found = []
     for component in (r"\1", r"\2"):
@@ -92,10 +98,12 @@ def flow_pictures(pattern: str, clip: Path) -> list[Path]:
         try:
             found.append(series(path.parent, path.name))
         except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
             raise UnusableVideo(f"{path.parent}: {error.strerror}; pictures of flow {path.name} are needed") from None
     x, y = found
     if len(x) != len(y):
-        raise UnusableVideo(f"{x[0].parent.name}: {len(x)} pictures of flow in x and {len(y)} in y; as many are needed")
+        raise UnusableVideo(f"{len(x)} pictures of flow in x and {len(y)} in y; as many are needed")
     return [*x, *y]
 
 
@@ -140,7 +148,7 @@ def taken(
     x, y = spools()
     shape = _store(x, [files[place] for place in places], size_px)
     if _store(y, [files[flows + place] for place in places], size_px) != shape:
-        raise UnusableVideo(f"{clip.path.name}: pictures of flow in y are of another size than those in x", total)
+        raise UnusableVideo("pictures of flow in y are of another size than those in x", total)
     clock = Clock(np.arange(first, end) / fps, np.append(np.arange(first + 1, end) / fps, (end - 1) / fps + 1 / fps))
     attributes: dict[str, float | int | str] = {
         "fps": fps,
@@ -164,9 +172,9 @@ def _part(clip: Clip) -> tuple[int, int, int]:
         first, end = np.searchsorted(times, clip.span_s).tolist()  # frames that begin in it
         if first == end:
             since, until = clip.span_s
-            raise UnusableVideo(f"{clip.path.name}: no frame in it begins between {since:g} and {until:g} s")
+            raise UnusableVideo(f"no frame in it begins between {since:g} and {until:g} s")
     if end > total:
-        raise UnusableVideo(f"{clip.path.name}: there are {total} frames, and the range {first}-{end} ends beyond them")
+        raise UnusableVideo(f"there are {total} frames, and the range {first}-{end} ends beyond them")
     return first, end, total
 
 

@@ -201,7 +201,7 @@ def _unreadable(fault: str) -> Entry:
 def _said(file: Path, error: OSError | UnusableVideo) -> str:
     """Return the name of a file and what is wrong with it. Raises InputError where that is more than the file."""
     if isinstance(error, UnusableVideo):
-        return error.reason
+        return f"{file}: {error.reason}"
     at = Path(error.filename) if error.filename else file
     if error.errno not in UNREADABLE:
         raise InputError(f"{at}: {error.strerror}; a readable file is needed") from None

@@ -49,10 +49,10 @@ def frames(folder: Path) -> list[Path]:
     candidates = sorted(series for series in found if not _OF_FLOW.fullmatch(series.lower()))
     if not candidates:
         there = "flow alone" if found else "no numbered picture"
-        raise UnusableVideo(f"{folder.name}: {there} in it; frames are needed, such as img_00001.jpg, img_00002.jpg")
+        raise UnusableVideo(f"{there} in it; frames are needed, such as img_00001.jpg, img_00002.jpg")
     if len(candidates) > 1:
         named = " and ".join(f"{name}*" for name in candidates[:3])
-        raise UnusableVideo(f"{folder.name}: numbered pictures {named} in one folder; only its frames may lie in it")
+        raise UnusableVideo(f"numbered pictures {named} in one folder; only its frames may lie in it")
     return consecutive(found[candidates[0]])
 
 
@@ -80,7 +80,7 @@ def series(folder: Path, name: str) -> list[Path]:
         if match := number.fullmatch(entry.name):
             found[int(match[1])].append(Path(entry.path))
     if not found:
-        raise UnusableVideo(f"{folder}: no picture {name} in it, where * is a number")
+        raise UnusableVideo(f"no picture {name} in {folder}, where * is a number")
     return consecutive(found)
 
 
@@ -95,13 +95,15 @@ def consecutive(found: Mapping[int, list[Path]]) -> list[Path]:
     ordered = [(number, sorted(found[number])) for number in sorted(found)]
     for _, (first, *others) in ordered:
         if others:
-            raise UnusableVideo(f"{first.parent.name}: {first.name} and {others[0].name} have one number; keep one")
+            raise UnusableVideo(f"{_shown(first)} and {_shown(others[0])} have one number; keep one")
     for (number, (before, *_)), (follower, (after, *_)) in pairwise(ordered):
         if follower != number + 1:
-            raise UnusableVideo(
-                f"{before.parent.name}: {after.name} follows {before.name}; each number must be one more than the last"
-            )
+            raise UnusableVideo(f"{_shown(after)} follows {_shown(before)}; each number must be one more than the last")
     return [path for _, (path, *_) in ordered]
+
+
+def _shown(path: Path) -> str:
+    return "/".join(path.parts[-2:])
 
 
 def _numbered(folder: str | Path) -> Iterator[tuple[str, int, Path]]:

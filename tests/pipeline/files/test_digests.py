@@ -205,7 +205,7 @@ def test_a_folder_with_a_fault_costs_itself_and_is_noticed_when_it_is_mended(fol
     (folders[0] / "img_2.jpg").rename(folders[0] / "kept")
     known = Digests({}).refreshed(folders)
     assert known.current(folders)
-    with pytest.raises(UnusableVideo, match=r"img_3\.jpg follows img_1\.jpg"), known.unchanged(folders[0]):
+    with pytest.raises(UnusableVideo, match=r"one: one/img_3\.jpg follows one/img_1\.jpg"), known.unchanged(folders[0]):
         pass
     (folders[0] / "kept").rename(folders[0] / "img_2.jpg")
     assert not known.current(folders)

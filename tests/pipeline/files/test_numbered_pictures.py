@@ -46,15 +46,15 @@ def test_frames_may_have_any_name(tmp_path: Path, name: str) -> None:
         ((), "no numbered picture in it; frames are needed, such as img_00001.jpg"),
         (("a.jpg", "b.jpg", "1.txt"), "no numbered picture in it"),
         (("flow_x_1.jpg", "flow_y_1.jpg"), "flow alone in it; frames are needed"),
-        (("img_1.jpg", "img_3.jpg"), "img_3.jpg follows img_1.jpg; each number must be one more"),
-        (("img_1.jpg", "img_2.jpg", "img_2.png"), "img_2.jpg and img_2.png have one number; keep one"),
-        (("img_1.jpg", "img_001.jpg"), "img_001.jpg and img_1.jpg have one number"),
+        (("img_1.jpg", "img_3.jpg"), ".*/img_3.jpg follows .*/img_1.jpg; each number must be one more"),
+        (("img_1.jpg", "img_2.jpg", "img_2.png"), ".*/img_2.jpg and .*/img_2.png have one number; keep one"),
+        (("img_1.jpg", "img_001.jpg"), ".*/img_001.jpg and .*/img_1.jpg have one number"),
         (("img_1.jpg", "thumbnail_1.jpg"), r"numbered pictures img_\* and thumbnail_\* in one folder"),
     ],
 )
 def test_what_is_no_clip(tmp_path: Path, names: tuple[str, ...], fault: str) -> None:
     touch(tmp_path, *names)
-    with pytest.raises(UnusableVideo, match=f"^{tmp_path.name}: {fault}"):
+    with pytest.raises(UnusableVideo, match=f"^{fault}"):
         frames(tmp_path)
 
 
@@ -74,8 +74,8 @@ def test_a_folder_holds_pictures_where_one_is_numbered(tmp_path: Path) -> None:
 def test_a_series_is_named_but_for_its_numbers(tmp_path: Path) -> None:
     touch(tmp_path, "flow_x_10.jpg", "flow_x_9.jpg", "flow_x_p2_9.jpg", "flow_xx_9.jpg", "flow_x_11.png")
     assert [path.name for path in series(tmp_path, "flow_x_*.jpg")] == ["flow_x_9.jpg", "flow_x_10.jpg"]
-    with pytest.raises(UnusableVideo, match=r"no picture flow_y_\*.jpg in it, where \* is a number"):
+    with pytest.raises(UnusableVideo, match=r"no picture flow_y_\*.jpg in .*, where \* is a number"):
         series(tmp_path, "flow_y_*.jpg")
     touch(tmp_path, "flow_x_12.jpg")
-    with pytest.raises(UnusableVideo, match=r"flow_x_12.jpg follows flow_x_10.jpg"):
+    with pytest.raises(UnusableVideo, match=r"flow_x_12.jpg follows .*/flow_x_10.jpg"):
         series(tmp_path, "flow_x_*.jpg")
