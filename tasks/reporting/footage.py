@@ -11,15 +11,17 @@ from tasks.features import Extract
 
 def remarks(stages: Sequence[Extract]) -> Iterator[str]:
     """Yield a sentence on each kind of footage that is out of the ordinary, by the attributes of the videos' rows."""
-    found: dict[str, list[str]] = defaultdict(list)
-    seen: set[str] = set()
+    found: dict[str, set[str]] = defaultdict(set)
+    seen: dict[str | None, set[str]] = defaultdict(set)  # by where flow lies ready: decoding notes the same every time
     for stage in stages:
-        store = Store(stage.path())
+        store, source = Store(stage.path()), stage.extractor.upstream or stage.extractor
+        known = seen[source.flow_pictures]
         for video in store.ids() if stage.extractor.reads == "video" else ():
-            if video not in seen:
-                seen.add(video)
+            if video not in known:
+                known.add(video)
                 for name in NOTES.keys() & store.read(video, arrays=()).attributes.keys():
-                    found[name].append(video)
+                    found[name].add(video)
+    total = len(set().union(*seen.values()))
     for name, says in NOTES.items():
         if videos := found[name]:
-            yield f"{len(videos)} of {len(seen)} videos: {says} ({name}): {some_of(sorted(videos))}"
+            yield f"{len(videos)} of {total} videos: {says} ({name}): {some_of(sorted(videos))}"

@@ -129,13 +129,15 @@ def test_an_experiment_on_pictures_is_that_on_the_videos(made: Made) -> None:
                 assert np.allclose(expected[name], found[name], atol=1e-3)
     figures = [json.loads((task.folder() / "metrics.json").read_text()) for task in (of_films, of_pictures)]
     assert figures[0]["rows"] == figures[1]["rows"]
-    assert "4 of 4 videos: flow that was not computed, but lay ready as pictures" in str(figures[1]["notes"])
+    page = (of_pictures.folder() / "report.html").read_text()
+    assert "4 of 4 videos: flow that was not computed, but lay ready as pictures (precomputed): jump/a" in page
+    assert "lay ready" not in (of_films.folder() / "report.html").read_text()
     source = of_pictures.runs.predictions(0, 0)[1].features[0].source()
     assert source is not None
-    components = provenance(source.path())["components"]
+    components = provenance(source.shard(0).path())["components"]
     assert components["precomputed"] is True
     assert components["bound_px"] == 4
-    assert (of_pictures.folder() / "report.html").read_text().count("data:image/jpeg") >= 4
+    assert page.count("data:image/jpeg") >= 4
     luigi.task_register.Register.clear_instance_cache()
     assert list(explain(made.experiment())) == ["nothing would run"]
     asked = tasks.Classify(experiment=str(made.folder / "pictures.toml"), videos=(str(made.pictures / "run"),))
