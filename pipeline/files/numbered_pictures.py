@@ -49,7 +49,7 @@ def frames(folder: Path) -> list[Path]:
     candidates = sorted(series for series in found if not _OF_FLOW.fullmatch(series.lower()))
     if not candidates:
         there = "flow alone" if found else "no numbered picture"
-        raise UnusableVideo(f"{there} in it; frames are needed, such as img_00001.jpg, img_00002.jpg")
+        raise UnusableVideo(f"a folder with {there} in it; frames are needed, such as img_00001.jpg, img_00002.jpg")
     if len(candidates) > 1:
         named = " and ".join(f"{name}*" for name in candidates[:3])
         raise UnusableVideo(f"numbered pictures {named} in one folder; only its frames may lie in it")

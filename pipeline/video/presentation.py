@@ -47,9 +47,10 @@ def presented(path: Path, fps: float | None = None) -> Generator[Shown]:
 
 
 def _of_file(path: Path) -> Generator[Shown]:
+    file = path.open("rb")
     if not path.stat().st_size:
         raise UnusableVideo("an empty file")
-    with path.open("rb") as file, av.open(file, "r", metadata_errors="replace") as container:
+    with file, av.open(file, "r", metadata_errors="replace") as container:
         stream = best_stream(container)
         stream.codec_context.thread_count = 1
         fps = frame_rate(stream)

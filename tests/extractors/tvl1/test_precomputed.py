@@ -22,8 +22,8 @@ from tests.support.equality import same_arrays
 
 FRAMES = 13
 SIZE = (80, 60)
-JPEG_LEVELS = 1.5
-"""Mean error, in levels of 2 · bound / 255 pixels, of flow that was kept as JPEG of quality 95; 0.5 measured."""
+JPEG_LEVELS = 0.5
+"""Mean error, in levels of 2 · bound / 255 pixels, of flow that was kept as JPEG of quality 95; 0.06 to 0.23 measured."""
 RAW = Frames(short_side=None, encoding="raw")
 PATTERN = "flow_{x,y}_*.png"
 
@@ -121,7 +121,7 @@ def test_flow_kept_as_jpeg_is_as_it_was_but_for_its_loss(row: Row, tmp_path: Pat
     for name in "xy":
         assert 0 < np.abs(found[name].astype(int) - row[name]).mean() < JPEG_LEVELS
     anew = computed(clip)
-    assert np.abs(anew["x"].astype(int) - row["x"]).mean() < 4 * JPEG_LEVELS
+    assert np.abs(anew["x"].astype(int) - row["x"]).mean() < 2 * JPEG_LEVELS
     for name in ("start_frames", "times", "ends"):
         assert np.array_equal(found[name], row[name])
         assert np.array_equal(anew[name], row[name])
@@ -274,9 +274,14 @@ def test_tdn_takes_it_too(tmp_path: Path) -> None:
     assert config.flow.size_px is None
 
 
-@pytest.mark.parametrize("name", ["kth/person01_boxing_d1_uncomp.avi", "clips/v_ApplyEyeMakeup_g01_c01.avi"])
-def test_real_clips(name: str, shared: Path, tmp_path: Path) -> None:
-    """As PNG to the last bit; as JPEG, frames by 2 levels on average, and the flow that was computed before by 1.5."""
+@pytest.mark.parametrize(
+    ("name", "regular"), [("kth/person01_boxing_d1_uncomp.avi", True), ("clips/v_ApplyEyeMakeup_g01_c01.avi", False)]
+)
+def test_real_clips(name: str, regular: bool, shared: Path, tmp_path: Path) -> None:
+    """As PNG to the last bit; as JPEG, frames by 2 levels on average, and the flow that was computed before by 0.5.
+
+    Of the second clip a frame is shown twice as long as the others, which pictures do not tell.
+    """
     real = Clip(shared / name, (0, 8))
     fields = {"size_px": (160, 120), "warps": 2, "encoding": "raw", "bound_px": 20}
     (expected,), (frames,) = extracted(TVL1(**fields), real), extracted(RAW, real)
@@ -285,8 +290,8 @@ def test_real_clips(name: str, shared: Path, tmp_path: Path) -> None:
     assert np.array_equal(kept["frames"], frames["frames"])
     assert np.array_equal(anew["x"], expected["x"])
     assert np.array_equal(anew["y"], expected["y"])
-    assert np.allclose(anew["times"], expected["times"], atol=1e-3)
-    assert np.allclose(anew["ends"], expected["ends"], atol=1e-3)
+    for name in ("times", "ends"):
+        assert np.allclose(anew[name], expected[name], atol=1e-3) == regular
     lossy = picture_folders.of_video(tmp_path / "lossy", real)
     picture_folders.flow(lossy.path, expected)
     (near,), (ready,) = extracted(RAW, lossy), [taken(lossy, "flow_{x,y}_*.jpg", bound_px=20)]

@@ -43,9 +43,9 @@ def test_frames_may_have_any_name(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("names", "fault"),
     [
-        ((), "no numbered picture in it; frames are needed, such as img_00001.jpg"),
-        (("a.jpg", "b.jpg", "1.txt"), "no numbered picture in it"),
-        (("flow_x_1.jpg", "flow_y_1.jpg"), "flow alone in it; frames are needed"),
+        ((), "a folder with no numbered picture in it; frames are needed, such as img_00001.jpg"),
+        (("a.jpg", "b.jpg", "1.txt"), "a folder with no numbered picture in it"),
+        (("flow_x_1.jpg", "flow_y_1.jpg"), "a folder with flow alone in it; frames are needed"),
         (("img_1.jpg", "img_3.jpg"), ".*/img_3.jpg follows .*/img_1.jpg; each number must be one more"),
         (("img_1.jpg", "img_2.jpg", "img_2.png"), ".*/img_2.jpg and .*/img_2.png have one number; keep one"),
         (("img_1.jpg", "img_001.jpg"), ".*/img_001.jpg and .*/img_1.jpg have one number"),
