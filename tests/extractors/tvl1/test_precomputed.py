@@ -23,7 +23,7 @@ from tests.support.equality import same_arrays
 FRAMES = 13
 SIZE = (80, 60)
 JPEG_LEVELS = 0.5
-"""Mean error, in levels of 2 · bound / 255 pixels, of flow that was kept as JPEG of quality 95; 0.06 to 0.23 measured."""
+"""Mean error, in levels of 2 · bound / 255 pixels, of flow that was kept as JPEG of quality 95; up to 0.23 measured."""
 RAW = Frames(short_side=None, encoding="raw")
 PATTERN = "flow_{x,y}_*.png"
 
