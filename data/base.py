@@ -29,7 +29,7 @@ class Video:
     id : str
         Its path below the root without the extension, as ``video_id`` writes it, unique in the listing.
     files : Mapping[str, Path]
-        Absolute path by modality: "video", "skeleton".
+        Absolute path by modality: "video", "skeleton". A video is a file or a folder of numbered pictures.
     labels : tuple of int
         Indices into the listing's classes; a single one, except in multi-label data sets.
     subject : str
@@ -38,6 +38,8 @@ class Video:
         Half-open range of the files' frames, counted from 0; None for all of them.
     span_s : tuple of float, or None
         Instead of that, half-open range of times in seconds from the video's first frame on; None for all of it.
+    fps : float, or None
+        Of a folder of pictures, how many are shown in a second; None for a file, which says it itself.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Video:
     subject: str = ""
     frames: tuple[int, int] | None = None
     span_s: tuple[float, float] | None = None
+    fps: float | None = None
 
     @property
     def part(self) -> tuple[int, int] | tuple[float, float] | None:
@@ -146,6 +149,11 @@ class Dataset(WithoutAdded):
         So the fingerprint of a report knows it, in which the videos stand by what was computed of them.
         """
         return self
+
+    @property
+    def pictures_fps(self) -> float | None:
+        """Frames a second of its videos that are folders of pictures; None where it has none of these."""
+        return None
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

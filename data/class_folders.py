@@ -6,14 +6,14 @@ from pathlib import Path
 
 from data.files import is_file, is_folder, visible
 from data.manifest import COLUMNS, Example, Examples, told_apart
-from data.modality import NAMED_SKELETON_ENDINGS, holds_numbers, holds_video, is_ambiguous, modality
+from data.modality import NAMED_SKELETON_ENDINGS, holds_frames, holds_numbers, holds_video, is_ambiguous, modality
 from data.remarks import remark
 from pipeline.errors import InputError
 from pipeline.files.names import composed, printable
 
 
 def read_class_folders(root: Path) -> Examples:
-    """Read the examples in the folders of a root, each of which is a class and holds its files.
+    """Read the examples in the folders of a root, each of which is a class and holds its files, or folders of pictures.
 
     A file whose extension does not tell is a video where it holds one. Where there are videos, texts are skeleton files
     only beside a video of the same name, if at least half of the videos have one and any of these begins with numbers.
@@ -22,8 +22,8 @@ def read_class_folders(root: Path) -> Examples:
     Raises
     ------
     InputError
-        Where a folder cannot be read, lies within a class's folder, or holds no example; where skeleton files without a
-        video of their own outnumber the videos.
+        Where a folder cannot be read, lies within a class's folder and is no video, or holds no example; where skeleton
+        files without a video of their own outnumber the videos.
     """
     entries = visible(root)
     folders = [Path(entry.path) for entry in entries if is_folder(entry)]
@@ -33,36 +33,42 @@ def read_class_folders(root: Path) -> Examples:
     taken = told_apart(_without_stray_texts(found, root))
     used = {example.place for example in taken.examples}
     if empty := sorted(set(map(str, folders)) - set(map(os.path.dirname, used))):
+        clip = "; numbered pictures must lie in a folder of their own in it, one a video"
+        hint = clip if holds_frames(Path(empty[0])) else ""
         raise InputError(
             f"{empty[0]}: no video and no skeleton file ({NAMED_SKELETON_ENDINGS}) in it; "
-            "each folder in the root must be a class"
+            f"each folder in the root must be a class{hint}"
         )
     examples = {example.place for example in found}
     others = [_shown(entry.path) for entry in files if entry.path not in examples]
     left_out = [*_left_out([*strays, *others]), *_texts_left_out(sorted(map(_shown, examples - used)))]
-    guessed = [_shown(example.place) for example in taken.examples if is_ambiguous(example.path)]
+    files_taken = [example for example in taken.examples if not example.of_pictures]
+    guessed = [_shown(example.place) for example in files_taken if is_ambiguous(example.path)]
     return Examples(taken.examples, (*left_out, *_guessed(guessed), *taken.remarks))
 
 
 def _files(folder: Path) -> "Iterator[os.DirEntry[str]]":
-    """Yield what lies in the folder of a class. Raises InputError where a folder does."""
+    """Yield what lies in the folder of a class. Raises InputError where a folder does that is no video."""
     for entry in visible(folder):
-        if is_folder(entry):
+        if is_folder(entry) and not holds_frames(Path(entry.path)):
             raise InputError(
-                f"{entry.path}: a folder within a class's folder; the files must lie directly in the class's folder, "
+                f"{entry.path}: a folder within a class's folder that is no video, with numbered pictures such as "
+                "img_00001.jpg and no video file in it; the files must lie directly in the class's folder, "
                 f"or a manifest with the columns {', '.join(COLUMNS)} must list them"
             )
         yield entry
 
 
 def _example(entry: "os.DirEntry[str]") -> Example | None:
-    """Return the example in a file; None where it is neither a video nor a skeleton file."""
+    """Return the example in a file or a folder of pictures; None where it is neither a video nor a skeleton file."""
     path = Path(entry.path)
+    label = composed(printable(path.parent.name))
+    if is_folder(entry):
+        return Example(entry.path, f"{path.parent.name}/{path.name}", path, "video", label, of_pictures=True)
     kind = modality(path) if is_file(entry) else None
     if kind is None or (is_ambiguous(path) and not holds_video(path)):
         return None
-    folder = path.parent.name
-    return Example(entry.path, f"{folder}/{path.stem}", path, kind, composed(printable(folder)))
+    return Example(entry.path, f"{path.parent.name}/{path.stem}", path, kind, label)
 
 
 def _without_stray_texts(found: list[Example], root: Path) -> list[Example]:

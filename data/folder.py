@@ -27,6 +27,8 @@ _DRAWN = {"by_subject": subject_trials, "stratified": stratified_trials}
 class Folder(Dataset):
     """A user's own videos, or skeleton files (.txt or .skeleton), with labels.
 
+    A video is a file, or a folder of numbered pictures.
+
     With a manifest, each line is a video or a segment of one; its first line names its columns, path and label and, if
     you like, subject, split (train, test or val), start_frame and end_frame (counted from 0, the end not included).
     Paths are below the root, or absolute. Without a manifest, each folder in the root is a class, and holds its files.
@@ -47,7 +49,7 @@ class Folder(Dataset):
     protocol_fields: ClassVar[frozenset[str]] = frozenset(
         {"protocol", "test_fraction", "trials", "protocol_seed", "train_on_validation"}
     )
-    added: ClassVar[frozenset[str]] = frozenset({"train_on_validation"})
+    added: ClassVar[frozenset[str]] = frozenset({"train_on_validation", "fps"})
 
     root: str = Field(min_length=1, description="folder of the data, relative to the working directory")
     manifest: str | None = Field(
@@ -66,6 +68,12 @@ class Folder(Dataset):
     train_on_validation: bool = Field(
         False, description="train as well on what the manifest's column split says is for validation"
     )
+    fps: float | None = Field(
+        None,
+        ge=0.001,
+        le=10_000,
+        description="frames a second of videos that are folders of numbered pictures, which do not say it themselves",
+    )
 
     @model_validator(mode="after")
     def _fields_of_one_protocol(self) -> Self:
@@ -79,6 +87,10 @@ class Folder(Dataset):
     def location(self) -> Path:
         """Absolute path of the root."""  # asked for thousands of times in a run
         return resolve(self.root)
+
+    @property
+    def pictures_fps(self) -> float | None:
+        return self.fps
 
     @property
     def divided_by_user(self) -> bool:
@@ -112,7 +124,8 @@ class Folder(Dataset):
             found = f"there is only {classes[0]!r}" if classes else "there are no videos"
             hint = "" if self._manifest(root) else "; the videos of each class must lie in a folder of their own"
             raise InputError(f"{root}: {found}, and two classes or more are needed{hint}")
-        videos = _videos(examples, {label: (n,) for n, label in enumerate(classes)})
+        self._check_fps(examples)
+        videos = _videos(examples, {label: (n,) for n, label in enumerate(classes)}, self.fps)
         return Listing(classes, by_id(videos), remarks)
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
@@ -138,6 +151,17 @@ class Folder(Dataset):
             raise InputError(f"{root}: {undecided[0]} has no split; a manifest with the column split is needed")
         return (divided("split", listing.videos, lambda video: sides[video.id]),)
 
+    def _check_fps(self, examples: Iterable[Example]) -> None:
+        """Raise InputError where folders of pictures have no times, or files would get others than their own."""
+        of_pictures = next((example for example in examples if example.of_pictures), None)
+        if of_pictures is not None and self.fps is None:
+            raise InputError(
+                f"{of_pictures.path}: pictures do not say how many of them are shown in a second: give the data set "
+                "fps, such as fps = 25"
+            )
+        if of_pictures is None and self.fps is not None:
+            raise InputError("fps is that of videos that are folders of pictures, and all are files: leave it out")
+
     def _sides(self, root: Path) -> dict[str, Side]:
         """Return the sides of the manifest's column split by id; without a manifest there are none."""
         manifest = self._manifest(root)
@@ -159,8 +183,8 @@ def _natural(listing: Listing, has_splits: bool) -> Protocol:
     return "by_subject" if any(video.subject for video in listing.videos) else "stratified"
 
 
-def _videos(examples: Iterable[Example], labels: Mapping[str, tuple[int, ...]]) -> list[Video]:
-    """Join the examples of each id to one video.
+def _videos(examples: Iterable[Example], labels: Mapping[str, tuple[int, ...]], fps: float | None) -> list[Video]:
+    """Join the examples of each id to one video; fps: that of folders of pictures.
 
     Raises InputError where they disagree, or some ids lack a kind of file that others have.
     """
@@ -182,5 +206,6 @@ def _videos(examples: Iterable[Example], labels: Mapping[str, tuple[int, ...]]) 
         if files.keys() != set(first_kinds):
             raise InputError(f"{first.place}: {first.id!r} has {' and '.join(files)}, and the first example "
                              f"{' and '.join(first_kinds)}; all need the same kinds of files")  # fmt: skip
-        videos.append(Video(first.id, files, labels[first.label], first.subject, first.frames))
+        shown = fps if any(example.of_pictures for example in same) else None
+        videos.append(Video(first.id, files, labels[first.label], first.subject, first.frames, fps=shown))
     return videos

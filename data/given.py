@@ -9,16 +9,25 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from data.base import Dataset, Fold, Listing, Video, by_id, video_id
 from data.files import is_file, is_folder, is_there, visible
-from data.modality import NAMED_SKELETON_ENDINGS, SKELETON_ENDINGS, Modality, holds_video, is_ambiguous, modality
+from data.modality import (
+    NAMED_SKELETON_ENDINGS,
+    SKELETON_ENDINGS,
+    Modality,
+    holds_frames,
+    holds_video,
+    is_ambiguous,
+    modality,
+)
 from data.remarks import remark
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.files.names import FileName
+from pipeline.files.numbered_pictures import ENDINGS as PICTURES
 from pipeline.files.progress import Bar
 from pipeline.files.records import load_record, read_record, write_record
 from pipeline.files.user_input import resolve
@@ -50,6 +59,8 @@ class Listed(BaseModel):
         Of videos that are asked about window by window, beginning and end of each window in seconds, by its own id.
     remarks : tuple of str
         Sentences on what was left out.
+    fps : float, or None
+        Frames a second of the videos that are folders of pictures; None where all are files.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +68,12 @@ class Listed(BaseModel):
     videos: dict[str, dict[Modality, FileName]]
     windows: dict[str, dict[str, tuple[float, float]]] = {}
     remarks: tuple[str, ...] = ()
+    fps: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _files_alone_as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        table: dict[str, Any] = dump(self)
+        return {name: value for name, value in table.items() if name != "fps" or value is not None}
 
 
 class Given(Dataset):
@@ -85,9 +102,10 @@ class Given(Dataset):
         videos = []
         for id, named in found.videos.items():
             files: dict[str, Path] = {kind: Path(path) for kind, path in named.items()}
+            fps = found.fps if "video" in files and files["video"].is_dir() else None
             windows = found.windows.get(id, {})
-            videos += [Video(window, files, (), span_s=span) for window, span in windows.items()]
-            videos += [] if windows else [Video(id, files, ())]
+            videos += [Video(window, files, (), span_s=span, fps=fps) for window, span in windows.items()]
+            videos += [] if windows else [Video(id, files, (), fps=fps)]
         return Listing(classes, by_id(videos), found.remarks)
 
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
@@ -108,7 +126,7 @@ def write_list(lists: Path, videos: Listed) -> Path:
     return folder
 
 
-def gather(places: Iterable[str], kinds: frozenset[Modality]) -> Listed:
+def gather(places: Iterable[str], kinds: frozenset[Modality], fps: float | None = None) -> Listed:
     """Find the files that are meant by paths of files and folders, patterns of them, and CSV files with a list.
 
     An id is the path below the folder in which all of them lie, without the extension where that tells them apart. A
@@ -123,6 +141,8 @@ def gather(places: Iterable[str], kinds: frozenset[Modality]) -> Listed:
         whatever its ending is.
     kinds
         The kinds of files that are read.
+    fps
+        Frames a second of videos that are folders of numbered pictures. Where it is not known, no folder is a video.
 
     Raises
     ------
@@ -132,18 +152,22 @@ def gather(places: Iterable[str], kinds: frozenset[Modality]) -> Listed:
     files: dict[Path, Modality] = {}
     passed: list[str] = []
     for place in places:
-        for path, kind in _meant(place, kinds):
+        for path, kind in _meant(place, kinds, fps):
             if kind in kinds:
                 files.setdefault(path, kind)
             else:
                 passed.append(str(path))
     if not files:
-        raise InputError(f"no {' and no '.join(sorted(kinds))} file was found; paths of files or folders are needed")
+        hint = "; pictures are frames of a video where fps is known" if _are_pictures(passed) and fps is None else ""
+        raise InputError(
+            f"no {' and no '.join(sorted(kinds))} file was found; paths of files or folders are needed{hint}"
+        )
     what = " or ".join(
         sorted({"video": "a video", "skeleton": f"a skeleton file ({NAMED_SKELETON_ENDINGS})"}[kind] for kind in kinds)
     )
     left_out = remark(passed, f"file is not taken, as it is not {what}", f"files are not taken, as they are not {what}")
-    return Listed(videos={id: _complete(found, kinds) for id, found in _by_id(files).items()}, remarks=left_out)
+    videos = {id: _complete(found, kinds) for id, found in _by_id(files).items()}
+    return Listed(videos=videos, remarks=left_out, fps=fps if any(map(Path.is_dir, files)) else None)
 
 
 def in_windows(listed: Listed, window_s: float, stride_s: float) -> Listed:
@@ -164,7 +188,7 @@ def in_windows(listed: Listed, window_s: float, stride_s: float) -> Listed:
     windows = {}
     for id, files in Bar(listed.videos.items(), desc="lengths of videos", unit="video"):
         with suppress(UnusableVideo, OSError):
-            spans = _spans(duration_s(Path(files["video"])), window_s, stride_s)
+            spans = _spans(duration_s(Path(files["video"]), listed.fps), window_s, stride_s)
             windows[id] = {f"{id}/{start:09.3f}-{end:09.3f}": (start, end) for start, end in spans}
     return listed.model_copy(update={"windows": windows})
 
@@ -181,18 +205,18 @@ def _spans(length_s: float, window_s: float, stride_s: float) -> list[tuple[floa
     return [(round(float(start), 6), round(float(end), 6)) for start, end in spans]
 
 
-def _meant(place: str, kinds: frozenset[Modality]) -> Iterator[tuple[Path, Modality | None]]:
+def _meant(place: str, kinds: frozenset[Modality], fps: float | None) -> Iterator[tuple[Path, Modality | None]]:
     path = resolve(place)
     if path.is_dir():
-        yield from ((file, _kind(file)) for file in _within(path))
+        yield from _within(path, fps)
     elif path.suffix.lower() == ".csv" and path.is_file():
         for line in _paths(path):
-            yield from _meant(line, kinds)
+            yield from _meant(line, kinds, fps)
     elif is_there(path):
         yield path, _kind(path) or next(iter(sorted(kinds, reverse=True)))
     elif has_magic(place) and (found := sorted(glob(os.path.expanduser(place), recursive=True))):
         for each in found:
-            yield from _meant(each, kinds)
+            yield from _meant(each, kinds, fps)
     else:
         raise InputError(f"{place}: there is no such file or folder; paths of videos are needed")
 
@@ -202,13 +226,26 @@ def _kind(path: Path) -> Modality | None:
     return None if kind == "video" and is_ambiguous(path) and not holds_video(path) else kind
 
 
-def _within(folder: Path) -> Iterator[Path]:
+def _within(folder: Path, fps: float | None) -> Iterator[tuple[Path, Modality | None]]:
+    if fps is not None and holds_frames(folder):
+        yield folder, "video"
+        return
     for entry in visible(folder):
+        path = Path(entry.path)
         if is_folder(entry):
             if not _ANNOTATED.fullmatch(entry.name):
-                yield from _within(Path(entry.path))
+                yield from _within(path, fps)
         elif is_file(entry):
-            yield Path(entry.path)
+            yield path, _kind(path)
+
+
+def _are_pictures(names: Iterable[str]) -> bool:
+    return any(os.path.splitext(name)[1].lower() in PICTURES for name in names)
+
+
+def _stem(path: str) -> str:
+    """Return a path without what may differ in the files of one video."""
+    return path if os.path.isdir(path) else os.path.splitext(path)[0].removesuffix(_OF_SKELETONS)
 
 
 def _paths(table: Path) -> Iterator[str]:
@@ -230,8 +267,8 @@ def _by_id(files: dict[Path, Modality]) -> dict[str, dict[Modality, str]]:
     folder = os.path.commonpath([path.parent for path in files])
     names = {path: os.path.relpath(path, folder) for path in files}
     alike: dict[str, list[Path]] = defaultdict(list)
-    for path, name in names.items():
-        alike[os.path.splitext(name)[0].removesuffix(_OF_SKELETONS)].append(path)
+    for path in files:
+        alike[os.path.relpath(_stem(str(path)), folder)].append(path)
     videos: dict[str, dict[Modality, str]] = {}
     for stem, paths in sorted(alike.items()):
         if len({files[path] for path in paths}) == len(paths):
@@ -243,5 +280,5 @@ def _by_id(files: dict[Path, Modality]) -> dict[str, dict[Modality, str]]:
 
 def _complete(found: dict[Modality, str], kinds: frozenset[Modality]) -> dict[Modality, str]:
     """Add where the files of the other kinds would lie: the video is then listed as one that cannot be used."""
-    stem = os.path.splitext(next(iter(found.values())))[0].removesuffix(_OF_SKELETONS)
+    stem = _stem(next(iter(found.values())))
     return {**{kind: stem + _ENDINGS[kind] for kind in sorted(kinds)}, **found}

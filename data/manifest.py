@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from data.base import video_id
 from data.files import Finder, is_there
-from data.modality import NAMED_SKELETON_ENDINGS, Modality, modality
+from data.modality import NAMED_SKELETON_ENDINGS, Modality, holds_frames, modality
 from data.protocols import Side
 from data.remarks import remark, some_of
 from pipeline.errors import InputError
@@ -21,9 +21,10 @@ from pipeline.files.names import composed, printable
 COLUMNS = ("path", "label", "subject", "split", "start_frame", "end_frame")
 """Columns of a manifest, of which the first two are required; others are left out, and the remarks name them.
 
-A path is relative to the manifest's folder, or absolute; split is train, test, or val or validation. The range of
-frames is half-open and counted from 0: start_frame belongs to it, end_frame does not; both are empty for a whole
-file. Of skeleton files that number their frames, as UTKinect-Action3D's, it is one of these numbers."""
+A path, of a file or of a folder of numbered pictures, is relative to the manifest's folder, or absolute; split is
+train, test, or val or validation. The range of frames is half-open and counted from 0: start_frame belongs to it,
+end_frame does not; both are empty for a whole video. Of skeleton files that number their frames, as
+UTKinect-Action3D's, it is one of these numbers."""
 Split = Literal["train", "test", "validation"]
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test", "val": "validation", "validation": "validation"}
 _SEPARATORS = ",;\t"
@@ -33,7 +34,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled file or segment.
+    """One labelled file, folder of numbered pictures, or segment of one.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class Example:
     name : str
         Path of its file without the extension, below the root where it lies there.
     path : Path
-        Absolute path of the file.
+        Absolute path of the file or folder.
     modality : str
         "video" or "skeleton".
     label : str
@@ -53,6 +54,8 @@ class Example:
         "train", "test" or "validation"; "" where there is no such column.
     frames : tuple of int, or None
         Half-open range of frames, counted from 0; None for the whole file.
+    of_pictures : bool
+        Whether it is a folder of numbered pictures.
     """
 
     place: str
@@ -63,6 +66,12 @@ class Example:
     subject: str = ""
     split: Split | Literal[""] = ""
     frames: tuple[int, int] | None = None
+    of_pictures: bool = False
+
+    @property
+    def ending(self) -> str:
+        """Extension of the file; a folder has none, whatever its name is."""
+        return "" if self.of_pictures else self.path.suffix
 
     @property
     def id(self) -> str:
@@ -87,7 +96,7 @@ def side(example: Example, train_on_validation: bool) -> Side | None:
 def read_existing(manifest: Path, root: Path) -> Examples:
     """Read a manifest as ``read_manifest`` does, and raise InputError that counts missing files, if any."""
     read = read_manifest(manifest, root)
-    missing = [example for example in read.examples if not is_there(example.path)]
+    missing = [example for example in read.examples if not (example.of_pictures or is_there(example.path))]
     if missing:
         first, many = f"{missing[0].place}: {missing[0].path}", f"{len(missing)} of {len(read.examples)}"
         raise InputError(f"{many} files in the manifest are missing, the first in {first}")
@@ -127,10 +136,12 @@ def told_apart(examples: Sequence[Example]) -> Examples:
     if not alike:
         return Examples(list(examples), ())
 
+    endings = {example.path: example.ending for example in examples}
+
     def names(example: Example) -> list[str]:
         paths = alike.get(example.id, ())
         own = [example.path] if example.path in paths else paths
-        return [example.name + path.suffix for path in own] or [example.name]
+        return [example.name + endings[path] for path in own] or [example.name]
 
     named = [replace(example, name=name) for example in examples for name in names(example)]
     groups = [" and ".join(path.name for path in paths) for paths in alike.values()]
@@ -252,15 +263,17 @@ def _check_filled(cells: Mapping[str, str], place: str) -> None:
 
 
 def _example(cells: Mapping[str, str], place: str, path: Path, root: Path) -> Example:
-    if path == root or os.path.isdir(path):
-        raise InputError(f"{place}: {path} is a folder; each line must name a file")
-    kind = modality(path)
+    of_pictures = os.path.isdir(path)
+    if of_pictures and (path == root or not holds_frames(path)):
+        raise InputError(f"{place}: {path} is a folder; each line must name a file, or a folder of numbered pictures")
+    kind = "video" if of_pictures else modality(path)
     if kind is None:
         raise InputError(
             f"{place}: {path.name} is neither a video, such as .mp4 or .avi, nor a skeleton file "
             f"({NAMED_SKELETON_ENDINGS})"
         )
-    name = path.relative_to(root if path.is_relative_to(root) else path.anchor).with_suffix("").as_posix()
+    below = path.relative_to(root if path.is_relative_to(root) else path.anchor)
+    name = (below if of_pictures else below.with_suffix("")).as_posix()
     return Example(
         place=place,
         name=name,
@@ -270,6 +283,7 @@ def _example(cells: Mapping[str, str], place: str, path: Path, root: Path) -> Ex
         subject=composed(cells.get("subject", printable(name) if "start_frame" in cells else "")),
         split=_split(cells["split"], place) if "split" in cells else "",
         frames=_frames(cells.get("start_frame", ""), cells.get("end_frame", ""), place),
+        of_pictures=of_pictures,
     )
 
 

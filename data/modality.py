@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from data.files import visible
 from pipeline.errors import UNREADABLE, InputError
+from pipeline.files.numbered_pictures import holds_pictures
 
 Modality = Literal["video", "skeleton"]
 
@@ -60,6 +62,13 @@ def holds_video(path: Path) -> bool:
     from pipeline.video import probe
 
     return _tried(probe.holds_video, path, unreadable=False)
+
+
+def holds_frames(folder: Path) -> bool:
+    """Return whether a folder is a video: numbered pictures lie in it, and no video file."""
+    if not holds_pictures(folder):
+        return False
+    return not any(Path(entry.name).suffix.lower() in VIDEO_ENDINGS for entry in visible(folder))
 
 
 def holds_numbers(path: Path) -> bool:

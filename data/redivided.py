@@ -33,6 +33,10 @@ class Redivided(Dataset):
         return self.model_copy(update={"of": self.of.as_present})
 
     @property
+    def pictures_fps(self) -> float | None:
+        return self.of.pictures_fps
+
+    @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         return self.of.groups
 

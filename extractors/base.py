@@ -30,24 +30,27 @@ DECODING = 3
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip: all frames of a file or a range of them.
+    """A clip: all frames of a file, or of a folder of pictures, or a range of them.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file, or of a video a folder of numbered pictures, which are its frames.
     frames : (int, int), optional
         Half-open range of its frames; None for all.
     span_s : (float, float), optional
         Of a video, instead of that, half-open range of times in seconds from its first frame on; None for all.
     film : Film, optional
         The same video, where other clips of it are read, too, so that it is decoded once for all of them.
+    fps : float, optional
+        Of a folder of pictures, how many are shown in a second; a file says it itself.
     """
 
     path: Path
     frames: tuple[int, int] | None = None
     span_s: tuple[float, float] | None = None
     film: "Film | None" = None
+    fps: float | None = None
 
 
 Extract = Callable[[Any], Iterator[Row]]
@@ -226,6 +229,14 @@ class Extractor(Config):
         Nothing where they are made for other extractors alone.
         """
         return frozenset({"features"})
+
+    @property
+    def flow_pictures(self) -> str | None:
+        """Pattern of pictures of flow that it reads besides the clip; None where it reads none.
+
+        ``extractors.tvl1.precomputed`` finds them. Their content is part of a row's key.
+        """
+        return None
 
     @property
     def upstream(self) -> "Extractor | None":

@@ -71,7 +71,8 @@ class ClipReader:
         from pipeline.video.decode import decode
 
         clip = self.clip
-        for block in decode(clip.path, frames=clip.frames, span_s=clip.span_s, film=clip.film, **self.options):
+        part = {"frames": clip.frames, "span_s": clip.span_s, "film": clip.film, "fps": clip.fps}
+        for block in decode(clip.path, **part, **self.options):  # type: ignore[arg-type]
             self.fps, self.notes, self._end = block.fps, block.notes, block.end
             self._times.append(block.times)
             yield block

@@ -57,9 +57,9 @@ def row_key(
     stage
         Fingerprint of the stage.
     upstream
-        Keys of the rows that it is computed from, in order.
+        Keys of the rows, and digests of other files, that it is computed from, in order.
     digest
-        Digest of the input file's content.
+        Digest of the input file's content; of a folder of pictures with their frame rate.
     part
         Half-open range of the file's frames, or of seconds, which are floats; None for all of it.
     variant

@@ -18,9 +18,10 @@ from pipeline.rows import Failure
 from pipeline.scoring.fusion_config import Fusion
 from tasks import settings
 from tasks.base import Stage, versions
+from tasks.experiment import Experiment
 from tasks.fusion import Fuse, predict
 from tasks.given_videos import Paths, as_dataset, windows
-from tasks.index import Index, library
+from tasks.index import index, library
 from tasks.recognition import Recognition
 from tasks.training import Predict
 
@@ -53,8 +54,12 @@ class Classify(Recognition):
     @cached_property
     def reads(self) -> frozenset[str]:
         """Kinds of files that the experiment's streams read."""
-        recipe = self.recipe if self.training is None else self.training.recipe
-        return frozenset(each.extractor.reads for stream in recipe.streams for each in stream.inputs)
+        return frozenset(extractor.reads for extractor in self._asked.extractors)
+
+    @property
+    def _asked(self) -> Experiment:
+        """The experiment, before what it needs is trained, too."""
+        return self.recipe if self.training is None else self.training.recipe
 
     def check_options(self) -> None:
         """Raise InputError where there is no such video, or windows, or annotated copies, are not to be had."""
@@ -81,7 +86,7 @@ class Classify(Recognition):
     @cached_property
     def gathered(self) -> Listed:
         """The files that are asked about."""
-        return gather(self.videos, self.reads)  # type: ignore[arg-type]
+        return gather(self.videos, self.reads, self._asked.dataset.pictures_fps)  # type: ignore[arg-type]
 
     @cached_property
     def given(self) -> Given:
@@ -92,7 +97,7 @@ class Classify(Recognition):
         """Yield what fits the recognizer, and then what answers. Raises InputError where an option is wrong."""
         self.check_options()
         yield from super().needed()
-        yield Index(dataset=self.given)
+        yield index(self.given, self.recipe.extractors)
         yield [stage for member in self.contents.members for stage in self.answering(member)]
 
     def predictions(self, member: Member) -> list[Predict]:
@@ -192,7 +197,7 @@ class Classify(Recognition):
             if not target.exists():
                 path = Path(answers.paths[video])
                 with library(self.given).digests.unchanged(path):
-                    annotate(path, target, answers.captions(video))
+                    annotate(path, target, answers.captions(video), self.listed.fps)
 
     def page(self, answers: "Answers") -> "tuple[Answers, str]":
         """Render the page, and return it with the answers."""
@@ -202,7 +207,7 @@ class Classify(Recognition):
         first = self.predictions(self.contents.members[0])
         videos = [answers.answers.ids[row] for row in answers.whole][:MAX_SHOWN]
         whole = shown(first, self.recipe.streams, videos) if videos else {}
-        return answers, page(answers, {**shown_films(answers), **whole})
+        return answers, page(answers, {**shown_films(answers, self.listed.fps), **whole})
 
     def summary(self) -> str:
         """Return the answers for the terminal, and where they are."""

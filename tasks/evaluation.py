@@ -19,7 +19,7 @@ from pipeline.rows import Failure
 from tasks import settings
 from tasks.announced import Announced
 from tasks.experiment import DEFAULT, Experiment, load_experiment
-from tasks.index import Index
+from tasks.index import Index, index
 from tasks.pretrained_weights import known_name
 from tasks.recipes import matching
 from tasks.runs import Runs
@@ -47,7 +47,7 @@ class Report(Announced):
     @property
     def index(self) -> Index:
         """Manifest of the data set, without which no other path is known."""
-        return Index(dataset=self.recipe.dataset.without_protocol())
+        return index(self.recipe.dataset, self.recipe.extractors)
 
     @property
     def fingerprint(self) -> str:

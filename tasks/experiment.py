@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from extractors.base import Extractor
 from pipeline.config import Config, Seed, WithoutAdded, one_of, parse
 from pipeline.errors import InputError
 from pipeline.pca.config import PCA
@@ -186,6 +187,11 @@ class Experiment(WithoutAdded):
         if len(set(titles)) < len(titles):
             raise ValueError("two streams have the same name; give each a label")
         return self
+
+    @property
+    def extractors(self) -> tuple[Extractor, ...]:
+        """Extractors of all inputs of its streams."""
+        return tuple(each.extractor for stream in self.streams for each in stream.inputs)
 
     def streams_of(self, seed: int) -> tuple[AnyStream, ...]:
         """Return the streams in the run of a seed."""

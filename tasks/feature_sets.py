@@ -21,7 +21,7 @@ from tasks.announced import Announced
 from tasks.base import ConfigParameter, Stage
 from tasks.features import AnyExtractor, Extract, extract
 from tasks.given_videos import Paths, as_dataset
-from tasks.index import Index
+from tasks.index import index
 from tasks.pretrained_weights import locate_weights
 from tasks.quantities import format_count
 
@@ -46,11 +46,14 @@ class Features(Announced):
         default="1/1",
         description="the part of the shards that is computed, such as 2/8; the last to end writes out",
     )
+    fps = luigi.OptionalFloatParameter(
+        default=None, description="frames a second of videos that are folders of numbered pictures"
+    )
 
     @cached_property
     def given(self) -> Given:
         """The videos as a data set."""
-        return as_dataset(gather(self.videos, frozenset({self.extractor.reads})))  # type: ignore[arg-type]
+        return as_dataset(gather(self.videos, frozenset({self.extractor.reads}), self.fps))  # type: ignore[arg-type]
 
     @property
     def stage(self) -> Extract:
@@ -59,7 +62,7 @@ class Features(Announced):
 
     def needed(self) -> Iterator[Any]:
         """Yield the index, then the shards of this share, and where all of them are there what links them."""
-        yield Index(dataset=self.given)
+        yield index(self.given, [self.extractor])
         if not self.stage.complete():
             self.extractor.located(locate_weights).check_files()
         yield self._share()

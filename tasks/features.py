@@ -60,7 +60,12 @@ class ExtractionStage(Stage):
         inputs += fitting if extractor.serves_all_folds else ()  # the folds' names, which such rows bear
         name = fingerprint("extract", extractor.significant(weights_digest), inputs)
         return extraction_keys(
-            library(self.dataset), extractor.reads, extractor.variants, name, source and source.row_keys
+            library(self.dataset),
+            extractor.reads,
+            extractor.variants,
+            name,
+            source and source.row_keys,
+            extractor.flow_pictures,
         )
 
     @property
@@ -189,9 +194,11 @@ class ExtractShard(ExtractionStage):
         @contextmanager
         def clip(video_id: str) -> Iterator[Clip]:
             video = videos[video_id]
-            path = video.files[self.extractor.reads]
-            with indexed.digests.unchanged(path):
-                yield Clip(path, video.frames, video.span_s, None if video.span_s is None else films.of(path))
+            path, pattern = video.files[self.extractor.reads], self.extractor.flow_pictures
+            film = None if video.span_s is None else films.of(path, video.fps)
+            flow = nullcontext() if pattern is None else indexed.flow[pattern].unchanged(path)
+            with indexed.digests.unchanged(path), flow:
+                yield Clip(path, video.frames, video.span_s, film, video.fps)
 
         return clip
 

@@ -6,7 +6,8 @@ from typing import Any
 import luigi
 
 from data.given import Given, Listed, in_windows, write_list
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnusableVideo
+from pipeline.files.digests import state
 from pipeline.files.records import load_record, write_record
 from pipeline.files.user_input import brief, read_json
 from pipeline.fingerprint import short_digest
@@ -37,12 +38,11 @@ def windows(listed: Listed, window_s: float, stride_s: float) -> Listed:
 
 
 def _state(path: Path) -> list[int]:
-    """Return size and time of a file; nothing where it is not there."""
+    """Return size and time of a file, or of a folder of pictures; nothing where it is not there."""
     try:
-        stat = path.stat()
-    except OSError:
+        return list(state(path))
+    except (OSError, UnusableVideo):
         return []
-    return [stat.st_size, stat.st_mtime_ns]
 
 
 def as_dataset(listed: Listed, recognizer: Path | None = None) -> Given:

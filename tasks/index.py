@@ -1,10 +1,11 @@
 """Indexes data sets: their videos and the digests of their files, on which everything else depends."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import luigi
 
@@ -14,13 +15,15 @@ from data.everything import Everything
 from data.given import Given
 from data.trained import Trained
 from data.validation import Validation
+from extractors.base import Extractor
 from pipeline.config import one_of
 from pipeline.errors import DamagedStore, InputError
 from pipeline.files.atomic import write_text
 from pipeline.files.digests import Digests
+from pipeline.files.user_input import brief, read_json
 from tasks import settings
 from tasks.base import ConfigParameter, Root
-from tasks.library import Library, changes
+from tasks.library import Library, changes, flow_digests
 from tasks.snapshot import held, snapshot
 
 _IN_RECIPES = DATASETS | {"validation": Validation}
@@ -32,6 +35,16 @@ else:
     AnyDataset = one_of(_IN_RECIPES | {"everything": Everything, "given": Given, "trained": Trained}, "data set")
 MAX_OVERFULL = 4
 """Mean number of videos in a shard, in shard sizes, beyond which videos are distributed over more shards."""
+
+
+class Patterns(luigi.ListParameter):  # type: ignore[type-arg]
+    """Patterns of pictures of flow; on the command line they are JSON."""
+
+    def parse(self, text: str) -> Any:
+        patterns = read_json(text, "a list of patterns")
+        if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+            raise InputError(f"patterns in JSON are needed, such as '[\"flow_{{x,y}}_*.jpg\"]', not {brief(text)}")
+        return tuple(patterns)
 
 
 class Generate(Root):
@@ -67,10 +80,13 @@ class Index(Root):
         The data set, in JSON.
     verify : bool
         Hash every file again.
+    flow : tuple of str
+        Patterns of pictures of flow that lie ready, which are indexed, too, with those that were before.
     """
 
     dataset = ConfigParameter[Dataset](AnyDataset, description="the data set, in JSON")
     verify = luigi.BoolParameter(default=False, description="hash every file again")
+    flow = Patterns(default=(), description="patterns of pictures of flow that lie ready, in JSON")
     _verified = False
 
     def requires(self) -> list[luigi.Task]:
@@ -89,6 +105,8 @@ class Index(Root):
             return False
         listed = self.dataset.listing(settings.data_root(self.dataset))
         current = known.listing == listed and known.digests.current(_files(listed))
+        current = current and all(pattern in known.flow for pattern in self.flow)
+        current = current and all(digests.current(_videos(listed)) for digests in known.flow.values())
         return current and (self._verified or not self.verify)
 
     def run(self) -> None:
@@ -105,7 +123,33 @@ class Index(Root):
         listing = self.dataset.listing(settings.data_root(self.dataset))
         known = _known(manifest(self.dataset))
         digests = (known.digests if known else Digests({})).refreshed(_files(listing), rehash=self.verify)
-        return Library(listing, digests, _shards(len(listing.videos), known))
+        return Library(listing, digests, _shards(len(listing.videos), known), self._flow(listing, known))
+
+    def _flow(self, listing: Listing, known: Library | None) -> dict[str, Digests]:
+        """Return the digests of pictures of flow; a pattern of before that names none any more is left out."""
+        indexed, found = dict(known.flow) if known else {}, {}
+        for pattern in sorted({*indexed, *self.flow}):
+            try:
+                earlier = indexed.get(pattern) or flow_digests(pattern, {})
+                found[pattern] = earlier.refreshed(_videos(listing), rehash=self.verify)
+            except InputError:
+                if pattern in self.flow:
+                    raise
+        return found
+
+
+def index(dataset: Dataset, extractors: Iterable[Extractor]) -> Index:
+    """Return the task that indexes a data set, with the pictures of flow that lie ready for some extractors."""
+    patterns = {extractor.flow_pictures for each in extractors for extractor in _with_sources(each)}
+    return Index(dataset=dataset.without_protocol(), flow=tuple(sorted(filter(None, patterns))))
+
+
+def _with_sources(extractor: Extractor | None) -> Iterator[Extractor]:
+    """Yield an extractor, and those that it, or what is fitted for it, is computed from."""
+    if extractor is not None:
+        yield extractor
+        for source in (extractor.upstream, extractor.fitted_on, extractor.started_from):
+            yield from _with_sources(source)
 
 
 def library(dataset: Dataset) -> Library:
@@ -179,6 +223,10 @@ def _files(listing: Listing) -> list[Path]:
     return [
         Path(path) for path in dict.fromkeys(str(path) for video in listing.videos for path in video.files.values())
     ]
+
+
+def _videos(listing: Listing) -> list[Path]:
+    return list(dict.fromkeys(video.files["video"] for video in listing.videos if "video" in video.files))
 
 
 def _shards(videos: int, known: Library | None) -> int:

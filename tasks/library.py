@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from data.base import Listing, Video
+from extractors.tvl1.precomputed import flow_pictures
 from pipeline.files.digests import Digests
 from pipeline.files.names import FileName
 from pipeline.files.records import read_record, write_record
@@ -29,11 +31,15 @@ class _Video(BaseModel):
     subject: str
     frames: tuple[int, int] | None
     span_s: tuple[float, float] | None = None
+    fps: float | None = None
 
     def video(self) -> Video:
         """Return the video of the listing."""
         files = {modality: Path(path) for modality, path in self.files.items()}
-        return Video(self.id, files, self.labels, self.subject, self.frames, self.span_s)
+        return Video(self.id, files, self.labels, self.subject, self.frames, self.span_s, self.fps)
+
+
+_Entries = dict[FileName, tuple[int, int, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]]
 
 
 class _Manifest(BaseModel):
@@ -43,9 +49,10 @@ class _Manifest(BaseModel):
 
     classes: tuple[str, ...]
     videos: tuple[_Video, ...]
-    files: dict[FileName, tuple[int, int, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]]
+    files: _Entries
     shards: PositiveInt
     remarks: tuple[str, ...] = ()
+    flow: dict[str, _Entries] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -69,24 +76,30 @@ class Library:
         Digest, size and time of each file.
     shards : int
         Number of shards.
+    flow : dict of str to Digests
+        Digests of the pictures of flow that lie ready, by their pattern: of each clip, by its path.
     """
 
     listing: Listing
     digests: Digests
     shards: int
+    flow: Mapping[str, Digests] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what ``save`` wrote. A damaged file is set aside, and DamagedStore raised."""
         table = read_record(path, _Manifest)
         videos = tuple(entry.video() for entry in table.videos)
-        return cls(Listing(table.classes, videos, table.remarks), Digests.of(table.files), table.shards)
+        flow = {pattern: flow_digests(pattern, entries) for pattern, entries in table.flow.items()}
+        return cls(Listing(table.classes, videos, table.remarks), Digests.of(table.files), table.shards, flow)
 
     def save(self, path: Path) -> None:
         """Write the manifest atomically."""
         videos = [{**asdict(video), "files": _names(video)} for video in self.listing.videos]
         known = {"classes": self.listing.classes, "videos": videos, "remarks": self.listing.remarks}
-        write_record(path, {**known, "files": self.digests.entries, "shards": self.shards})
+        flow = {pattern: digests.entries for pattern, digests in self.flow.items()}
+        more = {"flow": flow} if flow else {}
+        write_record(path, {**known, "files": self.digests.entries, "shards": self.shards, **more})
 
     def shard(self, video: Video) -> int:
         """Return the number of a video's shard, by a hash of its id, so that an insertion moves no other video.
@@ -98,14 +111,22 @@ class Library:
 
 def changes(old: Library, new: Library) -> Iterator[str]:
     """Yield what differs between two states of one data set, one sentence each."""
-    contents = [
-        {video.id: ([lib.digests[path] for path in video.files.values()], video.part) for video in lib.listing.videos}
-        for lib in (old, new)
-    ]
+    contents = [{video.id: _content(lib, video) for video in lib.listing.videos} for lib in (old, new)]
     labels = [{video.id: video.labels for video in lib.listing.videos} for lib in (old, new)]
     moved = [video for video in labels[0].keys() & labels[1].keys() if labels[0][video] != labels[1][video]]
     found = [*video_changes(*contents), *([f"labels of {format_count(len(moved), 'video')} changed"] if moved else [])]
     yield from found or ["files were touched, moved or listed anew; their content is as it was"]
+
+
+def _content(indexed: Library, video: Video) -> tuple[Any, ...]:
+    file = video.files.get("video")
+    flow = {pattern: digests[file] for pattern, digests in indexed.flow.items()} if file else {}
+    return [indexed.digests[path] for path in video.files.values()], video.part, video.fps, flow
+
+
+def flow_digests(pattern: str, entries: Mapping[str, Any]) -> Digests:
+    """Return digests of the pictures of flow that lie ready for clips, given as to ``Digests.of``."""
+    return Digests.of(entries, partial(flow_pictures, pattern))
 
 
 def video_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

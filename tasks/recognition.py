@@ -21,7 +21,7 @@ from tasks.announced import Announced
 from tasks.base import Stage, versions
 from tasks.experiment import Experiment, load_experiment
 from tasks.features import ExtractionStage
-from tasks.index import Index, folds, library
+from tasks.index import Index, folds, index, library
 from tasks.parts import part_key
 from tasks.rows import labels
 from tasks.runs import Runs
@@ -54,7 +54,7 @@ class Training:
     @property
     def index(self) -> Index:
         """Index of the labelled videos."""
-        return Index(dataset=self.runs.recipe.dataset.without_protocol())
+        return index(self.runs.recipe.dataset, self.runs.recipe.extractors)
 
     def has_videos(self) -> bool:
         """Return whether the folder of the labelled videos is there."""

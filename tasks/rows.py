@@ -19,7 +19,7 @@ class ExtractionKeys:
 
 @cache
 def extraction_keys(
-    indexed: Library, reads: str, variants: int, name: str, upstream: ExtractionKeys | None
+    indexed: Library, reads: str, variants: int, name: str, upstream: ExtractionKeys | None, flow: str | None = None
 ) -> ExtractionKeys:
     """Compute the keys of all rows of an extraction.
 
@@ -35,19 +35,25 @@ def extraction_keys(
         Fingerprint of the extraction.
     upstream : ExtractionKeys, optional
         Keys of the rows that it reads instead of files.
+    flow : str, optional
+        Pattern of the pictures of flow that it reads besides.
 
     Raises
     ------
     InputError
-        Where a video has no file of that modality.
+        Where a video has no file of that modality, or the pictures of flow are not indexed.
     """
+    if flow is not None and flow not in indexed.flow:
+        raise InputError(f"the pictures of flow {flow} are not indexed yet; run Evaluate, which indexes first")
     keys = {}
     for video in indexed.listing.videos:
         if reads not in video.files:
             raise InputError(f"{video.id} has no {reads} file, only {', '.join(video.files)}; choose another extractor")
         digest = indexed.digests[video.files[reads]]
         sources = upstream.keys[video.id].variants if upstream else ()
-        rows = tuple(row_key(name, sources, digest, video.part, variant) for variant in range(variants))
+        sources += () if flow is None else (indexed.flow[flow][video.files[reads]],)
+        content = digest if video.fps is None else f"{digest}, {video.fps!r} a second"
+        rows = tuple(row_key(name, sources, content, video.part, variant) for variant in range(variants))
         keys[video.id] = Keys(video.id, digest, rows)
     return ExtractionKeys(name, keys)
 

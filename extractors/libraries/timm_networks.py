@@ -67,7 +67,8 @@ def image_network(name: str, channels: int) -> tuple[nn.Module, int, tuple[str, 
 
 def all_names() -> list[str]:
     """Return the complete names of all networks with weights on the Hugging Face Hub."""
-    return [f"{_PREFIX}{each}" for each in list_pretrained() if get_pretrained_cfg(each).hf_hub_id]
+    metadata = ((each, get_pretrained_cfg(each)) for each in list_pretrained())
+    return [f"{_PREFIX}{each}" for each, known in metadata if known is not None and known.hf_hub_id]
 
 
 def _parts(name: str) -> tuple[str, Any]:

@@ -1,19 +1,20 @@
 """Configuration of TV-L1 optical flow, which is stored as pictures for flow streams."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip_reader import ClipReader
 from extractors.frames import scaled
 from extractors.pictures import Buffer, Encoding, Spool
-from pipeline.config import Count, Few, NonNegative, Size
+from extractors.tvl1.precomputed import check_pattern
+from pipeline.config import Count, Few, NonNegative, Size, WithoutAdded
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ class Backend(Protocol):
         """Return a good size of a batch of pairs."""
 
 
-class TVL1(Extractor):
-    """TV-L1 optical flow between consecutive frames, stored as grey pictures.
+class TVL1(WithoutAdded, Extractor):
+    """TV-L1 optical flow between consecutive frames, computed or as pictures of it lie ready, stored as grey pictures.
 
     Raises
     ------
     UnusableVideo
-        Where a clip has only one frame.
+        Where a clip has only one frame, or flow lies ready and does not fit it, or the clip is a file then.
 
     Notes
     -----
@@ -71,6 +72,13 @@ class TVL1(Extractor):
     aligned at their first pixel; after an iteration that changed much, convergence is not checked for some. Places are
     exact, as in OpenCV 5; version 4 rounds them to 1/32 pixel on the CPU.
 
+    With ``precomputed`` no flow is computed: the pictures that it names are taken, as denseflow, TSN's tool or
+    MMAction2 left them. Then ``bound_px`` must be the bound that they were quantised with, and ``size_px`` is None
+    unless it is set: pictures are scaled as TSN scales flow, its vectors as they are. ``extractors.tvl1.precomputed``
+    says how pictures and frames belong together. The row has the attribute ``precomputed``, 1, and, as nobody knows
+    them any more, neither ``quantisation_error_px`` nor ``clipped_share``. Where the pictures lie enters no
+    fingerprint, but their content does.
+
     References
     ----------
     Zach, Pock and Bischof, *A Duality Based Approach for Realtime TV-L1 Optical Flow* (DAGM 2007).
@@ -79,6 +87,7 @@ class TVL1(Extractor):
 
     name: Literal["tvl1"] = "tvl1"
     uses_gpu: ClassVar[bool] = True
+    added: ClassVar[frozenset[str]] = frozenset({"precomputed"})
 
     tau: float = Field(0.25, gt=0, le=1, description="time step of the dual field")
     attachment: float = Field(
@@ -107,6 +116,44 @@ class TVL1(Extractor):
     bound_px: float = Field(20, ge=0.1, le=1000, description="largest component that is stored, in pixels")
     encoding: Encoding = Field("jpeg", description="format of the stored pictures")
     quality: int = Field(95, ge=1, le=100, description="quality of JPEG")
+    precomputed: str | None = Field(
+        None,
+        description="pictures of flow that are taken instead of computing it, from the clip's folder, such as "
+        '"flow_{x,y}_*.jpg", "{u,v}/*.jpg" or "/data/flow/{u,v}/{clip}/frame*.jpg": * is the number, {clip} the name '
+        "of the clip's folder, {parent} that of the one in which it lies; bound_px must be stated; None computes flow",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_size_of_pictures(cls, table: Any) -> Any:
+        """Leave pictures that lie ready at their size, unless the table says another."""
+        ready = isinstance(table, Mapping) and table.get("precomputed") is not None
+        return {"size_px": None, **table} if ready else table
+
+    @model_validator(mode="after")
+    def _what_lies_ready_is_not_computed(self) -> Self:
+        if self.precomputed is None:
+            return self
+        check_pattern(self.precomputed)
+        if "bound_px" not in self.model_fields_set:
+            raise ValueError(
+                "with precomputed state bound_px, the bound that the pictures were quantised with: often 20"
+            )
+        defaults = {name: field.default for name, field in type(self).model_fields.items() if name in _ALGORITHM}
+        if in_vain := [name for name, default in defaults.items() if getattr(self, name) != default]:
+            raise ValueError(f"precomputed flow is not computed: leave out {', '.join(in_vain)}")
+        return self
+
+    @property
+    def flow_pictures(self) -> str | None:
+        return self.precomputed
+
+    def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
+        """Return what enters a fingerprint: of flow that lies ready, wherever, no algorithm."""
+        fields = super().significant(digest)
+        if self.precomputed is None:
+            return fields
+        return {name: value for name, value in fields.items() if name not in _ALGORITHM} | {"precomputed": True}
 
     @property
     def gives(self) -> frozenset[str]:
@@ -121,6 +168,11 @@ class TVL1(Extractor):
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Prepare the device's backend; CPU and CUDA compute the same up to rounding."""
+        if self.precomputed is not None:
+            from extractors.tvl1.precomputed import taken
+
+            spools = partial(_spools, self)
+            return partial(taken, self.precomputed, self.size_px, self.stride_frames, spools)
         if device == "cpu":
             from extractors.tvl1.cpu import CPUFlow
 
@@ -128,6 +180,14 @@ class TVL1(Extractor):
         from extractors.tvl1.cuda import CUDAFlow
 
         return partial(_extract, self, CUDAFlow(self.parameters, device))
+
+
+_ALGORITHM = frozenset({"tau", "attachment", "theta", "scales", "scale_step", "warps", "epsilon", "semantics"})
+"""Fields that say how flow is computed."""
+
+
+def _spools(config: TVL1) -> list[Spool]:
+    return [Spool(name, config.encoding, config.quality) for name in "xy"]
 
 
 def quantised(flow: np.ndarray, bound_px: float) -> np.ndarray:
@@ -186,7 +246,7 @@ class _Flows:
 
     def __init__(self, config: TVL1, backend: Backend) -> None:
         self.config, self.backend = config, backend
-        self.spools = [Spool(name, config.encoding, config.quality) for name in "xy"]
+        self.spools = _spools(config)
         self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
         self.error_px = self.clipped = 0.0
 

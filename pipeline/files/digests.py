@@ -1,16 +1,17 @@
-"""Digest input files, and cache the digests by path, size and time of modification."""
+"""Digest input files, and folders of pictures, and cache the digests by path, size and time of modification."""
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pipeline.errors import UNREADABLE, InputError, UnusableVideo
 from pipeline.files.atomic import write_text
+from pipeline.files.numbered_pictures import frames
 from pipeline.files.progress import Bar
 
 _UNREADABLE_BYTES = -1
@@ -19,7 +20,9 @@ _UNREADABLE_BYTES = -1
 class Entry(NamedTuple):
     """Size in bytes, time of modification in nanoseconds since the epoch, and SHA-256 of a file.
 
-    A file that cannot be read has the size -1, and the SHA-256 of its name and the system's reason.
+    Of a group of files, as the frames in a folder are, ``size`` is that of all together, ``mtime_ns`` a digest of their
+    names, sizes and times, and ``digest`` the SHA-256 of the files' own SHA-256, 32 bytes each, in the group's order.
+    What cannot be read has the size -1, and the SHA-256 of its name and the reason.
     """
 
     size: int
@@ -27,20 +30,34 @@ class Entry(NamedTuple):
     digest: str
 
 
+Members = Callable[[Path], Sequence[Path] | None]
+"""Returns the files of a group, by the path that stands for it; None where the path is a file's own.
+
+It raises UnusableVideo, or OSError, where the group is not as it must be."""
+
+
+def frames_of(path: Path) -> list[Path] | None:
+    """Return the frames in a folder; None for anything else."""
+    return frames(path) if os.path.isdir(path) else None
+
+
 @dataclass(frozen=True)
 class Digests:
-    """Sizes, times and digests of files.
+    """Sizes, times and digests of files, and of groups of files.
 
     Attributes
     ----------
     entries
         An entry for each file, by absolute path.
+    members
+        Returns the files of which a path's content consists: by default the frames where it is a folder.
     """
 
     entries: dict[str, Entry]
+    members: Members = field(default=frames_of, compare=False)
 
     @classmethod
-    def of(cls, table: Mapping[str, Sequence[Any]]) -> Self:
+    def of(cls, table: Mapping[str, Sequence[Any]], members: Members = frames_of) -> Self:
         """Build from plain JSON, a table of path -> [size, mtime_ns, digest].
 
         Examples
@@ -48,7 +65,7 @@ class Digests:
         >>> Digests.of({"/videos/a.avi": [1024, 0, "9f86d081"]})[Path("/videos/a.avi")]
         '9f86d081'
         """
-        return cls({name: Entry(*entry) for name, entry in table.items()})
+        return cls({name: Entry(*entry) for name, entry in table.items()}, members)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -85,11 +102,11 @@ class Digests:
         """
         files = list(files)
         changed = [file for file in files if rehash or not self._unchanged(file)]
-        fresh = {str(file): _entry(file) for file in Bar(changed, desc="hashing files", unit="file")}
+        fresh = {str(file): self._entry(file) for file in Bar(changed, desc="hashing files", unit="file")}
         entries = {str(file): fresh.get(str(file)) or self.entries[str(file)] for file in files}
         if files and all(entry.size == _UNREADABLE_BYTES for entry in entries.values()):
-            raise InputError(f"{_fault(files[0])}; a readable file is needed")
-        return type(self)(entries)
+            raise InputError(f"{self._fault(files[0])}; a readable file is needed")
+        return type(self)(entries, self.members)
 
     def __getitem__(self, file: Path) -> str:
         """Return the SHA-256 of a file, in hexadecimal digits. Raises KeyError where it has no entry."""
@@ -108,7 +125,7 @@ class Digests:
         """
         self._check(file)
         if self.entries[str(file)].size == _UNREADABLE_BYTES:
-            raise UnusableVideo(str(_fault(file)))
+            raise UnusableVideo(str(self._fault(file)))
         try:
             yield
         finally:  # what failed may be the change's fault
@@ -123,40 +140,70 @@ class Digests:
         if entry is None:
             return False
         if entry.size == _UNREADABLE_BYTES:
-            return (fault := _fault(file)) is not None and entry == _unreadable(fault)
+            return (fault := self._fault(file)) is not None and entry == _unreadable(fault)
         try:
-            stat = os.stat(file)
-        except OSError:
+            group = self.members(file)
+            same = _state(file, group) == (entry.size, entry.mtime_ns)
+        except (OSError, UnusableVideo):
             return False
-        return (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.mtime_ns) and os.access(file, os.R_OK)
+        return same and all(os.access(each, os.R_OK) for each in group or [file])
+
+    def _entry(self, file: Path) -> Entry:
+        try:
+            group = self.members(file)
+            size, mtime_ns = _state(file, group)
+            digest = (_sha256(file) if group is None else hashlib.sha256(b"".join(map(_sha256, group))).digest()).hex()
+        except (OSError, UnusableVideo) as error:
+            return _unreadable(_said(file, error))
+        return Entry(size, mtime_ns, digest)
+
+    def _fault(self, file: Path) -> str | None:
+        """Return why a file cannot be read; None where it can. Raises InputError where the disk fails."""
+        try:
+            for each in self.members(file) or [file]:
+                with open(each, "rb"):
+                    pass
+        except (OSError, UnusableVideo) as error:
+            return _said(file, error)
+        return None
 
 
-def _entry(file: Path) -> Entry:
-    try:
+def state(file: Path) -> tuple[int, int]:
+    """Return size and time of a file, or what ``Entry`` holds in their places for the frames in a folder.
+
+    Raises
+    ------
+    OSError, UnusableVideo
+        Where it cannot be read.
+    """
+    return _state(file, frames_of(file))
+
+
+def _state(file: Path, group: Sequence[Path] | None) -> tuple[int, int]:
+    if group is None:
         stat = os.stat(file)
-        with open(file, "rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        return _unreadable(_said(file, error))
-    return Entry(stat.st_size, stat.st_mtime_ns, digest)
+        return stat.st_size, stat.st_mtime_ns
+    stats = [os.stat(each) for each in group]
+    listed = [[each.name, stat.st_size, stat.st_mtime_ns] for each, stat in zip(group, stats, strict=True)]
+    told = hashlib.blake2b(json.dumps(listed).encode(), digest_size=8).digest()
+    return sum(stat.st_size for stat in stats), int.from_bytes(told) >> 1  # 63 bits, as JSON's integers have
+
+
+def _sha256(file: Path) -> bytes:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def _unreadable(fault: str) -> Entry:
     return Entry(_UNREADABLE_BYTES, 0, hashlib.sha256(os.fsencode(fault)).hexdigest())
 
 
-def _fault(file: Path) -> str | None:
-    """Return why a file cannot be read; None where it can. Raises InputError where the disk fails."""
-    try:
-        with open(file, "rb"):
-            return None
-    except OSError as error:
-        return _said(file, error)
-
-
-def _said(file: Path, error: OSError) -> str:
+def _said(file: Path, error: OSError | UnusableVideo) -> str:
     """Return the name of a file and what is wrong with it. Raises InputError where that is more than the file."""
+    if isinstance(error, UnusableVideo):
+        return f"{file}: {error.reason}"
+    at = Path(error.filename) if error.filename else file
     if error.errno not in UNREADABLE:
-        raise InputError(f"{file}: {error.strerror}; a readable file is needed") from None
-    to = f", a link to {os.readlink(file)}" if os.path.islink(file) else ""
-    return f"{file}{to}: {error.strerror}"
+        raise InputError(f"{at}: {error.strerror}; a readable file is needed") from None
+    to = f", a link to {os.readlink(at)}" if os.path.islink(at) else ""
+    return f"{at}{to}: {error.strerror}"

@@ -38,24 +38,26 @@ TIMELINE = Sampling(6, None)
 """Over an axis of time, which is the whole clip's."""
 
 
-def of_clip(path: Path, frames: tuple[int, int] | None = None, sampling: Sampling = CARD) -> tuple[str, ...]:
-    """Draw evenly spaced frames of a video file, or of a range of its frames.
+def of_clip(
+    path: Path, frames: tuple[int, int] | None = None, sampling: Sampling = CARD, fps: float | None = None
+) -> tuple[str, ...]:
+    """Draw evenly spaced frames of a video, or of a range of its frames; fps: that of a folder of pictures.
 
     Raises UnusableVideo where not one of them decodes, OSError where the file cannot be read.
     """
-    with closing(decode(path, frames=frames)) as blocks:  # type: ignore[type-var]
+    with closing(decode(path, frames=frames, fps=fps)) as blocks:  # type: ignore[type-var]
         small = (_small(frame) for block in blocks for frame in block.frames)
         decoded = _until_unusable(islice(small, sampling.longest_frames))
         return tuple(map(image, _spread(decoded, sampling)))
 
 
-def of_film(path: Path, length_s: float, sampling: Sampling = FILM) -> tuple[str, ...]:
+def of_film(path: Path, length_s: float, sampling: Sampling = FILM, fps: float | None = None) -> tuple[str, ...]:
     """Draw frames of a long video at evenly spaced times, without decoding all that lies between them.
 
     Raises OSError where the file cannot be opened.
     """
     times = [(2 * part + 1) * length_s / (2 * sampling.pictures) for part in range(sampling.pictures)]
-    return of_frames(list(stills(path, times)))
+    return of_frames(list(stills(path, times, fps)))
 
 
 def of_frames(frames: Sequence[np.ndarray]) -> tuple[str, ...]:

@@ -18,17 +18,19 @@ _OPACITY = 0.65
 """Of the dark band behind the text."""
 
 
-def annotate(path: Path, target: Path, caption: Callable[[float], str]) -> None:
+def annotate(path: Path, target: Path, caption: Callable[[float], str], fps: float | None = None) -> None:
     """Write a video's frames, as far as they decode, with captions at the bottom, as an MP4 file without sound.
 
     Parameters
     ----------
     path
-        The video.
+        The video, a file or a folder of numbered pictures.
     target
         The file to write, atomically.
     caption
         Given a time in seconds from the first frame on, the text of the frame that is shown then.
+    fps
+        Of a folder, how many of its frames are shown in a second.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def annotate(path: Path, target: Path, caption: Callable[[float], str]) -> None:
     OSError
         Where a file cannot be read or written.
     """
-    blocks = decode(path)
+    blocks = decode(path, fps=fps)
     first = next(blocks)
 
     def frames() -> Iterator[tuple[float, Image]]:

@@ -1,4 +1,4 @@
-"""Decode video files to the pictures that a player shows, with their times.
+"""Decode video files, and folders of pictures, to the pictures that a player shows, with their times.
 
 Frames are decoded in order, without seeking: headers lie about counts, seeking is by time. One thread decodes and
 converts, each frame while it is in that core's cache: a second thread took as much as it gave, from 320×240 to
@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.video.film import Film
 from pipeline.video.picture import Colour, Image, Pictures
-from pipeline.video.presentation import Shown, fault_of_file, presented
+from pipeline.video.presentation import fault_of_file, presented
+from pipeline.video.shown import Shown
 
 __all__ = ["Block", "Colour", "Image", "decode", "read"]
 
@@ -69,6 +70,7 @@ def decode(
     frames: tuple[int, int] | None = None,
     span_s: tuple[float, float] | None = None,
     film: Film | None = None,
+    fps: float | None = None,
     block_frames: int = 8,
 ) -> Iterator[Block]:
     """Decode a clip in order, block by block.
@@ -79,7 +81,7 @@ def decode(
     Parameters
     ----------
     path
-        The video file.
+        The video file, or a folder of numbered pictures, which are its frames.
     colour
         "rgb" or "grey".
     frames
@@ -89,6 +91,8 @@ def decode(
         that begin in it. It may end beyond the file.
     film
         The same file, of which other clips have been decoded; None opens it.
+    fps
+        Of a folder, how many of its frames are shown in a second; a file says it itself.
     block_frames
         Largest number of frames in a block. Blocks have at most 64 MiB, but one frame at least.
 
@@ -103,7 +107,7 @@ def decode(
         Where the file holds no frame, fails in the middle, is cut off (``pipeline.video.completeness``), or ends before
         the range does, or before the span begins. Its ``frames_decoded`` is the number of the clip's frames delivered.
     InputError
-        Where the range is empty, or ``block_frames`` is below 1.
+        Where the range is empty, ``block_frames`` is below 1, or the frame rate of a folder is not given.
     OSError
         Where the file cannot be read.
     """
@@ -114,7 +118,7 @@ def decode(
         raise InputError(f"{part} in blocks of {block_frames}: 0 <= first < end and blocks of 1 or more are needed")
     seen, blocks, fault = 0, _Blocks(Pictures(colour), block_frames), ""
     try:
-        with closing(presented(path) if film is None else film.frames(since)) as shown_frames:
+        with closing(presented(path, fps) if film is None else film.frames(since)) as shown_frames:
             for shown in shown_frames:
                 if not seen:
                     blocks.pictures.begin(shown.frame, shown.sample_aspect)
@@ -139,12 +143,14 @@ def decode(
         raise UnusableVideo(f"{path.name}: {fault or 'no frame in it decodes'}", blocks.start)
 
 
-def read(path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None = None) -> Block:
+def read(
+    path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None = None, fps: float | None = None
+) -> Block:
     """Decode a whole clip into memory.
 
     Parameters
     ----------
-    path, colour, frames
+    path, colour, frames, fps
         As for ``decode``.
 
     Returns
@@ -157,7 +163,7 @@ def read(path: Path, *, colour: Colour = "rgb", frames: tuple[int, int] | None =
     UnusableVideo, InputError, OSError
         As ``decode`` does.
     """
-    blocks = list(decode(path, colour=colour, frames=frames))
+    blocks = list(decode(path, colour=colour, frames=frames, fps=fps))
     pixels = np.concatenate([block.frames for block in blocks])
     times = np.concatenate([block.times for block in blocks])
     return replace(blocks[-1], frames=pixels, start=0, times=times)

@@ -8,6 +8,7 @@ import av
 from av.error import FFmpegError
 
 from pipeline.errors import UnusableVideo
+from pipeline.files.numbered_pictures import frames
 from pipeline.video.clock import RESTART_S, Clock
 from pipeline.video.stream import best_stream, frame_rate, opened
 
@@ -15,10 +16,11 @@ _REORDERED = 32
 """Frames at most that come between a frame and those shown after it."""
 
 
-def duration_s(path: Path) -> float:
+def duration_s(path: Path, fps: float | None = None) -> float:
     """Return the time from the first frame of a video to the end of its last, in seconds, by its packets.
 
     Times are taken as ``Clock`` takes those of frames: where the file has none, or its clock begins anew, they go on.
+    Of a folder of pictures they are counted, at ``fps`` a second.
 
     Raises
     ------
@@ -27,6 +29,8 @@ def duration_s(path: Path) -> float:
     OSError
         Where the file cannot be read.
     """
+    if fps is not None and path.is_dir():
+        return len(frames(path)) / fps
     end = 0.0
     try:
         with opened(path) as container:

@@ -5,7 +5,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 from pipeline.errors import UnusableVideo
-from pipeline.video.presentation import Shown, fault_of_file, presented
+from pipeline.video.presentation import fault_of_file, presented
+from pipeline.video.shown import Shown
 
 
 class Film:
@@ -17,15 +18,17 @@ class Film:
     Parameters
     ----------
     path
-        The video file.
+        The video file, or a folder of numbered pictures.
+    fps
+        Of a folder, how many of its frames are shown in a second.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, fps: float | None = None) -> None:
+        self._path, self._fps = path, fps
         self._begin()
 
     def _begin(self) -> None:
-        self._decoding, self._from_s = presented(self._path), 0.0
+        self._decoding, self._from_s = presented(self._path, self._fps), 0.0
         self._first: Shown | None = None
         self._kept: deque[Shown] = deque()
         self._fault: Exception | None = None
@@ -81,11 +84,11 @@ class Films:
     def __init__(self) -> None:
         self._held: tuple[Path, Film] | None = None
 
-    def of(self, path: Path) -> Film:
-        """Return the film in a file, and close the one before where that is another."""
+    def of(self, path: Path, fps: float | None = None) -> Film:
+        """Return the film of a file, or a folder with its frame rate; the one before is closed where it is another."""
         if self._held is not None and self._held[0] == path:
             return self._held[1]
         if self._held is not None:
             self._held[1].close()
-        self._held = path, Film(path)
+        self._held = path, Film(path, fps)
         return self._held[1]

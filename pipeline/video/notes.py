@@ -9,5 +9,9 @@ NOTES = {
     "resized_frames": "frames of another size than the first, scaled",
     "damaged_frames": "frames of which the decoder concealed damage",
     "clock_restarts": "times that the file's clock begins anew, from which they go on",
+    "precomputed": "flow that was not computed, but lay ready as pictures",
+    "surplus_flows": "as many flows that lay ready as frames: each leads to its frame, and the first is left out",
 }
-"""What each says was done or found: ``stream`` is a number, the next three are texts, the others count."""
+"""What each says was done or found: ``stream`` is a number, the next three are texts, the others count.
+
+The last two are not of decoding, but of ``tvl1``."""

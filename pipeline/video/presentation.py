@@ -1,4 +1,4 @@
-"""Yields the frames of a video file as libav decodes them, in the order and with the times in which they are shown.
+"""Yields the frames of a video as libav decodes them, in the order and with the times in which they are shown.
 
 A file is read through Python's own file object, so what the disk does raises its OSError, and whatever libav complains
 of is the video's own fault.
@@ -8,7 +8,6 @@ import errno
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,38 +19,35 @@ from pipeline.errors import UnusableVideo
 from pipeline.video.clock import Clock
 from pipeline.video.completeness import missing_end, missing_length
 from pipeline.video.deinterlace import deinterlaced
+from pipeline.video.image_sequence import sequence
+from pipeline.video.shown import Shown
 from pipeline.video.stream import best_stream, frame_rate
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A decoded frame with what the file says of it; times in seconds, from the first frame on."""
-
-    frame: av.VideoFrame
-    number: int  # counted from 0
-    was_interlaced: bool
-    time: float
-    fps: float
-    sample_aspect: Fraction | None
-    stream: int | None  # its number, where others come before it
-    restarts: int  # of the file's clock, so far
-
-    @property
-    def end(self) -> float:
-        """Time at which it ends: by its duration, which is 1 / fps where the file says none."""
-        duration, base = self.frame.duration, self.frame.time_base
-        return self.time + (float(duration * base) if duration and base else 1 / self.fps)
-
-
-def presented(path: Path) -> Generator[Shown]:
+def presented(path: Path, fps: float | None = None) -> Generator[Shown]:
     """Yield every frame that decodes.
 
-    Raises OSError where the file cannot be read, FFmpegError or UnusableVideo where its content is at fault.
+    Parameters
+    ----------
+    path
+        A video file, or a folder of pictures, which are its frames.
+    fps
+        Of a folder, how many of its frames are shown in a second; a file says it itself.
+
+    Raises
+    ------
+    OSError
+        Where a file cannot be read.
+    FFmpegError, UnusableVideo
+        Where its content is at fault.
+    InputError
+        Where the frame rate of a folder is not given.
     """
-    try:
-        file = path.open("rb")
-    except IsADirectoryError:
-        raise UnusableVideo("a folder, not a video file") from None
+    yield from sequence(path, fps) if path.is_dir() else _of_file(path)
+
+
+def _of_file(path: Path) -> Generator[Shown]:
+    file = path.open("rb")
     if not path.stat().st_size:
         raise UnusableVideo("an empty file")
     with file, av.open(file, "r", metadata_errors="replace") as container:

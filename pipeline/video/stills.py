@@ -9,6 +9,7 @@ import av
 from av.error import FFmpegError
 
 from pipeline.errors import UnusableVideo
+from pipeline.video.image_sequence import stills_of
 from pipeline.video.picture import Image, Pictures
 from pipeline.video.stream import best_stream, opened
 
@@ -16,7 +17,7 @@ _MAX_DECODED = 300
 """Frames at most that are decoded on the way to a picture."""
 
 
-def stills(path: Path, times_s: Iterable[float]) -> Iterator[Image]:
+def stills(path: Path, times_s: Iterable[float], fps: float | None = None) -> Iterator[Image]:
     """Yield the pictures of a video at some times.
 
     Decoding begins at the key frame before a time. Where key frames are rare, a picture may be some seconds early.
@@ -24,9 +25,11 @@ def stills(path: Path, times_s: Iterable[float]) -> Iterator[Image]:
     Parameters
     ----------
     path
-        The video file.
+        The video file, or a folder of numbered pictures.
     times_s
         Times in seconds from the video's first frame on.
+    fps
+        Of a folder, how many of its frames are shown in a second.
 
     Yields
     ------
@@ -38,6 +41,10 @@ def stills(path: Path, times_s: Iterable[float]) -> Iterator[Image]:
     OSError
         Where the file cannot be opened.
     """
+    if fps is not None and path.is_dir():
+        with suppress(UnusableVideo):
+            yield from stills_of(path, fps, times_s)
+        return
     with suppress(FFmpegError, UnusableVideo), opened(path) as container:
         stream = best_stream(container)
         pictures: Pictures | None = None

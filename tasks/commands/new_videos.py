@@ -89,6 +89,7 @@ def extract(
         Literal["h5", "npy"], typer.Option("--format", help="h5, the store's own files, or npy, one an array.")
     ] = "h5",
     shard: Annotated[str, typer.Option(metavar="I/N", help="Compute this part alone, of N that run apart.")] = "1/1",
+    fps: Annotated[float | None, typer.Option(help="Frames a second of videos that are folders of pictures.")] = None,
     nul: Nul = False,
     device: Device = None,
     workers: Workers = None,
@@ -96,7 +97,7 @@ def extract(
     """Extract the features of videos alone, without labels or an experiment."""
     extractor, places = extractor_and_paths(arguments)
     asked = {"extractor": extractor.canonical(), "videos": json.dumps(list(paths(places, nul=nul)))}
-    run_task("Features", **asked, out=out, format=form, share=shard, kinescope_device=device, workers=workers)
+    run_task("Features", **asked, out=out, format=form, share=shard, fps=fps, kinescope_device=device, workers=workers)
 
 
 def paths(given: Sequence[str], *, nul: bool) -> Iterator[str]:

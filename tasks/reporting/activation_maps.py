@@ -72,7 +72,7 @@ def _drawn(
     dataset, (number, _) = runs.recipe.dataset, runs.pairs[0]
     indexed = library(dataset)
     (video,) = (each for each in indexed.listing.videos if each.id == id)
-    file = Clip(video.files["video"], video.frames)
+    file = Clip(video.files["video"], video.frames, fps=video.fps)
     source: Clip | list[Row] = file
     if extractor.upstream is not None:
         shard = extract(dataset, extractor.upstream, number).shard(indexed.shard(video)).path()

@@ -39,15 +39,18 @@ def shown(predictions: Sequence[Predict], streams: Sequence[AnyStream], videos: 
     return {video: Shown(strips[video], steps) for video, steps in found.items()}
 
 
-def shown_films(answers: "Answers") -> dict[str, Shown]:
-    """Draw the first films that were asked about window by window: some frames, and each moment's probabilities."""
-    return {film.id: _film(film, Path(answers.paths[film.id])) for film in answers.films[:MAX_SHOWN]}
+def shown_films(answers: "Answers", fps: float | None) -> dict[str, Shown]:
+    """Draw the first films that were asked about window by window: some frames, and each moment's probabilities.
+
+    fps: that of films that are folders of pictures.
+    """
+    return {film.id: _film(film, Path(answers.paths[film.id]), fps) for film in answers.films[:MAX_SHOWN]}
 
 
-def _film(film: "Film", path: Path) -> Shown:
+def _film(film: "Film", path: Path, fps: float | None) -> Shown:
     moments = {"": film.moments} if len(film.streams) == 1 else {"all streams": film.moments, **film.streams}
     return Shown(
-        thumbnails.of_film(path, float(film.moments.edges[-1])),
+        thumbnails.of_film(path, float(film.moments.edges[-1]), fps=fps),
         {name: Steps(each.middles, each.probabilities, float(each.edges[-1]), "s") for name, each in moments.items()},
     )
 

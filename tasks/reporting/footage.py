@@ -14,20 +14,22 @@ from tasks.features import Extract
 
 def remarks(stages: Sequence[Extract]) -> Iterator[str]:
     """Yield a sentence on each kind of footage that is out of the ordinary, by the attributes of the videos' rows."""
-    found: dict[str, list[str]] = defaultdict(list)
-    seen: dict[str, set[str]] = {"video": set(), "skeleton": set()}
+    found: dict[str, set[str]] = defaultdict(set)
+    seen: dict[tuple[str, str | None], set[str]] = defaultdict(set)  # decoding notes the same every time
     for stage in stages:
-        notes, those = _notes(stage.extractor), seen[stage.extractor.reads]
-        store = Store(stage.path())
+        extractor, store = stage.extractor, Store(stage.path())
+        notes, lies_ready = _notes(extractor), (extractor.upstream or extractor).flow_pictures
+        known = seen[extractor.reads, lies_ready]
         for video in store.ids() if notes else ():
-            if video not in those:
-                those.add(video)
+            if video not in known:
+                known.add(video)
                 for name in notes.keys() & store.read(video, arrays=()).attributes.keys():
-                    found[name].append(video)
+                    found[name].add(video)
     for reads, notes in (("video", videos.NOTES), ("skeleton", skeletons.NOTES)):
+        total = len(set().union(*(ids for (of, _), ids in seen.items() if of == reads)))
         for name, says in notes.items():
             if noted := found[name]:
-                yield f"{len(noted)} of {len(seen[reads])} videos: {says} ({name}): {some_of(sorted(noted))}"
+                yield f"{len(noted)} of {total} videos: {says} ({name}): {some_of(sorted(noted))}"
 
 
 def _notes(extractor: Extractor) -> Mapping[str, str]:

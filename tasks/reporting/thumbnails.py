@@ -69,7 +69,7 @@ def _decoded(dataset: Dataset, video: Video, sampling: Sampling, source: Extract
     path = video.files[source.reads]
     with library(dataset).digests.unchanged(path):
         if not isinstance(source, Skeleton):
-            return thumbnails.of_clip(path, video.frames, sampling)
+            return thumbnails.of_clip(path, video.frames, sampling, video.fps)
         from extractors.skeleton.body import BONES, FEET, HEAD
 
         joints, _ = source.read(Clip(path, video.frames))

@@ -12,7 +12,7 @@ import pytest
 from luigi.configuration import get_config
 
 import tasks
-from extractors.weights import SOURCES
+from extractors.weights.sources import SOURCES
 from pipeline.results.report_files import read_figures
 from tasks.experiment import load_experiment
 from tasks.recipes import bundled

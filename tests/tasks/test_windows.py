@@ -84,9 +84,9 @@ def test_a_film_is_opened_and_decoded_once_for_all_its_windows(folder: Path, mon
     opened, decoded = Counter[str](), Counter[str]()
     presented = films.presented
 
-    def counted(path: Path) -> Iterator[Any]:
+    def counted(path: Path, fps: float | None) -> Iterator[Any]:
         opened[path.name] += 1
-        for shown in presented(path):
+        for shown in presented(path, fps):
             decoded[path.name] += 1
             yield shown
 

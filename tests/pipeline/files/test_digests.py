@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.files import digests
 from pipeline.files.digests import Digests
+from tests.support.toy_datasets import touch
 
 
 @pytest.fixture
@@ -127,3 +129,89 @@ def test_a_damaged_record_is_no_record(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"a": 1}', '{"a": [1]}'):
         (tmp_path / "digests.json").write_text(text)
         assert Digests.load(tmp_path / "digests.json") == Digests({})
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / name for name in ("one", "two")]
+    for path in paths:
+        touch(path, "notes.txt", "flow_x_1.jpg", "flow_y_1.jpg")
+        for number in (1, 2, 3):
+            (path / f"img_{number}.jpg").write_text(f"{path.name} {number}")
+    return paths
+
+
+def test_the_content_of_a_folder_of_pictures_is_that_of_its_frames_in_order(folders: list[Path]) -> None:
+    known = Digests({}).refreshed(folders)
+    alone = [hashlib.sha256(f"one {number}".encode()).digest() for number in (1, 2, 3)]
+    assert known[folders[0]] == hashlib.sha256(b"".join(alone)).hexdigest()
+    assert known[folders[0]] != known[folders[1]]
+    for number in (3, 2, 1):  # other names and another first number are the same content
+        (folders[0] / f"img_{number}.jpg").rename(folders[0] / f"frame_{number + 6:05d}.jpg")
+    assert not known.current(folders)
+    assert known.refreshed(folders)[folders[0]] == known[folders[0]]
+
+
+def _edit(folder: Path) -> None:
+    (folder / "img_2.jpg").write_text("one two")  # of another size
+
+
+def _edit_in_place(folder: Path) -> None:
+    (folder / "img_2.jpg").write_text("one 9")
+    os.utime(folder / "img_2.jpg", ns=(5, 5))
+
+
+def _add(folder: Path) -> None:
+    (folder / "img_4.jpg").write_text("one 4")
+
+
+def _remove(folder: Path) -> None:
+    (folder / "img_3.jpg").unlink()
+
+
+def _swap(folder: Path) -> None:
+    (folder / "img_1.jpg").rename(folder / "img_0.jpg")
+    (folder / "img_3.jpg").rename(folder / "img_1.jpg")
+    (folder / "img_0.jpg").rename(folder / "img_3.jpg")
+
+
+@pytest.mark.parametrize("change", [_edit, _edit_in_place, _add, _remove, _swap])
+def test_a_picture_that_is_changed_added_removed_or_moved_changes_the_clip(
+    change: Callable[[Path], None], folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Digests({}).refreshed(folders)
+    known.save(tmp_path / "digests.json")
+    known = Digests.load(tmp_path / "digests.json")
+    assert known.current(folders)
+    with pytest.raises(InputError, match="one has changed since it was indexed"), known.unchanged(folders[0]):
+        change(folders[0])
+    assert not known.current(folders)
+    seen = hashed(monkeypatch)
+    fresh = known.refreshed(folders)
+    assert set(seen) <= {path.name for path in folders[0].iterdir()}
+    assert fresh[folders[0]] != known[folders[0]]
+    assert fresh[folders[1]] == known[folders[1]]
+    assert all(path.parent == folders[0] for path in folders[0].iterdir())
+
+
+def test_what_lies_beside_the_frames_is_no_change(folders: list[Path]) -> None:
+    known = Digests({}).refreshed(folders)
+    touch(folders[0], "flow_x_2.jpg", ".DS_Store", "x/1.jpg")
+    (folders[0] / "notes.txt").write_text("other")
+    assert known.current(folders)
+
+
+def test_a_folder_with_a_fault_costs_itself_and_is_noticed_when_it_is_mended(folders: list[Path]) -> None:
+    (folders[0] / "img_2.jpg").rename(folders[0] / "kept")
+    known = Digests({}).refreshed(folders)
+    assert known.current(folders)
+    with pytest.raises(UnusableVideo, match=r"one: one/img_3\.jpg follows one/img_1\.jpg"), known.unchanged(folders[0]):
+        pass
+    (folders[0] / "kept").rename(folders[0] / "img_2.jpg")
+    assert not known.current(folders)
+    (folders[0] / "img_2.jpg").unlink()
+    (folders[0] / "img_2.jpg").symlink_to("nowhere")
+    fresh = known.refreshed(folders)
+    assert fresh[folders[0]] != known[folders[0]]
+    with pytest.raises(UnusableVideo, match=r"img_2.jpg, a link to nowhere: No such file"), fresh.unchanged(folders[0]):
+        pass

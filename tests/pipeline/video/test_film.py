@@ -59,8 +59,8 @@ def test_frames_are_decoded_once_and_no_more_are_kept_than_a_span_holds(
 ) -> None:
     presented, passed = films.presented, []
 
-    def counted(file: Path) -> Iterator[object]:
-        for shown in presented(file):
+    def counted(file: Path, fps: float | None) -> Iterator[object]:
+        for shown in presented(file, fps):
             passed.append(shown.number)
             yield shown
 
@@ -98,7 +98,7 @@ def test_where_decoding_fails_each_later_span_says_so(tmp_path: Path) -> None:
 
 
 def test_what_the_disk_does_stays_an_error_of_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(file: Path) -> Iterator[object]:
+    def fails(file: Path, fps: float | None) -> Iterator[object]:
         raise OSError(5, "Input/output error")
         yield
 
