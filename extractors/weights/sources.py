@@ -157,7 +157,7 @@ def _fetched(name: str, source: Source, folder: Path, offline: bool) -> Path:
         )
     try:
         stated = source.sha256 or (_stated_by_hub(source.url) if source.hub else "")
-        found = download(source.url, path, sha256=stated)
+        found = download(source.url, path, sha256=stated, resume=bool(stated))
     except InputError as error:
         raise InputError(f"weights {name!r} are missing: {error}; they belong into {folder.resolve()}") from None
     if found:  # else another process was faster, and has recorded it

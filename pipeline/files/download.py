@@ -12,10 +12,9 @@ from pipeline.files.progress import Bar
 
 RANGE_NOT_SATISFIABLE = 416
 """Status of a server that is asked for bytes after a file's last."""
-_LOCK = ".lock"
 
 
-def download(url: str, path: Path, *, sha256: str = "") -> str:
+def download(url: str, path: Path, *, sha256: str = "", resume: bool = True) -> str:
     """Download a file, unless it is there; of several processes at once one does.
 
     Parameters
@@ -25,8 +24,10 @@ def download(url: str, path: Path, *, sha256: str = "") -> str:
     path : Path
         Where it is to be; the folder is made where it is missing.
     sha256 : str
-        The first digits, or all, of its SHA-256 as its publisher states them. Without them a download that ended early
-        begins anew in another process, as nobody could tell whether the file has changed meanwhile.
+        The first digits, or all, of its SHA-256 as its publisher states them.
+    resume : bool
+        Whether to go on from where another process ended. Where nothing is known of the content, nobody could tell
+        whether the file has changed meanwhile.
 
     Returns
     -------
@@ -38,16 +39,17 @@ def download(url: str, path: Path, *, sha256: str = "") -> str:
     InputError
         Where it cannot be had, or is not the publisher's.
     """
-    with exclusive(path, path.parent / _LOCK):
+    part = path.with_name(f".{path.name}.part")
+    with exclusive(path, part):  # which others wait for, and which is emptied where it is of no use, not removed
         if path.is_file():
-            return ""
-        part = path.with_name(f".{path.name}.part")
-        if not sha256:
             part.unlink(missing_ok=True)
+            return ""
+        if not resume:
+            os.truncate(part, 0)
         _receive(url, part)
         found = _sha256(part)
         if not found.startswith(sha256):
-            part.unlink()
+            os.truncate(part, 0)
             raise InputError(
                 f"{url}: what was downloaded has the SHA-256 {found}, and {sha256} is the publisher's; "
                 "try again, or get the file from elsewhere"
