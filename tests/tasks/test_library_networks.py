@@ -83,4 +83,6 @@ def test_from_videos_to_a_table(folder: Path) -> None:
     (network,) = folder.glob("store/*/tsn-fit-*/network.safetensors")
     assert "preprocessing" in tensors.read(network)[1]["provenance"]
     (figures,) = folder.glob("store/*/evaluate-*/metrics.json")
-    assert json.loads(figures.read_text())["streams"]
+    assert [stream["name"] for stream in json.loads(figures.read_text())["rows"]] == [
+        *("clips", "inflated", "fine-tuned", "fusion")
+    ]
