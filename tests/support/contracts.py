@@ -134,11 +134,13 @@ def at_random(network: "nn.Module", file: Path) -> str:
     """Save a network's weights, drawn so that activations keep their size from layer to layer (He et al. 2015)."""
     import torch
 
+    state = network.state_dict()
     with seeded(0):
-        state = {
-            key: torch.randn(tensor.shape) * (2 / tensor[0].numel()) ** 0.5 if tensor.ndim > 1 else tensor
-            for key, tensor in network.state_dict().items()
-        }
+        for key, tensor in state.items():
+            if tensor.ndim > 1:
+                state[key] = torch.randn(tensor.shape) * (2 / tensor[0].numel()) ** 0.5
+            elif key.endswith("bias"):
+                state[key] = torch.zeros_like(tensor)
     save_file(state, file)
     return str(file)
 
