@@ -324,7 +324,12 @@ class Extractor(Config):
         return checked
 
     def open(
-        self, device: str = "auto", *, weights: Path | str = "weights", states: Mapping[str, Path] = {}
+        self,
+        device: str = "auto",
+        *,
+        weights: Path | str = "weights",
+        offline: bool = False,
+        states: Mapping[str, Path] = {},
     ) -> Callable[["Clip | Path | str"], Iterator[Row]]:
         """Make it ready for files, together with all that it is computed from.
 
@@ -334,6 +339,8 @@ class Extractor(Config):
             "auto", which is a GPU where there is one, "cpu", "cuda" or "cuda:<n>".
         weights : Path or str
             Folder of the pretrained weights that are known by name.
+        offline : bool
+            Whether such weights, where they are not there, may not be downloaded.
         states : mapping of str to Path
             As for ``build``.
 
@@ -361,9 +368,9 @@ class Extractor(Config):
         ...     print(row["times"].round(2), row.attributes["frames"])
         [0.   0.04 0.08 0.12] 4
         """
-        ready = self.located(lambda name: str(locate(name, Path(weights))))
+        ready = self.located(lambda name: str(locate(name, Path(weights), offline=offline)))
         extract = ready.build(choose(device), states)
-        before = None if ready.upstream is None else ready.upstream.open(device, weights=weights)
+        before = None if ready.upstream is None else ready.upstream.open(device, weights=weights, offline=offline)
 
         def rows(source: Clip | Path | str) -> Iterator[Row]:
             clip = source if isinstance(source, Clip) else Clip(Path(source))

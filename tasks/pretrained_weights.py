@@ -3,7 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from extractors.weights.sources import SOURCES, locate
+from extractors.weights.sources import SOURCES, locate, source_of
+from pipeline.errors import InputError
 from pipeline.files.digests import Digests
 from tasks import settings
 from tasks.snapshot import held
@@ -18,8 +19,14 @@ def locate_weights(name: str) -> str:
 def weights_digest(name: str) -> str:
     """Return the SHA-256 of such a file, from the store's record of earlier digests where that is current."""
     path = locate_weights(name)
-    digest = partial(_weights_digest, path, settings.store() / "weights.json")
-    return held(("weights", path), digest, lambda *_: [f"{path} was replaced"])
+    found = _digest(path)
+    source = source_of(name)
+    if source is not None and Path(path).name == source.files[0] and not found.startswith(source.sha256):
+        raise InputError(
+            f"{path} has the SHA-256 {found}, and {source.sha256} is its publisher's: delete it, so that it is "
+            "downloaded again, or give another name to weights of your own"
+        )
+    return found
 
 
 def known_name(file: str) -> str:
@@ -29,9 +36,14 @@ def known_name(file: str) -> str:
     size, folder = Path(locate_weights(file)).stat().st_size, Path(settings.current().weights)
     for name, source in SOURCES.items():
         there = next(filter(Path.is_file, (folder / each for each in source.files)), None)
-        if there and there.stat().st_size == size and weights_digest(name) == weights_digest(file):
+        if there and there.stat().st_size == size and _digest(locate_weights(name)) == _digest(locate_weights(file)):
             return name
     return file
+
+
+def _digest(path: str) -> str:
+    read = partial(_weights_digest, path, settings.store() / "weights.json")
+    return held(("weights", path), read, lambda *_: [f"{path} was replaced"])
 
 
 def _weights_digest(path: str, record: Path) -> str:

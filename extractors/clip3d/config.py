@@ -1,6 +1,6 @@
 """Configuration of features by torchvision's video networks."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pipeline.video.decode import Block
 
 _FRAMES_AT_ONCE = 128
-_TIME_TOLERANCE_S = 1e-6
+_TIME_TOLERANCE_S = 1e-3
+"""Matroska notes times in whole milliseconds."""
 
 
 class Clip3D(Extractor):
@@ -97,6 +98,12 @@ class Clip3D(Extractor):
         if self.network == "s3d" and self.window_frames < 14:
             raise ValueError("s3d needs window_frames of at least 14")
         return self
+
+    def significant(self, digest: Callable[[str], str]) -> dict[str, Any]:
+        """Return what enters a fingerprint: what torchvision makes frames into, too."""
+        from extractors.clip3d.network import preprocessing
+
+        return super().significant(digest) | {"preprocessing": preprocessing(self.network).describe()}
 
     def check_files(self) -> None:
         from extractors.clip3d.network import pretrained

@@ -1,6 +1,7 @@
 """torchvision's video networks: features of a window before the classifier, and its scores of Kinetics' classes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,11 @@ class ClipNetwork(nn.Module):
         return features, self.scores(seen).flatten(1)
 
 
+def preprocessing(name: str) -> Any:
+    """Return torchvision's own preprocessing for a network, which is the same for all of its weights."""
+    return models.get_model_weights(name).KINETICS400_V1.transforms()
+
+
 def pretrained(name: str, weights: Path) -> dict[str, Tensor]:
     """Load a file of weights under the keys of ``ClipNetwork``. Raises InputError where they are another's."""
     with torch.device("meta"):
@@ -81,7 +87,7 @@ class WindowFeatureExtractor:
         self.network = ClipNetwork(name)
         self.network.load_state_dict(pretrained(name, weights))
         self.network.eval().to(device)
-        self.preprocess: nn.Module = models.get_model_weights(name).KINETICS400_V1.transforms()
+        self.preprocess = preprocessing(name)
         self.device = device
 
     def prepared(self, frame: np.ndarray) -> np.ndarray:

@@ -23,26 +23,29 @@ _FILE = "model.safetensors"
 
 
 def completed(name: str) -> str:
+    """Return a name with that of its weights, timm's default where it has none."""
     network, metadata = _parts(name)
     return f"{_PREFIX}{network}.{metadata.tag}" if metadata.tag else f"{_PREFIX}{network}"
 
 
 def source(name: str) -> Source:
+    """Return where the weights of a complete name are had."""
     from huggingface_hub import hf_hub_url
 
     metadata = _parts(name)[1]
-    if not metadata.tag:
-        raise InputError(f"{name!r} names no weights; {completed(name)!r} does")
     if not metadata.hf_hub_id:
-        raise InputError(f"{name!r}: timm knows no weights of it on the Hugging Face Hub; give a file of weights")
+        raise InputError(f"{name!r}: timm knows no weights of it on the Hugging Face Hub; give a file as weights")
     file = metadata.hf_hub_id.replace("/", "--") + PurePosixPath(_FILE).suffix
     terms = metadata.license or f"see https://huggingface.co/{metadata.hf_hub_id}"
     return Source(hf_hub_url(metadata.hf_hub_id, _FILE), (file,), terms, hub=True)
 
 
 def preprocessing(name: str) -> Preprocessing:
+    """Return what timm makes pictures into for a network."""
     seen = resolve_data_config(pretrained_cfg=_parts(name)[1].to_dict())
-    crop = seen["input_size"][-1]
+    _, height, crop = seen["input_size"]
+    if height != crop:
+        raise InputError(f"{name!r} sees pictures of {crop}x{height} pixels; one that sees squares is needed")
     if seen["crop_mode"] not in ("center", "squash"):
         raise InputError(f"{name!r} pads pictures to a square, which no extractor does; choose another network")
     return Preprocessing(
@@ -56,6 +59,7 @@ def preprocessing(name: str) -> Preprocessing:
 
 
 def image_network(name: str, channels: int) -> tuple[nn.Module, int, tuple[str, ...]]:
+    """Build an image network as ``Library.image_network`` says."""
     metadata = _parts(name)[1]
     module: nn.Module = timm.create_model(
         name.removeprefix(_PREFIX), pretrained=False, num_classes=0, in_chans=channels
@@ -73,10 +77,11 @@ def all_names() -> list[str]:
 
 def _parts(name: str) -> tuple[str, Any]:
     """Split a name into a network and the metadata of its weights."""
-    network, _, tag = name.removeprefix(_PREFIX).partition(".")
+    given = name.removeprefix(_PREFIX).rstrip(".")
+    network, _, tag = given.partition(".")
     if not timm.is_model(network):
         raise InputError(unknown("network of timm", network, timm.list_models()))
     if tag and f"{network}.{tag}" not in list_pretrained(f"{network}.*"):
         known = [each.partition(".")[2] for each in list_pretrained(f"{network}.*")]
         raise InputError(unknown(f"weights of {network}", tag, known))
-    return network, get_pretrained_cfg(name.removeprefix(_PREFIX))
+    return network, get_pretrained_cfg(given)

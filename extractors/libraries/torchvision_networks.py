@@ -28,17 +28,20 @@ _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
 
 def completed(name: str) -> str:
+    """Return a name with that of its weights, torchvision's default where it has none."""
     network, given = _parts(name)
     return f"{_PREFIX}{network}.{given.name}"
 
 
 def source(name: str) -> Source:
+    """Return where the weights of a complete name are had."""
     weights = _parts(name, complete=True)[1]
     file = weights.url.rpartition("/")[2]
     return Source(weights.url, (file,), weights.meta.get("license", _TERMS), digits_in(weights.url))
 
 
 def preprocessing(name: str) -> Preprocessing:
+    """Return what torchvision makes pictures into for an image network."""
     network, weights = _parts(name)
     if network in models.list_models(module=models.video):
         raise InputError(f"{network} sees clips, not pictures: use it in the extractor clip3d")
@@ -49,6 +52,7 @@ def preprocessing(name: str) -> Preprocessing:
 
 
 def image_network(name: str, channels: int) -> tuple[nn.Module, int, tuple[str, ...]]:
+    """Build an image network as ``Library.image_network`` says."""
     network = built(name)
     last, layer = classifier(network)
     network.set_submodule(last, nn.Identity())
@@ -97,14 +101,14 @@ def all_names() -> list[str]:
 
 def _parts(name: str, *, complete: bool = False) -> tuple[str, Any]:
     """Split a name into a network and its weights, by default torchvision's default."""
-    network, _, tag = name.removeprefix(_PREFIX).partition(".")
+    network, _, tag = name.removeprefix(_PREFIX).rstrip(".").partition(".")
     known = [*models.list_models(module=models), *models.list_models(module=models.video)]
     if network not in known:
         raise InputError(unknown("network of torchvision", network, known))
     weights = models.get_model_weights(network)
     usable = [each.name for each in weights if each.meta["categories"]]  # others lack values in their classifiers
     if complete and not tag:
-        raise InputError(f"{name!r} names no weights, which {_PREFIX}{network}.{usable[0]} does")
+        raise InputError(f"{name!r} names no weights; {_PREFIX}{network}.{weights.DEFAULT.name} does")
     if tag and tag not in usable:
         raise InputError(unknown(f"weights of {network}", tag, usable))
     return network, weights[tag] if tag else weights.DEFAULT

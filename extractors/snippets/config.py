@@ -51,8 +51,14 @@ class Backbone(Config):
         name = table.get("backbone") if isinstance(table, Mapping) else None
         if not isinstance(name, str) or (library := library_of(name)) is None:
             return table
-        complete = library.completed(name)
-        return {"weights": complete, **table, "backbone": complete}
+        given = table.get("weights")
+        if not isinstance(given, str) or library_of(given) is not library:
+            complete = library.completed(name)
+            return {"weights": complete, **table, "backbone": complete}
+        complete = library.completed(given)
+        if complete not in (library.completed(name), f"{name}.{complete.partition('.')[2]}"):
+            raise ValueError(f"weights {given} are not those of {name}: leave weights out, or give the path of a file")
+        return {**table, "weights": complete, "backbone": complete}
 
     @field_validator("backbone")
     @classmethod
@@ -212,6 +218,8 @@ class SnippetExtractor(Extractor):
             return crops
         height, width = snippet.shape[:2]
         top, left = corner_crops(height, width, self.crop)[-1]
+        if library_of(self.network.backbone):  # whose own centre is rounded otherwise
+            top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
         return snippet[None, top : top + self.crop, left : left + self.crop]
 
 

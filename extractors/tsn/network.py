@@ -103,12 +103,12 @@ class TSNNetwork(nn.Module):
         """Return parameters with their learning rates and decay, as ``pipeline.training.loop`` takes them."""
         first = self.backbone.get_submodule(self.backbone.first.removesuffix(".weight"))
         normalised = [weight for layer in self._normalising() for weight in layer.parameters()]
-        special = {id(weight) for weight in (*normalised, *first.parameters())}
+        special = {id(weight) for weight in (*normalised, first.weight, first.bias)}
         others = [weight for weight in self.parameters() if id(weight) not in special]
         groups: list[dict[str, Any]] = [
             {"params": [first.weight], "lr_multiplier": self.first_multiplier},
             {"params": [weight for weight in others if weight.ndim > 1]},
-            {"params": [weight for weight in others if weight.ndim == 1], "lr_multiplier": 2, "decay": False},
+            {"params": [weight for weight in others if weight.ndim <= 1], "lr_multiplier": 2, "decay": False},
             {"params": normalised, "decay": False},
         ]
         if first.bias is not None:

@@ -10,7 +10,7 @@ from extractors.weights.source import Source
 from pipeline.config import unknown
 from pipeline.errors import InputError
 from pipeline.files.atomic import write_text
-from pipeline.files.download import download
+from pipeline.files.download import connection_errors, download
 from pipeline.files.user_input import resolve
 
 _TORCHVISION = "BSD-3-Clause, as torchvision; the training data's terms may hold, too"
@@ -70,6 +70,8 @@ class Record(NamedTuple):
         As much of it as the publisher states; "" where nobody does, and it was recorded at first use.
     date : str
         When it came, in UTC.
+    bytes, mtime_ns : int
+        Size and time of modification that the file then had.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Record(NamedTuple):
     sha256: str
     stated: str
     date: str
+    bytes: int
+    mtime_ns: int
 
 
 def locate(name_or_path: str, folder: Path, *, offline: bool = False) -> Path:
@@ -135,11 +139,12 @@ def there(source: Source, folder: Path) -> Path | None:
 
 
 def record_of(file: Path) -> Record | None:
-    """Return what was recorded when a file of weights was downloaded; None where it came otherwise."""
+    """Return what was recorded when a file of weights was downloaded; None where it came otherwise, or was replaced."""
     try:
-        return Record(**json.loads(_record(file).read_text()))
+        record, now = Record(**json.loads(_record(file).read_text())), file.stat()
     except (OSError, ValueError, TypeError):
         return None
+    return record if (record.bytes, record.mtime_ns) == (now.st_size, now.st_mtime_ns) else None
 
 
 def records(folder: Path) -> list[Record]:
@@ -161,7 +166,8 @@ def _fetched(name: str, source: Source, folder: Path, offline: bool) -> Path:
     except InputError as error:
         raise InputError(f"weights {name!r} are missing: {error}; they belong into {folder.resolve()}") from None
     if found:  # else another process was faster, and has recorded it
-        record = Record(name, source.url, found, stated, datetime.now(UTC).isoformat(timespec="seconds"))
+        now, there = datetime.now(UTC).isoformat(timespec="seconds"), path.stat()
+        record = Record(name, source.url, found, stated, now, there.st_size, there.st_mtime_ns)
         write_text(_record(path), json.dumps(record._asdict(), indent=1))
     return path
 
@@ -173,11 +179,9 @@ def _record(file: Path) -> Path:
 def _stated_by_hub(url: str) -> str:
     """Return the SHA-256 that the Hugging Face Hub states of a large file; "" where it states none."""
     from huggingface_hub import get_hf_file_metadata
-    from huggingface_hub.errors import HfHubHTTPError
 
-    any_of_the_client: type[Exception] = HfHubHTTPError.__bases__[0]
     try:
         etag = get_hf_file_metadata(url).etag or ""
-    except (any_of_the_client, OSError) as error:
-        raise InputError(f"{url}: {str(error).splitlines()[0]}") from None
+    except connection_errors() as error:
+        raise InputError(f"{url}: {str(error).partition(chr(10))[0] or type(error).__name__}") from None
     return etag if len(etag) == 64 else ""

@@ -49,9 +49,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with naming(path):
             yield temporary
-            _sync(temporary)
+            sync(temporary)
             os.replace(temporary, path)
-            _sync(path.parent)
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -142,7 +142,8 @@ def quarantine(path: Path, error: Exception) -> NoReturn:
     raise DamagedStore(f"{path} is damaged ({error}); it was set aside as {aside.name}: run again to make it anew")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

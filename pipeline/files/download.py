@@ -3,10 +3,12 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import NO_SPACE, InputError
-from pipeline.files.atomic import atomic_path
+from pipeline.files.atomic import sync
 from pipeline.files.lock import exclusive
 from pipeline.files.progress import Bar
 
@@ -40,7 +42,7 @@ def download(url: str, path: Path, *, sha256: str = "", resume: bool = True) -> 
         Where it cannot be had, or is not the publisher's.
     """
     part = path.with_name(f".{path.name}.part")
-    with exclusive(path, part):  # which others wait for, and which is emptied where it is of no use, not removed
+    with exclusive(path, part):  # which others wait for: it is emptied where it is of no use, and never removed
         if path.is_file():
             part.unlink(missing_ok=True)
             return ""
@@ -54,35 +56,52 @@ def download(url: str, path: Path, *, sha256: str = "", resume: bool = True) -> 
                 f"{url}: what was downloaded has the SHA-256 {found}, and {sha256} is the publisher's; "
                 "try again, or get the file from elsewhere"
             )
-        with atomic_path(path) as temporary:
-            os.replace(part, temporary)
+        sync(part)
+        os.replace(part, path)
+        sync(path.parent)
         return found
+
+
+def connection_errors() -> tuple[type[Exception], ...]:
+    """Return what the downloader raises where there is no connection, or none that lasts."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (HfHubHTTPError.__bases__[0], OSError)  # the error of its HTTP client, which differs between versions
 
 
 def _receive(url: str, part: Path) -> None:
     """Append to ``part`` what it lacks of the file at an address; what has come stays when the connection ends."""
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import logging
 
-    any_of_the_client: type[Exception] = HfHubHTTPError.__bases__[0]  # its name differs between versions
-    logging.set_verbosity_error()  # or each new attempt after a cut connection is a warning
-    with open(part, "ab") as file:
-        there = file.tell()
+    with open(part, "ab") as file, _without_warnings():
         try:
-            http_get(url, file, resume_size=there, displayed_filename=part.name[1:-5], tqdm_class=Bar)
+            http_get(url, file, resume_size=file.tell(), displayed_filename=part.name[1:-5], tqdm_class=Bar)
         except HfHubHTTPError as error:
             if error.response.status_code != RANGE_NOT_SATISFIABLE:  # else all of it had come, and was not looked at
                 raise InputError(
                     f"{url}: the server answers {error.response.status_code}; get the file from elsewhere"
                 ) from None
-        except (any_of_the_client, OSError) as error:
+        except connection_errors() as error:
             if getattr(error, "errno", None) in NO_SPACE:
                 raise
             reason = str(error) or type(error).__name__
             raise InputError(
                 f"{url}: no connection that lasts ({reason}); {file.tell():,} bytes came: try again"
             ) from None
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep the downloader from warning of each new attempt after a cut connection."""
+    from huggingface_hub.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from extractors.libraries.names import LIBRARIES, Library
+from extractors.libraries.names import LIBRARIES, Library, library_of
 from extractors.weights.sources import SOURCES, record_of, records, source_of, there
 from pipeline.errors import InputError
 from pipeline.results.tables import aligned
@@ -38,7 +38,9 @@ def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Names, as kinescope weights lists them.")],
 ) -> None:
     """Download weights that are not there, for machines without a network to share: resumable, and checked."""
-    for name in names:
+    for given in names:
+        library = library_of(given)
+        name = library.completed(given) if library else given
         if source_of(name) is None:
             raise InputError(f"{name!r} is no known name; kinescope weights lists them")
         typer.echo(f"{name}: {_checked(Path(locate_weights(name)))}")
@@ -52,8 +54,11 @@ def describe(folder: Path, library: str | None = None) -> Iterator[str]:
         names = _library(library).all_names()
     rows = [("name", "", "terms", "from")]
     for name in names:
-        source = source_of(name)
-        if source is not None:  # else the library is no longer installed
+        try:
+            source = source_of(name)
+        except InputError:  # the library is no longer installed, or has another version
+            continue
+        if source is not None:
             file = there(source, folder)
             rows.append((name, _checked(file) if file else "not there", source.licence, source.url))
     yield from aligned(rows)
@@ -74,5 +79,5 @@ def _checked(file: Path) -> str:
     record = record_of(file)
     if record is None:
         return f"{file.name}, put there by hand"
-    digits = record.stated or record.sha256[:8]
-    return f"{file.name}, SHA-256 {digits}… " + ("as its publisher states" if record.stated else "when it came")
+    known = "as its publisher states" if record.stated else "when it came"
+    return f"{file.name}, SHA-256 {record.sha256[:8]}… {known}"

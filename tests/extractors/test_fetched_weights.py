@@ -41,6 +41,26 @@ def test_at_first_use(tmp_path: Path, server: FileServer, monkeypatch: pytest.Mo
     assert records(tmp_path / "weights") == [record]
 
 
+def test_a_file_that_was_replaced_has_no_record(
+    tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, server, sha256=SHA256[:8])
+    path = locate(NAME, tmp_path)
+    path.write_bytes(b"mine")
+    assert record_of(path) is None
+
+
+def test_an_error_without_words_is_named(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, server, hub=True)
+
+    def unreachable(url: str) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", unreachable)
+    with pytest.raises(InputError, match="TimeoutError"):
+        locate(NAME, tmp_path)
+
+
 def test_what_is_there_under_another_name_is_taken(
     tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,11 @@
 """Networks of other libraries: every one of torchvision's, and some of timm's, as they are there."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from extractors.backbones.names import NAMES
@@ -16,6 +19,7 @@ from extractors.libraries.names import library_of, preprocessing_of
 from extractors.libraries.torchvision_networks import all_names, built
 from extractors.snippets.config import Backbone
 from extractors.tsn.config import TSN
+from extractors.tsn.network import TSNNetwork
 from extractors.weights.state_dicts import across_modalities, adapt
 from pipeline.config import parse
 from pipeline.errors import InputError
@@ -125,15 +129,14 @@ def test_features_are_what_torchvisions_classifier_sees(network: str) -> None:
 
 
 @pytest.mark.parametrize("network", ["resnet18", "swin_t", "vit_b_16"])
-@pytest.mark.parametrize("size", [(240, 320), (130, 97)])
+@pytest.mark.parametrize("size", [(240, 320), (130, 97), (256, 455)])
 def test_pictures_are_made_into_what_torchvision_makes_of_them(network: str, size: tuple[int, int]) -> None:
     name = f"torchvision:{network}"
     seen, picture = preprocessing_of(name), np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     assert seen
     theirs = models.get_model_weights(network).DEFAULT.transforms()(torch.from_numpy(picture).permute(2, 0, 1))
     sized = scaled(picture, seen.short_side, None, seen.interpolation)
-    top, left = (round((length - seen.crop) / 2) for length in sized.shape[:2])
-    square = sized[top : top + seen.crop, left : left + seen.crop]
+    (square,) = TSN(network={"backbone": name}, crops=1).cropped(sized)
     with torch.device("meta"):
         network_of_it = backbone(library_of(name).completed(name), 3)
     ours = Normalise(network_of_it.normalisation, "rgb")(torch.from_numpy(square)[None])[0]
@@ -148,6 +151,9 @@ def test_a_recipe_says_little_and_means_all_of_it() -> None:
     assert (large.short_side, large.crop, large.network.weights) == (384, 384, "mine.pth")
     own = TSN(network={"backbone": "torchvision:vit_b_16"}, size_px=(340, 256), crop=200)
     assert (own.short_side, own.size_px, own.crop) == (None, (340, 256), 200)
+    other = Backbone(backbone="torchvision:resnet50", weights="torchvision:resnet50.IMAGENET1K_V1")
+    assert other.backbone == other.weights == "torchvision:resnet50.IMAGENET1K_V1"
+    assert TSN(network=other).short_side == 256 != TSN(network={"backbone": "torchvision:resnet50"}).short_side
     assert parse(TSN, short.model_dump(mode="json")) == short
     assert short.significant(str)["network"]["preprocessing"][2:4] == ["bilinear", (0.485, 0.456, 0.406)]
 
@@ -226,3 +232,59 @@ def test_a_name_without_weights_takes_the_librarys_default() -> None:
     )
     default = models.ResNet50_Weights.DEFAULT.name
     assert Backbone(backbone="torchvision:resnet50").weights == f"torchvision:resnet50.{default}"
+
+
+@pytest.mark.parametrize(
+    ("weights", "backbone_named"),
+    [
+        ("torchvision:resnet18", "torchvision:resnet50"),
+        ("torchvision:resnet50.IMAGENET1K_V1", "torchvision:resnet50.IMAGENET1K_V2"),
+        ("torchvision:resnet50", "torchvision:resnet50.IMAGENET1K_V1"),
+    ],
+)
+def test_weights_of_another_network_are_refused(weights: str, backbone_named: str) -> None:
+    with pytest.raises(InputError, match=rf"weights {weights} are not those of {backbone_named}: leave weights out"):
+        parse(Backbone, {"backbone": backbone_named, "weights": weights})
+
+
+@pytest.mark.parametrize("network", ["torchvision:vit_b_32", "torchvision:maxvit_t", "timm:vit_tiny_patch16_224"])
+@pytest.mark.parametrize("fit", [None, {"epochs": 1}])
+def test_a_crop_that_a_network_does_not_take_is_refused_first(
+    network: str, fit: dict[str, int] | None, tmp_path: Path
+) -> None:
+    with torch.device("meta"):
+        shapes = backbone(library_of(network).completed(network), 3).state_dict()
+    half = {key: torch.zeros(tensor.shape, dtype=torch.float16) for key, tensor in shapes.items()}
+    save_file(half, tmp_path / "a.safetensors")
+    named = {"backbone": network, "weights": str(tmp_path / "a.safetensors"), "fit": fit}
+    TSN(network=named).check_files()
+    with pytest.raises(InputError, match=r"a crop of 192 pixels does not suit the network .+: leave crop out"):
+        TSN(network=named, crop=192).check_files()
+
+
+@pytest.mark.parametrize(
+    "network", ["torchvision:resnet18", "torchvision:swin_t", "timm:dm_nfnet_f0", "timm:vit_tiny_patch16_224"]
+)
+def test_everything_that_may_learn_has_a_rate(network: str) -> None:
+    with torch.device("meta"):
+        trained = TSNNetwork(library_of(network).completed(network), "rgb", 5, dropout=0.5, partial_bn=True)
+    grouped = [id(weight) for group in trained.parameter_groups() for weight in group["params"]]
+    assert len(grouped) == len(set(grouped))
+    assert {id(weight) for weight in trained.parameters() if weight.requires_grad} <= set(grouped)
+
+
+def test_a_network_without_a_first_convolution_is_refused() -> None:
+    pytest.importorskip("timm")
+    name = library_of(given := "timm:naflexvit_base_patch16_gap").completed(given)
+    with torch.device("meta"), pytest.raises(InputError, match="does not begin with a convolution"):
+        backbone(name, 3)
+
+
+def test_names_of_timm_without_weights_say_so() -> None:
+    timm = pytest.importorskip("timm")
+    without = next(name for name in timm.list_models() if not timm.models.get_pretrained_cfg(name).hf_hub_id)
+    library = library_of(f"timm:{without}")
+    assert library is not None
+    assert library.completed(f"timm:{without}.") == library.completed(f"timm:{without}")
+    with pytest.raises(InputError, match="timm knows no weights of it on the Hugging Face Hub; give a file"):
+        library.source(f"timm:{without}")

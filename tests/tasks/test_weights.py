@@ -16,6 +16,7 @@ import tasks
 from extractors.backbones.squeezenet import SqueezeNet
 from extractors.weights.source import Source
 from extractors.weights.sources import SOURCES
+from pipeline.errors import InputError
 from pipeline.training.random_state import seeded
 from pipeline.video.encode import write
 from tasks.commands.weights import describe
@@ -103,6 +104,15 @@ def test_they_are_downloaded_when_they_are_first_needed(folder: Path, monkeypatc
     assert evaluation(folder, NAME).fingerprint == expected
     (line,) = [line for line in describe(folder / "weights") if line.startswith(NAME)]
     assert f"squeezenet.safetensors, SHA-256 {hashlib.sha256(content).hexdigest()[:8]}… when it came" in line
+
+
+def test_another_file_under_the_publishers_name_is_refused(folder: Path) -> None:
+    luigi.build([evaluation(folder, NAME).index], local_scheduler=True, log_level="ERROR")
+    file = (folder / "weights" / SOURCES[NAME].files[1]).rename(folder / "weights" / SOURCES[NAME].files[0])
+    save_file({"a": torch.zeros(3)}, file)
+    with pytest.raises(InputError, match=rf"{file} has the SHA-256 .*, and b66bff10 is its publisher's: delete it"):
+        _ = evaluation(folder, NAME).fingerprint
+    assert evaluation(folder, str(file)).fingerprint  # by its path it is a file like any other
 
 
 def test_a_name_and_a_path_of_the_same_file_are_one_fingerprint(folder: Path) -> None:

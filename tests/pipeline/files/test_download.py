@@ -3,8 +3,10 @@
 import hashlib
 import io
 import multiprocessing
+import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.files import progress
 from pipeline.files.download import digits_in, download
 from tests.support.file_server import FileServer, serving
+from tests.support.runs import until
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 30_000, np.uint8).tobytes()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -116,26 +119,44 @@ def test_two_processes_at_once_download_once(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_leaves_what_the_next_goes_on_from(tmp_path: Path) -> None:
-    many = CONTENT * 1000  # more than the buffers between two processes hold
+    many = CONTENT * 1000  # more than the ten million bytes that are written at once
     digest = hashlib.sha256(many).hexdigest()
-    with serving(FileServer({"/a.pth": many})) as server:
+    with serving(FileServer({"/a.pth": many}, cut_after=[15_000_000])) as server:
         process = multiprocessing.get_context("spawn").Process(
             target=download, args=(f"{server.url}/a.pth", tmp_path / "a.pth"), kwargs={"sha256": digest}
         )
         process.start()
         part = tmp_path / ".a.pth.part"
-        deadline = time.monotonic() + 60
-        while process.is_alive() and time.monotonic() < deadline and not (part.exists() and part.stat().st_size):
-            time.sleep(0.001)
-        if process.pid and process.is_alive():
-            process.kill()
+        until(lambda: part.exists() and part.stat().st_size)  # the connection is cut, and it rests for a second
+        process.kill()
         process.join(60)
-        killed = process.exitcode == -signal.SIGKILL
-        came = part.stat().st_size if killed and part.exists() else 0
+        assert process.exitcode == -signal.SIGKILL
+        came = part.stat().st_size
         download(f"{server.url}/a.pth", tmp_path / "a.pth", sha256=digest)
+    assert server.asked == [("/a.pth", ""), ("/a.pth", f"bytes={came}-")]
     assert (tmp_path / "a.pth").read_bytes() == many
-    if came:
-        assert server.asked[-1] == ("/a.pth", f"bytes={came}-")
+
+
+def test_whoever_comes_while_a_file_gets_its_name_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several threads at once, of which the first rests before and after the part becomes the file."""
+    replace = os.replace
+
+    def slowly(source: Path, target: Path) -> None:
+        time.sleep(0.1)
+        replace(source, target)
+        time.sleep(0.1)
+
+    monkeypatch.setattr("pipeline.files.download.os.replace", slowly)
+    with serving(FileServer({"/a.pth": CONTENT})) as server, ThreadPoolExecutor(8) as pool:
+
+        def later(number: int) -> str:
+            time.sleep(0.03 * number)
+            return download(f"{server.url}/a.pth", tmp_path / "a.pth")
+
+        found = list(pool.map(later, range(12)))
+    assert sorted(found) == [*[""] * 11, SHA256]
+    assert len(server.asked) == 1
+    assert (tmp_path / "a.pth").read_bytes() == CONTENT
 
 
 def test_progress_is_shown_on_a_terminal_and_only_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
