@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from extractors.weights.sources import SOURCES, locate, source_of
+from extractors.weights.sources import SOURCES, locate, source_of, there
 from pipeline.errors import InputError
 from pipeline.files.digests import Digests
 from tasks import settings
@@ -35,8 +35,8 @@ def known_name(file: str) -> str:
         return file
     size, folder = Path(locate_weights(file)).stat().st_size, Path(settings.current().weights)
     for name, source in SOURCES.items():
-        there = next(filter(Path.is_file, (folder / each for each in source.files)), None)
-        if there and there.stat().st_size == size and _digest(locate_weights(name)) == _digest(locate_weights(file)):
+        known = there(source, folder)
+        if known and known.stat().st_size == size and _digest(str(known)) == _digest(locate_weights(file)):
             return name
     return file
 
