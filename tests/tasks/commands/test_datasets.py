@@ -61,6 +61,14 @@ def test_the_table_names_every_data_set_with_its_licence_and_its_page() -> None:
     assert all(" 0 of " in line for line in counted.values())
 
 
+def test_of_what_has_to_be_had_page_licence_and_size_are_said_or_said_to_be_unknown() -> None:
+    for kind in DATASETS.values():
+        published = kind.publication
+        assert published.licence
+        assert bool(published.homepage) == bool(published.size) == (published.videos > 0)
+        assert "page says" not in published.licence
+
+
 @pytest.mark.usefixtures("no_roots")
 @pytest.mark.parametrize("name", DATASETS)
 def test_one_is_described_with_its_layout(name: str) -> None:
