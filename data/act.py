@@ -10,7 +10,7 @@ from data.files import is_there
 from data.manifest import Examples, read_manifest, side
 from data.official import required, unlike_published
 from data.protocols import divided
-from data.publication import AS_ITS_PAGE_SAYS, Publication
+from data.publication import NONE_KNOWN, Publication
 from pipeline.errors import InputError
 
 MANIFEST = "act.csv"
@@ -34,7 +34,7 @@ class ACT(Dataset):
         homepage="https://xiaolonw.github.io/actioncvpr.html",
         access="Download videos and labels from the publisher's page, unpack them into one folder, and write act.csv "
         "there.",
-        licence=AS_ITS_PAGE_SAYS,
+        licence=NONE_KNOWN,
         size="14 GB",
         videos=11_234,
         classes=43,

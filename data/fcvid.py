@@ -45,6 +45,7 @@ class FCVID(Dataset):
         homepage="https://fvl.fudan.edu.cn/dataset/fcvid/list.htm",
         access="Ask the publisher for videos, labels and the standard split, as the page says.",
         licence="as agreed with the publisher",
+        size="not known",
         videos=91_223,
         classes=239,
     )

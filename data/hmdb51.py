@@ -35,7 +35,7 @@ class HMDB51(ThreeSplits):
     name: Literal["hmdb51"] = "hmdb51"
     publication: ClassVar[Publication] = Publication(
         title="HMDB-51",
-        homepage="https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/",
+        homepage="https://serre.lab.brown.edu/hmdb51.html",
         access="Download HMDB51, a RAR archive of one RAR archive a class, and its three splits from the publisher's "
         "page, and unpack all of them (by unrar or 7-Zip) into one folder.",
         licence="Creative Commons Attribution 4.0",

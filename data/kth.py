@@ -10,13 +10,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data.archives import fetch_archive
+from data.archives import fetch_archive, fetching, is_interrupted
 from data.base import Listing, Video, by_id
 from data.official import one_each, read_lines, required, videos_in
 from data.protocols import BySubject
 from data.publication import Publication
 from pipeline.errors import InputError
-from pipeline.files.atomic import sweep
 from pipeline.files.download import download
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
@@ -109,22 +108,27 @@ class KTH(BySubject):
     def fetch(cls, root: Path) -> None:
         """Download the archives of the actions of which videos are missing, and the list of segments.
 
-        They lie beside the publisher's page. Files that are there stay as they are, and a fetch that was killed goes on
-        where it was.
+        They lie beside the publisher's page. Files that are there stay as they are, a fetch that was killed goes on
+        where it was, and of several at once into one folder each waits for the one before.
 
         Raises
         ------
         InputError
             Where an address does not answer, or an archive is damaged.
         """
-        root.mkdir(parents=True, exist_ok=True)
-        sweep(root)
-        there, page = {stem for stem, _ in _recorded(root)}, cls.publication.homepage
-        for action in ACTIONS:
-            if missing := frozenset(stem for stem in RECORDED if f"_{action}_" in stem) - there:
-                fetch_archive(f"{page}{action}.zip", root, partial(_is_one_of, missing))
-        if not (root / SEGMENTS_LIST).exists():
-            download(f"{page}{SEGMENTS_LIST}", root / SEGMENTS_LIST)
+        page, segments_list = cls.publication.homepage, root / SEGMENTS_LIST
+        if (
+            segments_list.exists()
+            and not any(_missing(root, action) for action in ACTIONS)
+            and not is_interrupted(root)
+        ):
+            return
+        with fetching(root):
+            for action in ACTIONS:
+                if missing := _missing(root, action):
+                    fetch_archive(f"{page}{action}.zip", root, partial(_is_one_of, missing))
+            if not segments_list.exists():
+                download(f"{page}{SEGMENTS_LIST}", segments_list)
 
     def notes(self, listing: Listing) -> tuple[str, ...]:
         stems = {video.id.split("/")[0] for video in listing.videos}
@@ -145,6 +149,11 @@ def _recorded(root: Path) -> Iterator[tuple[str, Path]]:
 def _stem(name: str) -> str:
     """Return the id of a file by its path without the extension."""
     return name.rpartition("/")[2].removesuffix("_uncomp")
+
+
+def _missing(root: Path, action: str) -> frozenset[str]:
+    """Return the ids of an action's videos that are not there."""
+    return frozenset(stem for stem in RECORDED if f"_{action}_" in stem) - {stem for stem, _ in _recorded(root)}
 
 
 def _is_one_of(stems: frozenset[str], name: str) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from data.base import Dataset, Fold, Listing, Video, by_id
 from data.official import files_in, read_lines, required
 from data.protocols import divided, leave_one_out
-from data.publication import AS_ITS_PAGE_SAYS, Publication
+from data.publication import NONE_KNOWN, Publication
 from pipeline.config import Few
 from pipeline.errors import InputError
 
@@ -66,7 +66,8 @@ class MsrAction3D(Dataset):
         homepage="https://sites.google.com/view/wanqingli/data-sets/msr-action3d",
         access="Download MSRAction3DSkeletonReal3D.rar from the publisher's page, and unpack its files into one folder "
         "(by unrar or 7-Zip).",
-        licence=AS_ITS_PAGE_SAYS,
+        licence=NONE_KNOWN,
+        size="18 MB unpacked",
         videos=len(RECORDED),
         classes=len(ACTIONS),
     )

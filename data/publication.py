@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-AS_ITS_PAGE_SAYS = "as the publisher's page says"
+NONE_KNOWN = "none known; research use is customary"
+"""Licence of what is published without one, as far as could be found."""
 
 
 class Publication(NamedTuple):
@@ -17,11 +18,11 @@ class Publication(NamedTuple):
     access : str
         Sentences on how it is had.
     licence : str
-        What its publisher allows, in a few words.
+        What its publisher allows, in a few words, or that no such words are known.
     homepage : str
         Address of the publisher's page; "" where there is none.
     size : str
-        Size of what has to be downloaded, in a few words; "" where it is not known.
+        Size of what has to be downloaded, in a few words, or that it is not known; "" where nothing has to be.
     videos, classes : int
         Published numbers; 0 where none were published.
     """

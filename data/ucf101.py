@@ -9,7 +9,7 @@ from pydantic import Field
 
 from data.official import read_lines
 from data.protocols import Side
-from data.publication import AS_ITS_PAGE_SAYS, Publication
+from data.publication import NONE_KNOWN, Publication
 from data.three_splits import Entry, ThreeSplits
 from pipeline.errors import InputError
 
@@ -43,7 +43,7 @@ class UCF101(ThreeSplits):
         homepage="https://www.crcv.ucf.edu/data/UCF101.php",
         access="Download UCF101.rar, the videos, and UCF101TrainTestSplits-RecognitionTask.zip, the lists, from the "
         "publisher's page, and unpack both into one folder (RAR archives by unrar or 7-Zip).",
-        licence=AS_ITS_PAGE_SAYS,
+        licence=NONE_KNOWN,
         size="6.9 GB",
         videos=13_320,
         classes=101,

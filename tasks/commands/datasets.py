@@ -57,6 +57,8 @@ def datasets(
         raise InputError(unknown("data set", name, DATASETS))
     if name is not None and fetch:
         _fetch(name, root)
+    if name is not None and root is not None and not _has_root(name):
+        raise InputError(f"{name} has no folder that --root could name. {DATASETS[name].publication.access}")
     for line in overview() if name is None else describe(name, root):
         typer.echo(line)
 
@@ -83,7 +85,7 @@ def describe(name: str, root: str | None) -> Iterator[str]:
     for paragraph in (published.access, *_documentation(kind)):
         yield ""
         yield from textwrap.wrap(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)
-    if name in uses() and not kind.generated:
+    if _has_root(name):
         yield ""
         yield from _missing(name, _root(name, root))
 
@@ -133,9 +135,16 @@ def _is_complete(dataset: Dataset) -> bool:
     return True
 
 
+def _has_root(name: str) -> bool:
+    """Return whether a setting names the folder of a data set: it is not generated, and no recipe names it itself."""
+    return name in uses() and not DATASETS[name].generated
+
+
 def _root(name: str, given: str | None) -> Path | None:
     """Return the absolute folder that was given, or else that a setting names; None where there is none."""
-    root = given or settings.current().data_roots.get(name)
+    if given == "":
+        raise InputError("--root is empty; a folder is needed")
+    root = given if given is not None else settings.current().data_roots.get(name)
     return None if root is None else resolve(root)
 
 
@@ -150,9 +159,15 @@ def _fetch(name: str, given: str | None) -> None:
         raise InputError(f"{name} cannot be fetched from here. {kind.publication.access} {kind.publication.homepage}")
     if root is None:
         raise InputError(f"--fetch needs a folder: {_naming_one(name)}")
+    if root.exists() and not root.is_dir():
+        raise InputError(f"--fetch needs a folder: {root} is a file; name one that is a folder, or not there yet")
+    if settings.current().offline:
+        raise InputError(
+            f"--fetch would download {name}, and offline = true in {settings.SECTION} forbids it: fetch it where there "
+            f"is a network, into {root} or a folder that is copied there"
+        )
     typer.echo(f"{kind.publication.title}, {kind.publication.homepage}: {kind.publication.licence}")
-    with settings.exclusive(root):
-        kind.fetch(root)
+    kind.fetch(root)
 
 
 def _documentation(kind: type[Dataset]) -> Iterator[str]:

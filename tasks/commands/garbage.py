@@ -134,7 +134,8 @@ class Kept:
 def reached(evaluations: Iterable[Evaluate]) -> Kept:
     """Return what a run of the experiments would read or make, for the files as they are now.
 
-    A data set that is not indexed, or whose files are missing, is kept in full, since it is unknown what is needed.
+    A data set that is not indexed, or whose files are missing, is kept in full, since it is unknown what is needed; a
+    part with the data set that may hold its results of before, when the videos were chosen by their presence.
     """
     kept = Kept()
     for evaluation in evaluations:
@@ -191,8 +192,11 @@ def at_work(store: Path, kept: Kept) -> list[Path]:
 
 
 def _of_any_root(dataset: Dataset) -> list[Path]:
-    """Return the folders of a data set in the store, whatever its root is or was."""
-    named = re.compile(rf"{re.escape(dataset.store_name)}(-[0-9a-f]{{12}})?|{re.escape(dataset.former_store_name)}")
+    """Return the folders of a data set in the store, and those whose results it takes over, whatever their root."""
+    lists_the_same = (dataset, dataset.as_present)
+    plain = "|".join({re.escape(each.former_store_name) for each in lists_the_same})
+    with_root = "|".join({re.escape(each.store_name) for each in lists_the_same})
+    named = re.compile(rf"{plain}|({with_root})(-[0-9a-f]{{12}})?")
     return [folder for folder in datasets(settings.store()) if named.fullmatch(folder.name)]
 
 

@@ -136,7 +136,7 @@ def test_an_archive_that_climbs_out_of_the_root_is_refused(site: Site, published
         InputError, match=r"'\.\./person01_boxing_d1_uncomp\.avi' in the archive leads out of the folder"
     ):
         KTH.fetch(root)
-    assert [path.name for path in root.rglob("*") if path.is_file()] == []
+    assert [path.name for path in root.rglob("*") if path.is_file()] == [".fetched.lock"]
     assert not (root.parent / "person01_boxing_d1_uncomp.avi").exists()
 
 
@@ -155,23 +155,24 @@ def test_a_fetch_that_is_killed_at_any_moment_goes_on(tmp_path: Path, root: Path
     check_whole(root)
 
 
-def run_and_kill(site: Site, root: Path) -> None:
+def fetch(site: Site, root: Path, folder: Path) -> subprocess.Popen[str]:
+    """Fetch in a process of its own, from a working directory."""
     code = (
         "from data.kth import KTH\n"
         f"KTH.publication = KTH.publication._replace(homepage={site.address!r})\n"
         "from tasks.commands.app import app\n"
         f"app(['datasets', 'kth', '--root', {str(root)!r}, '--fetch'])"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": str(root.parent / "luigi.cfg")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": str(folder / "luigi.cfg")}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+
+
+def run_and_kill(site: Site, root: Path) -> None:
     chance = random.Random(0)
-
-    def run() -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, cwd=root.parent, stdout=subprocess.PIPE, text=True
-        )
-
     for _ in range(KILLS):
-        process, asked = run(), len(site.asked)
+        process, asked = fetch(site, root, root.parent), len(site.asked)
         while len(site.asked) == asked and process.poll() is None:
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.3))
@@ -179,9 +180,46 @@ def run_and_kill(site: Site, root: Path) -> None:
         process.communicate()
         for file in root.glob("person*.avi"):
             assert file.read_bytes() == content(file.name.removesuffix("_uncomp.avi"))
-    process = run()
+    process = fetch(site, root, root.parent)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "non-commercial use, citing the paper" in said
     assert said.count("complete, 599 examples of 6 classes") == 2
     assert len(site.asked) <= len(FILES) + KILLS
+
+
+def test_of_two_that_fetch_into_one_folder_one_waits(tmp_path: Path, root: Path) -> None:
+    """Wherever they are started: all is asked for once, and nothing else is made, neither there nor here."""
+    folders = [tmp_path / name for name in ("here", "elsewhere")]
+    for folder in folders:
+        folder.mkdir()
+    (tmp_path / "link").symlink_to(root)
+    with serving(publish(tmp_path / "published")) as site:
+        site.pause_s = 0.005
+        both = [fetch(site, *each) for each in zip((root, tmp_path / "link"), folders, strict=True)]
+        for process in both:
+            said, _ = process.communicate(timeout=100)
+            assert process.returncode == 0
+            assert said.count("complete, 599 examples of 6 classes") == 2
+        assert site.asked == FILES
+    check_whole(root)
+    assert not [path for folder in folders for path in folder.iterdir()]
+
+
+def test_whole_it_may_be_read_only(site: Site, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    KTH.fetch(root)
+    monkeypatch.setattr("data.kth.fetching", None)
+    KTH.fetch(root)
+    check_whole(root)
+
+
+def test_what_a_fetch_left_that_was_killed_at_its_end_is_removed(site: Site, root: Path) -> None:
+    """Between the last file and the removal of what served the fetch."""
+    KTH.fetch(root)
+    (root / ".fetched").mkdir()
+    (root / ".fetched" / "boxing.zip").touch()
+    (root / ".fetched.lock").touch()
+    site.asked.clear()
+    KTH.fetch(root)
+    assert site.asked == []
+    check_whole(root)

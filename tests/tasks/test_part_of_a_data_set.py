@@ -1,6 +1,8 @@
 """A part of UCF-101 by its fields is the same experiment as the same videos by themselves: fingerprints and figures."""
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,7 @@ from extractors.backbones.squeezenet import SqueezeNet
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
 from pipeline.training.random_state import seeded
+from tasks.commands import garbage
 from tasks.index import library
 from tests.support.stripe_films import splice
 from tests.support.toy_datasets import UCF_TOY, ucf101
@@ -125,6 +128,43 @@ def test_a_part_of_all_videos_has_the_rows_the_fingerprint_and_the_scores_of_the
     run(task.index)
     assert task.fingerprint != first.fingerprint
     assert len([path for path in (folder / "store").iterdir() if path.name.startswith("ucf101-")]) == 4
+
+
+def old(store: Path) -> None:
+    """Make a store that nobody has written to for hours."""
+    then = time.time() - 2 * garbage.REST_S
+    for path in store.rglob("*"):
+        os.utime(path, (then, then), follow_symlinks=False)
+
+
+def test_gc_keeps_what_a_part_takes_over_before_its_first_run(folder: Path) -> None:
+    """Rows, networks and scores of before lie in the folder of the whole data set, of whatever root."""
+    part = [id for stems in UCF_TOY.values() for id in stems if id.endswith("_c01") and not id.startswith("Basketball")]
+    former = experiment(folder, "alone.toml", RECIPE.format(part=BY_PRESENCE), films(folder / "part", part))
+    before, kept = found(former), former.folder().parent
+    files = sorted(folder.glob("store/*/*/*"))
+    old(folder / "store")
+    (folder / "part").rename(folder / "moved")
+    now = experiment(folder, "chosen.toml", RECIPE.format(part=BY_FIELDS), folder / "moved")
+    assert list(garbage.present([now])) == [now]
+    said = [f"kept, as its data set is not indexed or its files are missing: {kept}", "nothing to free"]
+    assert list(garbage.collect([now], delete=True)) == said
+    assert sorted(folder.glob("store/*/*/*")) == files
+    after = found(now)
+    assert (after.fingerprint, after.computed) == (before.fingerprint, 0)
+
+
+def test_gc_keeps_no_other_data_set_for_a_part(folder: Path) -> None:
+    root = films(folder / "all", [id for stems in UCF_TOY.values() for id in stems])
+    for fields in ("clips = [2]", BY_PRESENCE):
+        run(experiment(folder, "other.toml", RECIPE.format(part=fields), root).index)
+    old(folder / "store")
+    other = folder / "store" / "hmdb51-0123456789ab"
+    other.mkdir()
+    (other / "index.json").touch()
+    now = experiment(folder, "chosen.toml", RECIPE.format(part=BY_FIELDS), root)
+    (kept,) = garbage.reached([now]).whole
+    assert kept.name.rpartition("-")[0] == "ucf101"
 
 
 def test_another_part_of_the_same_root_is_another_data_set_in_the_store_and_another_fingerprint(folder: Path) -> None:
