@@ -192,7 +192,7 @@ def test_a_data_root_that_no_setting_names(tmp_path: Path) -> None:
     ("weights", "workers", "sentence"),
     [
         ("none.safetensors", False, "no such file, nor is there one in"),
-        ("imagenet-squeezenet1_0", False, "download https://"),
+        ("imagenet-squeezenet1_0", False, "offline = true: run kinescope weights fetch imagenet-squeezenet1_0"),
         ("imagenet-squeezenet", False, "did you mean 'imagenet-squeezenet1_0'?"),
         ("OTHER", True, "these are not weights of SqueezeNet: of its 50 tensors 50 missing"),
     ],
@@ -200,7 +200,7 @@ def test_a_data_root_that_no_setting_names(tmp_path: Path) -> None:
 def test_weights(weights: str, workers: bool, sentence: str, material: Path, tmp_path: Path) -> None:
     named = str(material / "other.safetensors") if weights == "OTHER" else weights
     text = recipe(material, PICTURES, weights=named)
-    answered = answer(KINESCOPE, "run", text, folder=tmp_path, workers=workers)
+    answered = answer(KINESCOPE, "run", text, "--kinescope-offline", "true", folder=tmp_path, workers=workers)
     check(answered, sentence)
 
 
