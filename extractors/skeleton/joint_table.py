@@ -85,8 +85,8 @@ class JointTable(Config):
     -----
     Where ``lines`` is 1, a line holds a whole frame, and ``joints`` are the columns of each joint's x, which y and z
     follow. Otherwise a frame has as many lines, each of which holds a point, and ``joints`` are the numbers of these
-    lines; x is in ``x_column``, and y and z follow. Everything is counted from 1. A frame that is zero throughout is
-    interpolated.
+    lines; x is in ``x_column``, and y and z follow. Everything is counted from 1. A point at 0, 0, 0 (or
+    0, 0) was not detected, and is interpolated between the frames in which it was.
     """
 
     joints: Joints = Field(description="the place of each of the 20 joints")

@@ -4,6 +4,7 @@ import numpy as np
 
 from extractors.skeleton.body import BONES, JOINTS, bone_lengths
 from extractors.skeleton.layouts import KINECT_V1, LAYOUTS, UTKINECT, Layout, body
+from extractors.skeleton.repair import check_detected, filled, with_body
 from pipeline.errors import UnusableVideo
 
 MAX_BONE_CHANGE = 0.2
@@ -48,12 +49,12 @@ def check_lines(points: np.ndarray, layout: Layout) -> None:
 
 
 def check_bones(points: np.ndarray, layout: Layout) -> None:
-    """Check that points (time, point, 3) of frames with a body are a body's joints in the layout's order.
+    """Check that points (time, point, 3) are a body's joints in the layout's order.
 
     Raises
     ------
     UnusableVideo
-        Where bones jump from frame to frame, or change over time much more than those of another order.
+        Where a joint is never there. Where bones jump from frame to frame, or change over time much more than those of another order.
 
     Notes
     -----
@@ -63,6 +64,10 @@ def check_bones(points: np.ndarray, layout: Layout) -> None:
     as elastic as the most rigid tree, they are no bones. A body that does not move tells nothing, nor do sides that are
     swapped as a whole.
     """
+    there = with_body(points, layout)
+    if there.any():
+        check_detected(points, layout)
+    points = filled(points[there], layout)
     joints = body(points, layout.joints)
     if (change := _bone_change(joints)) > MAX_BONE_CHANGE:
         raise UnusableVideo(

@@ -82,7 +82,7 @@ def read_body(content: bytes, frames: tuple[int, int] | None = None) -> Recordin
     points = np.zeros((length, len(NTU), 3))
     points[np.array(body.frames) - taken.start] = body.joints
     notes: dict[str, int | str] = {"bodies": len(there), "body": id} if len(there) > 1 else {}
-    return Recording(points, taken.start, notes)
+    return Recording(points, notes)
 
 
 class _Lines:

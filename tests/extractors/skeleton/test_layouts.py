@@ -114,6 +114,90 @@ def test_frames_that_are_zero_are_interpolated_and_counted(clip):
     assert row.attributes == {"frames": len(joints)}, "rows of before stay as they are"
 
 
+def undetected(joints, share, rng=None):
+    """Joints of which a share of all places is at 0, 0, 0, as estimators write those that they do not see."""
+    rng = rng or np.random.default_rng(0)
+    return np.where(rng.random((len(joints), 20, 1)) < share, 0, joints)
+
+
+@pytest.mark.parametrize("form", ["lines", "columns", "semicolons", "kinect_v2", ".skeleton", "utkinect"])
+def test_a_joint_at_the_origin_was_not_detected_and_lies_on_the_line_between_others(clip, form):
+    joints = figure()
+    joints[10:14, 3] = joints[9, 3] + np.arange(1, 5)[:, None] / 5 * (joints[14, 3] - joints[9, 3])  # the spine
+    joints[-2:, 11] = joints[-3, 11]  # a hand
+    holes = joints.copy()
+    holes[10:14, 3] = holes[-2:, 11] = 0
+    points = FORMS[form][1](holes)
+    if form in ("kinect_v2", ".skeleton"):
+        places = as_ntu(joints)
+        places[10:14, 1] = places[-2:, 7] = 0
+        points = plain(places) if form == "kinect_v2" else one_body(places)
+    found, notes = Skeleton(layout=layout_of(form)).read(clip(points))
+    np.testing.assert_allclose(found, joints, atol=1e-12)
+    kept = holes.any(axis=2)
+    np.testing.assert_array_equal(found[kept], joints[kept])
+    assert notes == {"interpolated_joints": 6}
+
+
+def test_the_mean_of_several_points_is_that_of_those_interpolated(clip):
+    joints = figure()
+    places = {**SDK_PLACES, "neck": [SDK_PLACES["left_shoulder"], SDK_PLACES["right_shoulder"]]}
+    config = parse(Skeleton, {"layout": {"lines": 20, "joints": places}})
+    holes = joints.copy()
+    holes[20, NAMES.index("left_shoulder")] = 0
+    found, notes = config.read(clip(plain(as_sdk(holes))))
+    shoulders = found[:, [NAMES.index("left_shoulder"), NAMES.index("right_shoulder")]]
+    np.testing.assert_allclose(found[:, NAMES.index("neck")], shoulders.mean(axis=1))
+    assert notes == {"interpolated_joints": 2}, "the shoulder, and the neck of which it is a part"
+
+
+def test_flat_bodies_of_an_estimator_that_misses_joints_are_read(clip):
+    flat = figure("boxing")[..., :2] * 300 + 400
+    columns = {name: 1 + 3 * (place - 1) for name, place in SDK_PLACES.items()}
+    config = parse(Skeleton, {"layout": {"dimensions": 2, "joints": columns}})
+    holes = undetected(flat, 0.1)
+    scored = np.concatenate([as_sdk(holes), as_sdk(holes)[..., :1] > 0], axis=2)
+    found, notes = config.read(clip("\n".join(" ".join(map(repr, frame.ravel().tolist())) for frame in scored)))
+    assert notes == {"interpolated_joints": int((~holes.any(axis=2)).sum())}
+    np.testing.assert_array_equal(found[..., :2][holes.any(axis=2)], flat[holes.any(axis=2)])
+    assert abs(found[..., :2] - flat).max() < 60, "pixels: no joint leaps to the corner"
+
+
+def test_a_joint_that_was_never_detected_is_named(clip):
+    joints = figure()
+    joints[:, [0, 9]] = 0
+    for form in ("lines", "columns", "utkinect"):
+        with pytest.raises(UnusableVideo, match="left_shoulder, left_wrist are zero in all 83 frames: never detected"):
+            Skeleton(layout=layout_of(form)).read(clip(FORMS[form][1](joints)))
+    late = figure()
+    late[:30, 9] = 0
+    with pytest.raises(UnusableVideo, match="left_wrist is zero in all 20 frames") as caught:
+        Skeleton(layout=layout_of("lines")).read(clip(FORMS["lines"][1](late), (10, 30)))
+    assert caught.value.frames_decoded == 20
+
+
+def test_single_joints_at_the_origin_stay_in_kinect_v1(clip):
+    joints = figure()
+    joints[10, 4] = 0
+    found, notes = read(clip(joints).path)
+    np.testing.assert_array_equal(found, joints)
+    assert notes == {}
+
+
+def test_frames_are_counted_by_the_joints_that_a_layout_reads(clip):
+    """Thumbs, tips of hands and the upper neck are none of the 20 joints."""
+    points = as_ntu(figure())
+    others = [2, 21, 22, 23, 24]
+    points[[10, 11, 30]] = np.where(np.isin(np.arange(25), others)[:, None], points[[10, 11, 30]], 0)
+    for content in (plain(points), one_body(points)):
+        found, notes = Skeleton(layout="kinect_v2").read(clip(content))
+        assert notes == {"interpolated_frames": 3}
+        np.testing.assert_allclose(found[30], (found[29] + found[31]) / 2)
+    still = as_ntu(figure()[:1].repeat(40, axis=0))
+    still[::2] = np.where(np.isin(np.arange(25), others)[:, None], still[::2], 0)
+    assert Skeleton(layout="kinect_v2").read(clip(plain(still))).notes == {"interpolated_frames": 20}
+
+
 # What is refused
 
 
