@@ -12,12 +12,21 @@ def with_body(points: np.ndarray, layout: Layout) -> np.ndarray:
     return np.asarray(points[:, _used(layout)].any(axis=(1, 2)))
 
 
+def lost_points(points: np.ndarray, layout: Layout) -> np.ndarray:
+    """Return which points of which frames (time, point) are joints that were lost; none in ``kinect_v1``."""
+    lost = np.zeros(points.shape[:2], bool)
+    if layout != KINECT_V1:
+        used = _used(layout)
+        lost[:, used] = ~points[:, used].any(axis=2)
+    return lost
+
+
 def filled(points: np.ndarray, layout: Layout) -> np.ndarray:
     """Interpolate each point (time, point, 3) over the frames in which it is at 0, 0, 0.
 
     In ``kinect_v1`` such a point is a place, as in results of before. A point that is lost throughout stays so.
     """
-    lost = _lost(points, layout)
+    lost = lost_points(points, layout)
     if not lost.any():
         return points
     whole = points.copy()
@@ -45,7 +54,7 @@ def repaired_body(points: np.ndarray, layout: Layout) -> tuple[np.ndarray, dict[
     there = with_body(points, layout)
     if there.any():
         check_detected(points, layout)
-    lost = _lost(points[there], layout)
+    lost = lost_points(points[there], layout)
     counts = {
         "interpolated_frames": int((~there).sum()),
         "interpolated_joints": sum(int(lost[:, place].any(axis=1).sum()) for place in layout.joints),
@@ -62,12 +71,12 @@ def check_detected(points: np.ndarray, layout: Layout) -> None:
     UnusableVideo
         Where one is lost throughout; it names the joints.
     """
-    never = _lost(points, layout).all(axis=0)
+    never = np.asarray(lost_points(points, layout).all(axis=0))
     names = [name for name, place in zip(NAMES, layout.joints, strict=True) if never[list(place)].any()]
     if names:
         raise UnusableVideo(
-            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} zero in all {len(points)} frames: never detected; "
-            "in a layout of your own, a table with joints, a joint may share a neighbour's place",
+            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} zero in all {len(points)} frames: never "
+            "detected; in a layout of your own, a table with joints, a joint may share a neighbour's place",
             len(points),
         )
 
@@ -89,12 +98,3 @@ def repaired(joints: np.ndarray) -> np.ndarray:
 def _used(layout: Layout) -> list[int]:
     """Points that are joints, or parts of one."""
     return sorted({point for place in layout.joints for point in place})
-
-
-def _lost(points: np.ndarray, layout: Layout) -> np.ndarray:
-    """Return which points of which frames (time, point) are joints that were lost; none in ``kinect_v1``."""
-    lost = np.zeros(points.shape[:2], bool)
-    if layout != KINECT_V1:
-        used = _used(layout)
-        lost[:, used] = ~points[:, used].any(axis=2)
-    return lost
