@@ -8,6 +8,7 @@ import numpy as np
 
 from extractors.skeleton.body import bone_length
 from extractors.skeleton.layouts import KINECT_V1, Layout
+from extractors.skeleton.neighbouring_columns import neighbouring
 from extractors.skeleton.plausibility import check_bones
 from extractors.skeleton.recording import Recording, by_number, part
 from extractors.skeleton.repair import repaired_body
@@ -76,5 +77,5 @@ def _recording(content: bytes, frames: tuple[int, int] | None, layout: Layout) -
         check_bones(recording.points, layout)
         return recording
     points, numbers = parse(content, layout)
-    check_bones(points, layout)
+    check_bones(points, layout, neighbouring(content, layout))
     return Recording(points[part(len(points), frames)]) if numbers is None else by_number(points, numbers, frames)

@@ -10,6 +10,7 @@ from extractors.skeleton.body import BONES, NAMES, bone_lengths
 from extractors.skeleton.config import Skeleton
 from extractors.skeleton.file import read
 from extractors.skeleton.layouts import KINECT_V2, LAYOUTS, UTKINECT
+from extractors.skeleton.plausibility import MIN_ELASTICITY, _elasticity
 from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
 from tests.support.paths import ROOT
@@ -377,3 +378,129 @@ def test_the_table_in_the_readme_reads_what_it_says(clip):
     others = [number for number, name in enumerate(NAMES) if name not in means]
     np.testing.assert_array_equal(found[:, others], joints[:, others])
     np.testing.assert_allclose(found[:, NAMES.index("hip_centre")], joints[:, [4, 5]].mean(axis=1))
+
+
+# Columns that are off by one
+
+
+def rows_of(cells, separator=","):
+    """Lines of cells (time, cell), of which nothing is left out."""
+    return "\n".join(separator.join(map(repr, row)) for row in np.asarray(cells, float).tolist())
+
+
+def beside(joints, scores=None):
+    """Cells of a time, a body in the SDK's order, with scores or without, and three more columns."""
+    points = as_sdk(joints)
+    points = points if scores is None else np.concatenate([points, scores], axis=2)
+    others = np.random.default_rng(1).random((len(joints), 3))
+    return np.column_stack([np.arange(len(joints)) / 30, points.reshape(len(joints), -1), others])
+
+
+def columns_of(step, by=0, **fields):
+    joints = {name: 2 + by + step * (place - 1) for name, place in SDK_PLACES.items()}
+    return parse(Skeleton, {"layout": {"joints": joints, **fields}})
+
+
+@pytest.mark.parametrize(
+    ("by", "reason"),
+    [(-1, "change less one column further to the right than"), (1, "change less one column further to the left than")],
+)
+@pytest.mark.parametrize("scored", [False, True])
+def test_a_table_that_is_off_by_a_column_is_refused(clip, by, reason, scored):
+    joints = figure()
+    scores = 0.8 + 0.1 * np.sin(np.arange(len(joints))[:, None, None] / 9 + np.arange(20)[:, None])
+    content = rows_of(beside(joints, scores if scored else None))
+    step = 4 if scored else 3
+    np.testing.assert_array_equal(columns_of(step).read(clip(content)).joints, joints)
+    with pytest.raises(UnusableVideo, match=f"over time bones {reason} in those of the layout; columns are counted"):
+        columns_of(step, by).read(clip(content))
+
+
+def test_four_numbers_a_joint_read_as_three_are_refused(clip):
+    joints = figure()
+    content = rows_of(beside(joints, np.random.default_rng(0).random((len(joints), 20, 1))))
+    with pytest.raises(UnusableVideo, match="bones change less with one column more after each joint than"):
+        columns_of(3).read(clip(content))
+
+
+@pytest.mark.parametrize("beyond", ["numbers", "confidence", "states", "depth"])
+def test_columns_beside_the_right_ones_refuse_nothing(clip, beyond):
+    """Numbers of joints are as rigid as can be, and of a flat body y and depth may be more so than x and y."""
+    joints = figure()
+    extra = {
+        "numbers": np.broadcast_to(np.arange(20.0)[:, None], (len(joints), 20, 1)),
+        "confidence": np.ones((len(joints), 20, 1)),
+        "states": np.random.default_rng(0).integers(1, 3, (len(joints), 20, 1)).astype(float),
+        "depth": np.zeros((len(joints), 20, 0)),
+    }[beyond]
+    content = rows_of(beside(joints, extra))
+    step = 3 + extra.shape[2]
+    np.testing.assert_array_equal(columns_of(step).read(clip(content)).joints, joints)
+    flat, _ = columns_of(step, dimensions=2).read(clip(content))
+    np.testing.assert_array_equal(flat, joints * (1, 1, 0))
+
+
+def refused(config, source):
+    try:
+        config.read(source)
+    except UnusableVideo as error:
+        return "over time bones change" in error.reason
+    return False
+
+
+def test_real_tables_that_are_off_by_a_column_are_refused_and_others_are_not(shared, clip):
+    bodies = [read(file).joints for file in sorted((shared / "msr-action3d").glob("a*_s05_e01_skeleton3D.txt"))]
+    wrong = {"left": columns_of(3, -1), "right": columns_of(3, 1)}
+    count = dict.fromkeys(wrong, 0)
+    for joints in bodies:
+        source = clip(rows_of(beside(joints)))
+        for right in (columns_of(3), columns_of(3, dimensions=2)):
+            assert not refused(right, source)
+        for side, config in wrong.items():
+            count[side] += refused(config, source)
+    assert len(bodies) > 15
+    assert min(count.values()) >= 0.9 * len(bodies), count
+
+
+# Errors of real joints, and flat ones
+
+
+def real_bodies(shared, pattern):
+    return [read(file).joints for file in sorted((shared / "msr-action3d").glob(f"{pattern}_skeleton3D.txt"))]
+
+
+def test_noise_of_real_bodies_is_no_other_order(shared, clip):
+    """It makes their bones elastic enough to be compared: none of them is, as it is."""
+    rng = np.random.default_rng(0)
+    for joints in real_bodies(shared, "a*_s0[58]_e01"):
+        noise = joints + rng.normal(scale=0.03, size=joints.shape)
+        assert _elasticity(noise)[0] > MIN_ELASTICITY
+        assert len(read(clip(noise).path).joints) == len(joints)
+
+
+def seen_from(joints, degrees):
+    """Flat bodies (time, 20, 2) in pixels, of a camera far away."""
+    x, y, z = np.moveaxis(joints - joints.mean(axis=(0, 1)), 2, 0)
+    return 400 + 300 * np.stack([np.cos(np.radians(degrees)) * x + np.sin(np.radians(degrees)) * z, -y], axis=2)
+
+
+def test_real_bodies_seen_from_any_side_are_no_other_order(shared, clip):
+    config = parse(Skeleton, {"layout": {"lines": 20, "dimensions": 2, "joints": SDK_PLACES}})
+    rng, shuffled, total = np.random.default_rng(0), 0, 0
+    for joints in real_bodies(shared, "a*_s0[18]_e01"):
+        for degrees in (0, 30, 45, 90):
+            flat = seen_from(joints, degrees)
+            config.read(clip("\n".join(f"{x!r} {y!r}" for x, y in as_sdk(flat).reshape(-1, 2).tolist())))
+            other = flat[:, rng.permutation(20)].reshape(-1, 2).tolist()
+            shuffled += refused(config, clip("\n".join(f"{x!r} {y!r}" for x, y in other)))
+            total += 1
+    assert shuffled > 0.6 * total
+
+
+@pytest.mark.parametrize(("name", "degrees"), [("a01_s01_e03", 0), ("a05_s09_e02", 90), ("a20_s02_e01", 30)])
+def test_real_bodies_whose_bones_change_most_from_a_side_pass(shared, clip, name, degrees):
+    """By 3.6 to 4.1 times as much as the most rigid tree."""
+    config = parse(Skeleton, {"layout": {"lines": 20, "dimensions": 2, "joints": SDK_PLACES}})
+    (joints,) = real_bodies(shared, name)
+    pixels = as_sdk(seen_from(joints, degrees)).reshape(-1, 2).tolist()
+    assert len(config.read(clip("\n".join(f"{x!r} {y!r}" for x, y in pixels))).joints) == len(joints)
