@@ -70,7 +70,7 @@ def read(path: Path, frames: tuple[int, int] | None = None, layout: Layout = KIN
 
 def _recording(content: bytes, frames: tuple[int, int] | None, layout: Layout) -> Recording:
     """Read the points of a range of frames, in a layout that they can be in."""
-    if holds_bodies(content):
+    if not layout.header_lines and holds_bodies(content):
         if not layout.bodies:
             raise UnusableVideo("the file begins as NTU RGB+D's .skeleton files do; layout = 'kinect_v2' reads them")
         recording = read_body(content, frames)

@@ -101,14 +101,14 @@ def check_bones(points: np.ndarray, layout: Layout, neighbours: Iterable[tuple[s
     for other, places in _ORDERS.items() if layout.points == JOINTS else ():
         if own > MAX_ORDER_RATIO * _elasticity(body(known, places))[0]:
             raise UnusableVideo(f"over time bones change less in the order of {other} than in that of {layout.name}: "
-                                f"{_OWN_TABLE}")  # fmt: skip
+                                f"{OWN_TABLE}")  # fmt: skip
     for columns, others in neighbours:
         if own > MAX_ORDER_RATIO * _elasticity(body(_known(others[there], layout), layout.joints))[0]:
             raise UnusableVideo(f"over time bones change less {columns} than in those of {layout.name}; columns are "
                                 "counted from 1, and with those that hold no joints, such as times")  # fmt: skip
     if own > _max_ratio(layout) * least:
         raise UnusableVideo(f"over time bones change {own / least:.0f} times as much as distances of other joints: the "
-                            f"joints are not in the order of {layout.name}; {_OWN_TABLE}")  # fmt: skip
+                            f"joints are not in the order of {layout.name}; {OWN_TABLE}")  # fmt: skip
 
 
 def _known(points: np.ndarray, layout: Layout) -> np.ndarray:
@@ -122,7 +122,7 @@ def _max_ratio(layout: Layout) -> float:
 
 _ORDERS = {"MSR Action3D (kinect_v1)": KINECT_V1.joints, "the Kinect SDK (utkinect)": UTKINECT.joints}
 """Known orders of twenty joints."""
-_OWN_TABLE = "a layout of your own, a table with lines and joints, can name them"
+OWN_TABLE = "a layout of your own, a table with lines and joints, can name them"
 
 
 def _elasticity(joints: np.ndarray) -> tuple[float, float]:

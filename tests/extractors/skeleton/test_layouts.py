@@ -216,11 +216,41 @@ def test_frames_are_counted_by_the_joints_that_a_layout_reads(clip):
         ("columns", "kinect_v1", "line 1: 1 columns"),
         ("columns", "semicolons", "line 1: 3 columns; the layout reads column 61; header_lines says how many lines"),
         ("kinect_v1", "columns", "line 2: 4 columns; the layout reads column 61"),
+        ("lines", "kinect_v1", "line 1: 3 columns; x y z confidence are needed; layout = 'kinect_v2' reads such lines"),
+        ("semicolons", "kinect_v2", "line 1: 61 columns; .*; a layout of your own, a table with lines and joints"),
+        ("utkinect", "lines", "line 1: 61 columns; a line holds a whole frame: leave lines out"),
+        ("semicolons", "lines", "line 1: 61 columns; a line holds a whole frame: leave lines out"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_layout_is_refused_with_a_hint(clip, content, layout, reason):
     with pytest.raises(UnusableVideo, match=reason):
         extract(clip(FORMS[content][1](figure())), layout=layout_of(layout))
+
+
+def test_lines_of_no_named_layout_lead_to_a_table(clip):
+    content = text(figure()).replace(" 1.0\n", " 1.0 7\n")
+    with pytest.raises(UnusableVideo, match=r"line 1: 5 columns; .* needed; a layout of your own, a table"):
+        extract(clip(content))
+
+
+def test_only_the_first_line_tells_of_another_layout(clip):
+    lines = text(figure()).splitlines(keepends=True)
+    lines[40] = "0.1 0.2 0.3\n"
+    with pytest.raises(UnusableVideo, match=r"line 41: 3 columns; x y z confidence are needed$"):
+        extract(clip("".join(lines)))
+
+
+def test_a_heading_of_two_numbers_is_no_skeleton_file_of_bodies(clip):
+    joints = figure()
+    config = parse(Skeleton, {"layout": {**FORMS["lines"][0], "header_lines": 2}})
+    np.testing.assert_array_equal(config.read(clip("83\n20\n" + FORMS["lines"][1](joints))).joints, joints)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_byte_order_mark_is_no_number(clip, form):
+    joints = figure()
+    content = b"\xef\xbb\xbf" + FORMS[form][1](joints).encode()
+    np.testing.assert_array_equal(Skeleton(layout=layout_of(form)).read(clip(content)).joints, joints)
 
 
 @pytest.mark.parametrize("action", ["walking", "boxing", "handwaving"])
@@ -296,6 +326,14 @@ def test_the_default_layout_has_no_part_in_fingerprints():
     assert [*LAYOUTS] == ["kinect_v1", "kinect_v2", "utkinect"]
 
 
+def test_the_order_of_the_points_of_a_mean_has_no_part_in_fingerprints():
+    one, other = (
+        parse(Skeleton, {"layout": {"lines": 20, "joints": {**SDK_PLACES, "neck": neck}}}) for neck in ([5, 9], [9, 5])
+    )
+    assert one == other
+    assert one.significant(str) == other.significant(str)
+
+
 def test_a_layout_is_its_json():
     config = parse(Skeleton, {"layout": FORMS["columns"][0]})
     assert parse(Skeleton, config.model_dump(mode="json")) == config
@@ -311,6 +349,10 @@ def test_a_layout_is_its_json():
         ({"joints": {"head": 1, "neck": 4}}, "left_shoulder, .* are missing; all 20 joints need a place"),
         ({"joints": {k: v for k, v in COLUMNS.items() if k != "neck"}}, "neck is missing; .* as neck = "),
         ({"joints": {**COLUMNS, "head": 0}}, "head.0: Input should be greater than or equal to 1"),
+        ({"joints": {**COLUMNS, "head": "a"}}, "head: 'a' is no place; a number, or a list of numbers, counted from 1"),
+        ({"joints": {**COLUMNS, "head": 1.0}}, "head: 1.0 is no place; a number, or a list of numbers, counted from 1"),
+        ({"joints": {**COLUMNS, "head": True}}, "head: True is no place; a number, or a list"),
+        ({"joints": {**COLUMNS, "head": [1, True]}}, r"head: \[1, True\] is no place; a number, or a list"),
         ({"joints": {**COLUMNS, "head": []}}, "head: .* at least 1 item"),
         ({"joints": SDK_PLACES}, "columns 1 and 2 overlap, .* lines = the number of lines of a frame"),
         ({"lines": 19, "joints": SDK_PLACES}, "a joint in line 20, and a frame has 19 lines"),
