@@ -44,10 +44,12 @@ class Skeleton(Extractor, WithoutAdded):
 
     - ``features`` (time, 583 or 472), float32: positions 60, angles 136, offsets 54, velocity histograms 162, and
       pairwise distances 171 or positions relative to the hip centre 60;
-    - ``start_frames`` (time,), int64: the frame of the file that is nearest to each vector;
+    - ``start_frames`` (time,), int64: the frame that is nearest to each vector, counted from the clip's first;
 
     and the attribute ``frames``. There is no ``fps``: the files do not say it. Further attributes say what is out
     of the ordinary, except with ``kinect_v1``: ``interpolated_frames``, how many are zero throughout or not there;
+    ``interpolated_joints``, how many joints of the other frames are at 0, 0, 0, or the mean of such a point, as
+    undetected ones are written (with ``kinect_v1`` that is a place);
     ``repeated_frames``, how many numbers of UTKinect's files several lines have, of which the first is taken; and of
     ``.skeleton`` files with several bodies ``bodies``, how many there are, and ``body``, the id of the one that is
     taken: it is tracked in most frames, and of several its joints move most.

@@ -1,20 +1,23 @@
-"""Reads skeleton files into the body's 20 joints, and repairs frames without a body."""
+"""Reads skeleton files into the body's 20 joints."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from extractors.skeleton.body import bone_length, interpolated
-from extractors.skeleton.layouts import KINECT_V1, Layout, body
+from extractors.skeleton.body import bone_length
+from extractors.skeleton.layouts import KINECT_V1, Layout
+from extractors.skeleton.neighbouring_columns import neighbouring
 from extractors.skeleton.plausibility import check_bones
 from extractors.skeleton.recording import Recording, by_number, part
+from extractors.skeleton.repair import repaired_body
 from extractors.skeleton.text import parse
 from extractors.skeleton.tracked_bodies import holds_bodies, read_body
 from pipeline.errors import UnusableVideo
 
 MAX_BYTES = 64 * 2**20
-"""Largest size of a file: some 80,000 frames, more than any clip has."""
+"""Largest size of a file: of MSR Action3D's lines some 80,000 frames, more than any clip has."""
 MAX_BONE_LENGTHS = 1000
 """Largest distance of a joint from the middle of the clip in mean bone lengths; in real files it is six at most."""
 
@@ -35,7 +38,9 @@ class Skeletons(NamedTuple):
 
 
 def read(path: Path, frames: tuple[int, int] | None = None, layout: Layout = KINECT_V1) -> Skeletons:
-    """Read the joints of a clip; frames that are zero throughout, or not there, are interpolated.
+    """Read the joints of a clip; frames and joints that are zero, or not there, are interpolated.
+
+    With ``kinect_v1`` a single joint that is zero is a place.
 
     Parameters
     ----------
@@ -49,46 +54,28 @@ def read(path: Path, frames: tuple[int, int] | None = None, layout: Layout = KIN
     ------
     UnusableVideo
         Where the file is malformed anywhere, ends before the range does, or holds no body in it, or one whose joints
-        cannot belong together or be in the layout's order.
+        were never detected, cannot belong together or be in the layout's order.
     """
     with open(path, "rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise UnusableVideo(f"over {MAX_BYTES} bytes; a skeleton file is smaller")
-    recording = _recording(content, frames, layout)
-    lost = int((~recording.points.any(axis=(1, 2))).sum())
-    joints = repaired(body(recording.points, layout.joints))
+    recording = _recording(content.removeprefix(BOM_UTF8), frames, layout)
+    joints, repairs = repaired_body(recording.points, layout)
     distance = abs(joints - np.median(joints, axis=(0, 1))).max() / bone_length(joints)
     if distance > MAX_BONE_LENGTHS:
         raise UnusableVideo(f"a joint {distance:.0f} bone lengths from the others: a number is wrong", len(joints))
-    notes = dict(recording.notes)
-    if lost and layout != KINECT_V1:  # whose rows of before have no such attribute, and stay as they are
-        notes["interpolated_frames"] = lost
-    return Skeletons(joints, notes)
+    return Skeletons(joints, {**recording.notes, **repairs})
 
 
 def _recording(content: bytes, frames: tuple[int, int] | None, layout: Layout) -> Recording:
     """Read the points of a range of frames, in a layout that they can be in."""
-    if holds_bodies(content):
+    if not layout.header_lines and holds_bodies(content):
         if not layout.bodies:
             raise UnusableVideo("the file begins as NTU RGB+D's .skeleton files do; layout = 'kinect_v2' reads them")
         recording = read_body(content, frames)
-        check_bones(recording.seen, layout)
+        check_bones(recording.points, layout)
         return recording
     points, numbers = parse(content, layout)
-    check_bones(points[points.any(axis=(1, 2))], layout)
+    check_bones(points, layout, neighbouring(content, layout))
     return Recording(points[part(len(points), frames)]) if numbers is None else by_number(points, numbers, frames)
-
-
-def repaired(joints: np.ndarray) -> np.ndarray:
-    """Replace frames that are zero throughout: linearly between the nearest others, at the ends by the nearest one.
-
-    Raises
-    ------
-    UnusableVideo
-        Where all frames are zero.
-    """
-    seen = np.flatnonzero(joints.any(axis=(1, 2)))
-    if not len(seen):
-        raise UnusableVideo(f"all {len(joints)} frames are zero: no body was tracked", len(joints))
-    return interpolated(joints[seen], np.interp(np.arange(len(joints)), seen, np.arange(len(seen))))

@@ -9,12 +9,23 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from extractors.skeleton.body import BONES, NAMES
 from extractors.skeleton.layouts import Layout
 from pipeline.config import MAX_SIZE, Config, Size
+from pipeline.files.user_input import brief
 
 _INTEGER = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE}
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    """Return the numbers of a place in order, as a mean knows none; what they may be is checked later."""
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if any(not isinstance(number, int) or isinstance(number, bool) for number in numbers):
+        raise ValueError(f"{brief(value)} is no place; a number, or a list of numbers, counted from 1 is needed")
+    return tuple(sorted(numbers))
+
+
 Place = Annotated[
     tuple[Size, ...],
     Field(min_length=1, max_length=8),
-    BeforeValidator(lambda value: (value,) if isinstance(value, int) else value),
+    BeforeValidator(_numbers),
     WithJsonSchema({"anyOf": [_INTEGER, {"type": "array", "items": _INTEGER, "minItems": 1, "maxItems": 8}]}),
 ]
 """Type of a field that says where a joint is: a number, or several whose places are averaged."""
@@ -85,8 +96,8 @@ class JointTable(Config):
     -----
     Where ``lines`` is 1, a line holds a whole frame, and ``joints`` are the columns of each joint's x, which y and z
     follow. Otherwise a frame has as many lines, each of which holds a point, and ``joints`` are the numbers of these
-    lines; x is in ``x_column``, and y and z follow. Everything is counted from 1. A frame that is zero throughout is
-    interpolated.
+    lines; x is in ``x_column``, and y and z follow. Everything is counted from 1. A point at 0, 0, 0 (or
+    0, 0) was not detected, and is interpolated between the frames in which it was.
     """
 
     joints: Joints = Field(description="the place of each of the 20 joints")

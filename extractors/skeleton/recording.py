@@ -18,20 +18,12 @@ class Recording:
     ----------
     points : ndarray of float64, shape (time, point, 3)
         Zero throughout in frames without a body.
-    first : int
-        Number of the first frame.
     notes : dict of str to int or str
         What is out of the ordinary, as attributes of rows.
     """
 
     points: np.ndarray
-    first: int = 0
     notes: dict[str, int | str] = field(default_factory=dict)
-
-    @property
-    def seen(self) -> np.ndarray:
-        """Points (time, point, 3) of the frames that have a body."""
-        return np.asarray(self.points[self.points.any(axis=(1, 2))])
 
 
 def part(count: int, frames: tuple[int, int] | None, first: int = 0) -> slice:
@@ -75,4 +67,4 @@ def by_number(points: np.ndarray, numbers: np.ndarray, frames: tuple[int, int] |
     dense = np.zeros((count, *points.shape[1:]))
     dense[places] = points[lines]
     repeated = int(((repetitions > 1) & (places >= taken.start) & (places < taken.stop)).sum())
-    return Recording(dense[taken], first + taken.start, {"repeated_frames": repeated} if repeated else {})
+    return Recording(dense[taken], {"repeated_frames": repeated} if repeated else {})

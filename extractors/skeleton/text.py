@@ -6,7 +6,7 @@ from math import isfinite
 import numpy as np
 
 from extractors.skeleton.layouts import LAYOUTS, Layout
-from extractors.skeleton.plausibility import check_lines
+from extractors.skeleton.plausibility import OWN_TABLE, check_lines
 from pipeline.errors import UnusableVideo
 
 MAX_COORDINATE = 1e6
@@ -46,7 +46,7 @@ def parse(content: bytes, layout: Layout) -> tuple[np.ndarray, np.ndarray | None
                 numbers.append(_frame_number(row[0], numbers[-1] if numbers else 0))
         except ValueError as error:
             place = line + layout.header_lines + 1
-            hint = "" if line or layout.widths else "; header_lines says how many lines come before the first frame"
+            hint = "" if line else _hint(text, layout)
             raise UnusableVideo(f"line {place}: {error}{hint}", line // layout.lines) from None
         values.extend(row[layout.numbered :])
     points = np.frombuffer(values).reshape(len(lines), -1, len(layout.columns[0]))
@@ -66,12 +66,13 @@ def _row(text: bytes, layout: Layout) -> list[float]:
     columns = [column for point in layout.columns for column in point]
     if not layout.widths:
         words = _cells(text)
+        _check_one_point(words, layout)
         if len(words) <= max(columns):
             raise ValueError(f"{len(words)} columns; the layout reads column {max(columns) + 1}")
         return _numbers([words[column] for column in columns], text)
     words = text.split()
     if len(words) not in layout.widths:
-        raise ValueError(f"{len(words)} columns; {layout.line} are needed{_hint(len(words), layout)}")
+        raise ValueError(f"{len(words)} columns; {layout.line} are needed")
     values = _numbers(words, text)
     return [*values[: layout.numbered], *(values[column] for column in columns)]
 
@@ -86,10 +87,30 @@ def _cells(text: bytes) -> list[bytes]:
     return [cell.strip() for cell in text.split(separator)]
 
 
-def _hint(width: int, layout: Layout) -> str:
-    """Name the layouts of the other kind, a joint a line or a frame a line, whose lines have so many columns."""
-    others = [each.name for each in LAYOUTS.values() if width in each.widths and (each.lines > 1) != (layout.lines > 1)]
-    return f"; layout = {' or '.join(map(repr, others))} reads such lines" if others else ""
+def _check_one_point(words: list[bytes], layout: Layout) -> None:
+    """Raise ValueError where a line of a layout of several lines a frame has the numbers of a whole frame."""
+    least = len(layout.columns[0]) * layout.lines
+    if layout.lines > 1 and len(words) >= least and sum(map(_is_number, words)) >= least:
+        raise ValueError(f"{len(words)} columns; a line holds a whole frame: leave lines out, and give each joint its "
+                         "column")  # fmt: skip
+
+
+def _is_number(word: bytes) -> bool:
+    try:
+        return isfinite(float(word))
+    except ValueError:
+        return False
+
+
+def _hint(text: bytes, layout: Layout) -> str:
+    """Say what may read a file whose first line is wrong: other layouts for lines of so many columns, or a table."""
+    if not layout.widths:
+        return "; header_lines says how many lines come before the first frame"
+    words = text.split()
+    if len(words) in layout.widths:
+        return ""
+    others = [each.name for each in LAYOUTS.values() if len(words) in each.widths and all(map(_is_number, words))]
+    return f"; layout = {' or '.join(map(repr, others))} reads such lines" if others else f"; {OWN_TABLE}"
 
 
 def _numbers(words: list[bytes], text: bytes) -> list[float]:

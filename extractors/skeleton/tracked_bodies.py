@@ -20,8 +20,8 @@ from extractors.skeleton.text import MAX_COORDINATE
 from pipeline.errors import UnusableVideo
 
 BODY_VALUES, JOINT_VALUES = 10, 12
-_BEGINNING = re.compile(rb"\d+[ \t]*(?:\r\n|\r|\n)\d+[ \t]*(?:[\r\n]|$)")
-"""Two lines of one number each: of frames, and of the first frame's bodies."""
+_BEGINNING = re.compile(rb"\d+[ \t]*(?:(?:\r\n|\r|\n)\d+[ \t]*(?:[\r\n]|$)|\s*$)")
+"""Two lines of one number each: of frames, and of the first frame's bodies; or nothing but the first."""
 _COUNT = re.compile(rb"\d{1,9}")
 
 
@@ -73,6 +73,8 @@ def read_body(content: bytes, frames: tuple[int, int] | None = None) -> Recordin
         Where the file is malformed anywhere, ends before the range does, or has no body in it.
     """
     count, tracks = _Lines(content).tracks()
+    if not count:
+        raise UnusableVideo("the file has no frames: its first line announces 0")
     taken = part(count, frames)
     length = taken.stop - taken.start
     there = {id: track for id, each in tracks.items() if (track := each.within(taken)).frames}
@@ -82,7 +84,7 @@ def read_body(content: bytes, frames: tuple[int, int] | None = None) -> Recordin
     points = np.zeros((length, len(NTU), 3))
     points[np.array(body.frames) - taken.start] = body.joints
     notes: dict[str, int | str] = {"bodies": len(there), "body": id} if len(there) > 1 else {}
-    return Recording(points, taken.start, notes)
+    return Recording(points, notes)
 
 
 class _Lines:

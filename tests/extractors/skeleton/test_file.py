@@ -18,8 +18,9 @@ from extractors.skeleton.body import (
     interpolated,
     normalised,
 )
-from extractors.skeleton.file import _recording, read, repaired
+from extractors.skeleton.file import _recording, read
 from extractors.skeleton.layouts import LAYOUTS
+from extractors.skeleton.repair import repaired
 from pipeline.errors import UnusableVideo
 from tests.support.skeletons import extract, text, walk
 

@@ -84,6 +84,8 @@ def broken(line, replacement):
         ("".join(LINES[: 1 + FRAME]), "before the number of bodies: it is cut off", 1),
         ("".join(LINES[:2]), "the file ends after line 2, before a body's id", 0),
         ("".join(LINES)[:-30], f"line {1 + 3 * FRAME}: .* columns; a joint has 12", 2),
+        ("0\n", "the file has no frames: its first line announces 0", 0),
+        ("3\n", "the file ends after line 1, before the number of bodies: it is cut off", 0),
         ("".join([*LINES, "1\n"]), "more lines than the 3 frames that the first line announces", 3),
         (broken(4, "20\n"), "line 4: 20 joints; 25 are needed", 0),
         (broken(4, "25.5\n"), "line 4: b'25.5' is not the number of joints", 0),
