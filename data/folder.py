@@ -99,7 +99,8 @@ class Folder(Dataset):
     @property
     def store_name(self) -> str:
         manifest = "" if self.manifest is None else short_digest(self.manifest)
-        return "-".join(filter(None, (self.name, self._slug, manifest)))
+        rate = "" if self.fps is None else f"{self.fps!r}fps"  # its index holds it, beside each video
+        return "-".join(filter(None, (self.name, self._slug, manifest, rate)))
 
     @property
     def former_store_name(self) -> str:

@@ -68,6 +68,9 @@ def test_the_rate_must_be_given_where_there_are_pictures_and_only_there(tmp_path
 
 def test_the_rate_is_written_where_it_is_given(tmp_path: Path) -> None:
     assert "fps" not in Folder(root="x").canonical()
+    assert [Folder(root="x", fps=fps).store_name for fps in (None, 25, 29.97002997)] == [
+        "folder-x", "folder-x-25.0fps", "folder-x-29.97002997fps",
+    ]  # fmt: skip
     given = Folder(root="x", fps=25)
     assert parse(Folder, {"name": "folder", "root": "x", "fps": 25.0}) == given
     assert given.without_protocol() == given

@@ -17,6 +17,7 @@ from pipeline.store import Store, provenance
 from pipeline.video.decode import read
 from tasks.commands.why import explain
 from tasks.features import Extract
+from tasks.index import library
 from tests.support import picture_folders
 from tests.support.contracts import VIDEO, extracted, squeezenet
 from tests.support.films import encode
@@ -180,6 +181,21 @@ def test_another_rate_gives_other_rows_and_back_again(made: Made) -> None:
     assert all(old[video] != new[video] for old, new in zip(before, other, strict=True) for video in CLIPS)
     made.fps = "fps = 25"
     assert made.keys() == before
+
+
+def test_experiments_that_differ_in_the_rate_alone_have_an_index_each(made: Made) -> None:
+    """Both are indexed before either is extracted, as in one call of luigi.build."""
+    stages = {}
+    for fps in (25, 30):
+        made.fps = f"fps = {fps}"
+        stages[fps] = made.index()[1]
+    for fps, stage in stages.items():
+        assert {video.fps for video in library(stage.dataset).listing.videos} == {fps}
+    for fps, stage in stages.items():
+        run(stage)
+        row = Store(stage.path()).read("run/a")
+        assert row.attributes["fps"] == fps
+        assert row["times"][1] == pytest.approx(1 / fps)
 
 
 def test_flow_that_moved_is_what_it_was(made: Made) -> None:
