@@ -28,6 +28,7 @@ from data.remarks import remark
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.files.names import FileName
 from pipeline.files.numbered_pictures import ENDINGS as PICTURES
+from pipeline.files.numbered_pictures import MAX_FPS, MIN_FPS, Rate
 from pipeline.files.progress import Bar
 from pipeline.files.records import load_record, read_record, write_record
 from pipeline.files.user_input import resolve
@@ -68,7 +69,7 @@ class Listed(BaseModel):
     videos: dict[str, dict[Modality, FileName]]
     windows: dict[str, dict[str, tuple[float, float]]] = {}
     remarks: tuple[str, ...] = ()
-    fps: float | None = None
+    fps: Rate | None = None
 
     @model_serializer(mode="wrap")
     def _files_alone_as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -126,6 +127,14 @@ def write_list(lists: Path, videos: Listed) -> Path:
     return folder
 
 
+def check_fps(fps: float | None) -> None:
+    """Raise InputError where a number of pictures a second is none that a list may have."""
+    if fps is not None and not MIN_FPS <= fps <= MAX_FPS:
+        raise InputError(
+            f"fps = {fps}; the number of pictures shown in a second is needed, from {MIN_FPS:g} to {MAX_FPS}"
+        )
+
+
 def gather(places: Iterable[str], kinds: frozenset[Modality], fps: float | None = None) -> Listed:
     """Find the files that are meant by paths of files and folders, patterns of them, and CSV files with a list.
 
@@ -147,8 +156,9 @@ def gather(places: Iterable[str], kinds: frozenset[Modality], fps: float | None 
     Raises
     ------
     InputError
-        Naming a place where there is nothing, or where no file is left.
+        Naming a place where there is nothing, or where no file is left; where ``fps`` is no rate.
     """
+    check_fps(fps)
     files: dict[Path, Modality] = {}
     passed: list[str] = []
     for place in places:

@@ -33,8 +33,8 @@ from extractors.base import Clip, Row
 from extractors.clock import Clock
 from extractors.frames import scaled
 from extractors.pictures import Spool
-from pipeline.errors import UNREADABLE, InputError, UnusableVideo
-from pipeline.files.numbered_pictures import frames, series
+from pipeline.errors import UNREADABLE, UnusableVideo
+from pipeline.files.numbered_pictures import checked_rate, frames, series
 
 _COMPONENTS = re.compile(r"\{([^{},/]+),([^{},/]+)\}")
 _NAMES = ("{clip}", "{parent}")
@@ -130,10 +130,10 @@ def taken(
     UnusableVideo
         Where the clip is a file, or the pictures do not fit it, are of several sizes, or are no quantised flow.
     InputError
-        Where the clip has no frame rate.
+        Where the clip has no frame rate, or one that is not finite and positive.
     """
     files = flow_pictures(pattern, clip.path)
-    fps, (first, end, total) = clip.fps, _part(clip)
+    fps, first, end, total = _part(clip)
     flows = len(files) // 2
     if flows not in (total - 1, total):
         raise UnusableVideo(
@@ -141,7 +141,6 @@ def taken(
         )
     if end - first < 2:
         raise UnusableVideo("1 frame; optical flow needs 2", end - first)
-    assert fps is not None  # as _part has found
     surplus = flows - (total - 1)
     starts = np.arange(0, end - first - 1, stride_frames)
     places = starts + first + surplus
@@ -161,21 +160,20 @@ def taken(
     yield Row(arrays, attributes)
 
 
-def _part(clip: Clip) -> tuple[int, int, int]:
-    """Return first frame and end of a clip within its folder, and the number of all frames there."""
-    if clip.fps is None:
-        raise InputError(f"{clip.path}: pictures do not say how many of them are shown in a second; fps is needed")
+def _part(clip: Clip) -> tuple[float, int, int, int]:
+    """Return the frame rate of a clip, its first frame and end within its folder, and the number of all frames there."""
+    fps = checked_rate(clip.path, clip.fps)
     total = len(frames(clip.path))
     first, end = clip.frames or (0, total)
     if clip.span_s is not None:
-        times = np.arange(total) / clip.fps
+        times = np.arange(total) / fps
         first, end = np.searchsorted(times, clip.span_s).tolist()  # frames that begin in it
         if first == end:
             since, until = clip.span_s
             raise UnusableVideo(f"no frame in it begins between {since:g} and {until:g} s")
     if end > total:
         raise UnusableVideo(f"there are {total} frames, and the range {first}-{end} ends beyond them")
-    return first, end, total
+    return fps, first, end, total
 
 
 def _store(spool: Spool, files: Sequence[Path], size_px: tuple[int, int] | None) -> tuple[int, ...]:

@@ -1,19 +1,36 @@
 """Find numbered pictures in a folder: the frames of a clip that is a folder of pictures, and others beside them."""
 
+import math
 import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
-from pipeline.errors import UnusableVideo
+from pydantic import Field
 
+from pipeline.errors import InputError, UnusableVideo
+
+MIN_FPS, MAX_FPS = 0.001, 10_000
+"""Smallest and largest number of pictures a second that a configuration or a list may have."""
+Rate = Annotated[float, Field(ge=MIN_FPS, le=MAX_FPS, allow_inf_nan=False)]
+"""Type of a field that says how many pictures are shown in a second."""
 ENDINGS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 """Endings of the files that are taken for pictures, in lower case."""
 _NUMBERED = re.compile(r"(?P<series>.*?)(?P<number>[0-9]+)")
 _OF_FLOW = re.compile(r"(.*[^a-z])?flow([^a-z].*)?|[xyuv][^a-z]?")
 """Names of series that hold flow, as denseflow, TSN and MMAction2 write it: flow_x_00001.jpg, x_00001.jpg."""
+
+
+def checked_rate(folder: Path, fps: float | None) -> float:
+    """Return the number of a folder's pictures that are shown in a second. Raises InputError where it is none."""
+    if fps is None:
+        raise InputError(f"{folder}: pictures do not say how many of them are shown in a second; fps is needed")
+    if not (math.isfinite(fps) and fps > 0):
+        raise InputError(f"{folder}: fps = {fps}; the number of pictures shown in a second is needed, such as 25")
+    return fps
 
 
 def holds_pictures(folder: str | Path) -> bool:

@@ -1,5 +1,6 @@
 """Videos that are folders of numbered pictures, in anybody's own data and among those that are asked about."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,15 @@ def test_where_the_rate_is_not_known_pictures_are_no_videos(tmp_path: Path) -> N
     found = gather([str(tmp_path / "new")], VIDEO)
     assert set(found.videos) == {"c"}
     assert "2 files are not taken" in found.remarks[0]
+
+
+@pytest.mark.parametrize("fps", [-25.0, 0.0, 1e6, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(fps: float, tmp_path: Path) -> None:
+    clips(tmp_path, "new/a")
+    with pytest.raises(InputError, match=rf"fps = {re.escape(str(fps))}; .* is needed, from 0.001 to 10000"):
+        gather([str(tmp_path / "new")], VIDEO, fps=fps)
+    with pytest.raises(ValueError, match="fps"):
+        Listed(videos={}, fps=fps)
 
 
 def test_lists_of_files_are_written_as_before(tmp_path: Path) -> None:

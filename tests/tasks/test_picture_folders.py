@@ -9,12 +9,15 @@ import luigi
 import numpy as np
 import pytest
 from luigi.configuration import get_config
+from typer.testing import CliRunner
 
 import tasks
 from extractors.base import Clip
 from extractors.tvl1.config import TVL1
+from pipeline.errors import InputError
 from pipeline.store import Store, provenance
 from pipeline.video.decode import read
+from tasks.commands.app import app
 from tasks.commands.why import explain
 from tasks.features import Extract
 from tasks.index import library
@@ -246,6 +249,17 @@ def test_features_alone_need_the_rate(made: Made, tmp_path: Path) -> None:
     luigi.task_register.Register.clear_instance_cache()
     with pytest.raises(ValueError, match="pictures are frames of a video where fps is known"):
         _ = tasks.Features(**named, out=str(tmp_path / "other")).given
+
+
+@pytest.mark.parametrize("fps", ["-25", "0", "nan"])
+def test_a_rate_that_is_none_is_a_sentence(fps: str, made: Made, tmp_path: Path) -> None:
+    sentence = f"fps = {float(fps)}; the number of pictures shown in a second is needed, from 0.001 to 10000"
+    videos, out = str(made.pictures / "run"), str(tmp_path / "out")
+    with pytest.raises(InputError, match=sentence):
+        _ = tasks.Features(extractor=FLOW, videos=(videos,), out=out, fps=float(fps)).given
+    answer = CliRunner().invoke(app, ["extract", "frames", videos, "--out", out, "--fps", fps])
+    assert answer.exit_code == 2
+    assert sentence in " ".join(answer.output.split())
 
 
 def test_the_form_of_the_index_says_what_flow_lies_ready(made: Made) -> None:

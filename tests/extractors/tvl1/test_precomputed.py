@@ -214,6 +214,9 @@ def test_clips_without_any(clip: Clip, tmp_path: Path) -> None:
         taken(Clip(VIDEO))
     with pytest.raises(InputError, match="fps is needed"):
         taken(Clip(clip.path))
+    for fps in (-25.0, 0.0, float("nan")):
+        with pytest.raises(InputError, match="the number of pictures shown in a second is needed, such as 25"):
+            taken(Clip(clip.path, fps=fps))
     with pytest.raises(UnusableVideo, match="there are 13 frames, and the range 3-14 ends beyond them"):
         taken(Clip(clip.path, (3, 14), fps=25.0))
     with pytest.raises(UnusableVideo, match="1 frame; optical flow needs 2"):
