@@ -23,8 +23,11 @@ Wang et al., *Temporal Segment Networks* (ECCV 2016).
 Feichtenhofer, Pinz and Zisserman, *Convolutional Two-Stream Network Fusion for Video Action Recognition* (CVPR 2016).
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +41,7 @@ from pipeline.files.numbered_pictures import checked_rate, frames, series
 
 _COMPONENTS = re.compile(r"\{([^{},/]+),([^{},/]+)\}")
 _NAMES = ("{clip}", "{parent}")
+_NAMED = re.compile("|".join(map(re.escape, _NAMES)))
 
 
 def check_pattern(pattern: str) -> None:
@@ -65,12 +69,10 @@ def check_pattern(pattern: str) -> None:
 
 
 def _plain(pattern: str) -> str:
-    for name in _NAMES:
-        pattern = pattern.replace(name, "")
-    return _COMPONENTS.sub("", pattern)
+    return _COMPONENTS.sub("", _NAMED.sub("", pattern))
 
 
-def flow_pictures(pattern: str, clip: Path) -> list[Path]:
+def flow_pictures(pattern: str, clip: Path) -> "list[os.DirEntry[str]]":
     """Return the pictures of the flow of a clip: those of x in the order of their numbers, then as many of y.
 
     Parameters
@@ -91,24 +93,37 @@ def flow_pictures(pattern: str, clip: Path) -> list[Path]:
         raise UnusableVideo(
             "a video file; precomputed flow belongs to folders of pictures, whose frames can be counted"
         )
-    found = []
-    for component in (r"\1", r"\2"):
-        named = _COMPONENTS.sub(component, pattern)
-        path = clip / Path(*(_filled(part, clip) for part in Path(named).expanduser().parts))
-        try:
-            found.append(series(path.parent, path.name))
-        except OSError as error:
-            if error.errno not in UNREADABLE:
-                raise
-            raise UnusableVideo(f"{path.parent}: {error.strerror}; pictures of flow {path.name} are needed") from None
-    x, y = found
+    x, y = (
+        found
+        for folder, places in groupby(_places(pattern, clip), key=itemgetter(0))
+        for found in _found(folder, [name for _, name in places])
+    )
     if len(x) != len(y):
         raise UnusableVideo(f"{len(x)} pictures of flow in x and {len(y)} in y; as many are needed")
     return [*x, *y]
 
 
-def _filled(part: str, clip: Path) -> str:
-    return part.replace("{clip}", clip.name).replace("{parent}", clip.parent.name)
+def _places(pattern: str, clip: Path) -> Iterator[tuple[Path, tuple[str, str]]]:
+    """Yield the folder of each component, and what stands before and after the number in its names."""
+    names = {"{clip}": clip.name, "{parent}": clip.parent.name}
+
+    def filled(part: str) -> str:
+        return _NAMED.sub(lambda named: names[named[0]], part)
+
+    for component in (r"\1", r"\2"):
+        *folders, name = Path(_COMPONENTS.sub(component, pattern)).expanduser().parts
+        before, _, after = name.partition("*")  # there may be another in a clip's name
+        yield clip.joinpath(*map(filled, folders)), (filled(before), filled(after))
+
+
+def _found(folder: Path, names: Sequence[tuple[str, str]]) -> "list[list[os.DirEntry[str]]]":
+    try:
+        return series(folder, *names)
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        named = " and ".join("*".join(name) for name in names)
+        raise UnusableVideo(f"{folder}: {error.strerror}; pictures of flow {named} are needed") from None
 
 
 def taken(
@@ -132,7 +147,7 @@ def taken(
     InputError
         Where the clip has no frame rate, or one that is not finite and positive.
     """
-    files = flow_pictures(pattern, clip.path)
+    files = list(map(Path, flow_pictures(pattern, clip.path)))
     fps, first, end, total = _part(clip)
     flows = len(files) // 2
     if flows not in (total - 1, total):
@@ -161,7 +176,7 @@ def taken(
 
 
 def _part(clip: Clip) -> tuple[float, int, int, int]:
-    """Return the frame rate of a clip, its first frame and end within its folder, and the number of all frames there."""
+    """Return a clip's frame rate, its first frame and end within its folder, and the number of all frames there."""
     fps = checked_rate(clip.path, clip.fps)
     total = len(frames(clip.path))
     first, end = clip.frames or (0, total)

@@ -49,7 +49,7 @@ def sequence(folder: Path, fps: float | None) -> Generator[Shown]:
     OSError
         Where a picture cannot be read.
     """
-    pictures = frames(folder)
+    pictures = list(map(Path, frames(folder)))
     rate = checked_rate(folder, fps)
     for number, frame in enumerate(_decoded(pictures)):
         yield Shown(frame, number, False, number / rate, rate, None, None, 0)
@@ -57,7 +57,7 @@ def sequence(folder: Path, fps: float | None) -> Generator[Shown]:
 
 def stills_of(folder: Path, fps: float, times_s: Iterable[float]) -> Iterator[Image]:
     """Yield the picture of a folder that is shown at each of some times, in RGB; a time beyond its end has none."""
-    pictures, rate = frames(folder), checked_rate(folder, fps)
+    pictures, rate = list(map(Path, frames(folder))), checked_rate(folder, fps)
     numbers = (int(time_s * rate + _ROUNDING) for time_s in times_s)
     shown = [pictures[number] for number in numbers if number < len(pictures)]
     converted = Pictures("rgb")

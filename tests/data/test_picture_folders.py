@@ -9,6 +9,7 @@ import pytest
 from data.base import Listing, Video
 from data.folder import Folder
 from data.given import Given, Listed, gather, in_windows, write_list
+from data.modality import holds_frames
 from data.validation import Validation
 from pipeline.config import parse
 from pipeline.errors import InputError
@@ -120,6 +121,24 @@ def test_a_manifest_names_folders_and_ranges_of_their_frames(tmp_path: Path) -> 
     write_lines(tmp_path / "root/manifest.csv", "path,label", "../gone,run")
     with pytest.raises(InputError, match="1 of 1 files in the manifest are missing"):
         listed(tmp_path / "root", fps=30)
+
+
+@pytest.mark.parametrize(
+    ("names", "video"),
+    [
+        (("cover.jpg",), False),
+        (("1.jpg", "cover.jpg"), True),
+        (("b/1.jpg",), False),
+        (("1.jpg/a",), False),
+        (("1.jpg", ".film.mp4"), True),
+        (("1.jpg", "film.MP4"), False),
+    ],
+)
+def test_a_folder_is_a_video_where_a_picture_is_numbered(names: tuple[str, ...], video: bool, tmp_path: Path) -> None:
+    touch(tmp_path, *names)
+    assert holds_frames(tmp_path) == video
+    assert not holds_frames(tmp_path / names[0])
+    assert not holds_frames(tmp_path / "none")
 
 
 VIDEO = frozenset({"video"})

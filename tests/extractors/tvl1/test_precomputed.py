@@ -95,6 +95,16 @@ def test_layouts_of_the_field(
     assert same_arrays(taken(clip, pattern.replace("{ROOT}", str(tmp_path))).arrays, row.arrays)
 
 
+@pytest.mark.parametrize("name", ["a*b", "{parent}", "[a]"])
+def test_a_clip_may_have_any_name(name: str, row: Row, clip: Clip, tmp_path: Path) -> None:
+    other = Clip(clip.path.rename(clip.path.with_name(name)), fps=clip.fps)
+    for path in other.path.glob("flow_*"):
+        path.unlink()
+    names = tuple(f"../../flow/{component}-{name}-%d-{name}.png" for component in "xy")
+    picture_folders.flow(other.path, row, names)  # type: ignore[arg-type]
+    assert same_arrays(taken(other, "../../flow/{x,y}-{clip}-*-{clip}.png").arrays, row.arrays)
+
+
 def test_as_many_as_frames_lead_each_to_its_frame(row: Row, clip: Clip) -> None:
     """TSN's tool keeps the second frame of each pair, so that the first flow comes from a frame that is not there."""
     (clip.path / "img_00001.png").unlink()
