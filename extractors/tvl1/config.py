@@ -86,7 +86,6 @@ class TVL1(WithoutAdded, Extractor):
     """
 
     name: Literal["tvl1"] = "tvl1"
-    uses_gpu: ClassVar[bool] = True
     added: ClassVar[frozenset[str]] = frozenset({"precomputed"})
 
     tau: float = Field(0.25, gt=0, le=1, description="time step of the dual field")
@@ -143,6 +142,11 @@ class TVL1(WithoutAdded, Extractor):
         if in_vain := [name for name, default in defaults.items() if getattr(self, name) != default]:
             raise ValueError(f"precomputed flow is not computed: leave out {', '.join(in_vain)}")
         return self
+
+    @property
+    def uses_gpu(self) -> bool:  # type: ignore[override]
+        """True where flow is computed."""
+        return self.precomputed is None
 
     @property
     def flow_pictures(self) -> str | None:

@@ -115,12 +115,38 @@ def test_a_manifest_names_folders_and_ranges_of_their_frames(tmp_path: Path) -> 
     touch(tmp_path, "empty/notes.txt")
     write_lines(tmp_path / "root/manifest.csv", "path,label", "../empty,run")
     with pytest.raises(
-        InputError, match=r"line 2: .*empty is a folder; each line must name a file, or a folder of num"
+        InputError, match=r"line 2: .*empty is a folder that is no video; each line must name a file, or a folder"
     ):
+        listed(tmp_path / "root", fps=30)
+    touch(tmp_path, "empty/img_1.jpg", "empty/film.mp4")
+    with pytest.raises(InputError, match=r"line 2: .*with numbered pictures .* and no video file in it"):
         listed(tmp_path / "root", fps=30)
     write_lines(tmp_path / "root/manifest.csv", "path,label", "../gone,run")
     with pytest.raises(InputError, match="1 of 1 files in the manifest are missing"):
         listed(tmp_path / "root", fps=30)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("z/a/img_1.jpg",),
+        ("z/a.mp4",),
+        ("z/a.mp4", "z/a.avi"),
+    ],
+    ids=["folders", "files", "files with others"],
+)
+def test_what_no_extension_tells_apart_is_said(names: tuple[str, ...], tmp_path: Path) -> None:
+    """One lies below the root, the other where the path from the root of the disk is the same."""
+    root = tmp_path / "root"
+    inside = root / str(tmp_path).lstrip("/")
+    for folder in (tmp_path, inside):
+        touch(folder, *names)
+    videos = list(dict.fromkeys(str(Path(name).parent if "img" in name else name) for name in names))
+    lines = [f"{folder}/{video},run" for folder in (tmp_path, inside) for video in videos]
+    write_lines(root / "manifest.csv", "path,label", *lines)
+    with pytest.raises(InputError, match=rf"{tmp_path}/z/a.* and {inside}/z/a.* would both be the video|"
+                       rf"{inside}/z/a.* and {tmp_path}/z/a.* would both be the video"):  # fmt: skip
+        listed(root, fps=25)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +181,23 @@ def test_folders_that_are_asked_about_are_videos_where_the_rate_is_known(tmp_pat
     assert {video.id: video.fps for video in listing.videos} == {"a": 25, "c": None, "deep/b.2": 25}
     alone = gather([str(tmp_path / "new/a")], VIDEO, fps=25)
     assert alone.videos == {"a": {"video": str(tmp_path / "new/a")}}
+
+
+def test_folders_of_flow_are_no_videos(tmp_path: Path) -> None:
+    touch(tmp_path, "frames/run/a/img_1.jpg", "tvl1/u/a/frame1.jpg", "tvl1/v/a/frame1.jpg", "run2/a/img/00001.jpg")
+    touch(tmp_path, "run2/a/x/00001.jpg", "run2/a/Y/00001.jpg", "b/flow_x/1.jpg", "flow/run/a/1.jpg", "overflow/1.jpg")
+    found = gather([str(tmp_path)], VIDEO, fps=25)
+    assert set(found.videos) == {"frames/run/a", "run2/a/img", "overflow"}
+    (left_out,) = found.remarks
+    assert left_out.startswith("6 folders of pictures are not taken, as flow lies in folders named x, y, u, v or flow")
+    assert "b/flow_x" in left_out
+    alone = gather([str(tmp_path / "tvl1/u/a")], VIDEO, fps=25)  # named by itself
+    assert set(alone.videos) == {"a"}
+    assert alone.remarks == ()
+    with pytest.raises(
+        InputError, match=r"no video file was found.*tvl1/u/a is taken for flow, and may be named by it"
+    ):
+        gather([str(tmp_path / "tvl1")], VIDEO, fps=25)
 
 
 def test_where_the_rate_is_not_known_pictures_are_no_videos(tmp_path: Path) -> None:

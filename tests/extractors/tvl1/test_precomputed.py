@@ -268,6 +268,11 @@ def test_fingerprints_know_that_flow_lay_ready_but_not_where() -> None:
     assert significant() == significant(bound_px=20)
 
 
+def test_only_flow_that_is_computed_uses_the_gpu() -> None:
+    assert TVL1().uses_gpu
+    assert not parse(TVL1, {"name": "tvl1", "precomputed": PATTERN, "bound_px": 20}).uses_gpu
+
+
 @pytest.mark.parametrize("fields", [{}, {"precomputed": PATTERN, "bound_px": 15, "size_px": [40, 30]}])
 def test_a_configuration_is_read_as_it_was_written(fields: dict[str, Any]) -> None:
     config = parse(TVL1, {"name": "tvl1", **fields})
