@@ -282,8 +282,8 @@ def _example(cells: Mapping[str, str], place: str, path: Path, root: Path) -> Ex
     of_pictures = os.path.isdir(path)
     if of_pictures and (path == root or not holds_frames(path)):
         raise InputError(
-            f"{place}: {path} is a folder that is no video; each line must name a file, or a folder below the root or "
-            "elsewhere with numbered pictures such as img_00001.jpg and no video file in it"
+            f"{place}: {path} is a folder; each line must name a file, or a folder with numbered pictures such as "
+            "img_00001.jpg and no video file in it"
         )
     kind = "video" if of_pictures else modality(path)
     if kind is None:
