@@ -10,6 +10,7 @@ import pytest
 from extractors import EXTRACTORS
 from extractors.base import Clip, Row
 from extractors.frames import Frames
+from extractors.pictures import picture
 from extractors.snippets.config import Backbone
 from extractors.tdn.config import TDN
 from extractors.tsn.config import TSN
@@ -135,6 +136,19 @@ def test_flow_kept_as_jpeg_is_as_it_was_but_for_its_loss(row: Row, tmp_path: Pat
     for name in ("start_frames", "times", "ends"):
         assert np.array_equal(found[name], row[name])
         assert np.array_equal(anew[name], row[name])
+
+
+def test_pictures_are_encoded_again_and_that_costs_little_or_nothing(row: Row, tmp_path: Path) -> None:
+    clip = picture_folders.of_video(tmp_path / "a", Clip(VIDEO, (0, FRAMES)))
+    picture_folders.flow(clip.path, row)
+    once, png, jpeg = (taken(clip, "flow_{x,y}_*.jpg", encoding=encoding) for encoding in ("raw", "png", "jpeg"))
+    for name in "xy":
+        for number in range(FRAMES - 1):
+            assert np.array_equal(picture(png.arrays, name, number), once[name][number])
+        again = np.array([picture(jpeg.arrays, name, number) for number in range(FRAMES - 1)])
+        moved = np.abs(again.astype(int) - once[name])
+        assert 0 < moved.mean() < 0.15
+        assert moved.max() <= 1
 
 
 def test_stored_frames_are_those_of_the_clip(clip: Clip) -> None:
