@@ -78,8 +78,8 @@ class TVL1(WithoutAdded, Extractor):
     says how pictures and frames belong together. The row has the attribute ``precomputed``, 1, and, as nobody knows
     them any more, neither ``quantisation_error_px`` nor ``clipped_share``. Where the pictures lie enters no
     fingerprint, but their content does. Pictures are decoded and encoded again. That JPEG of quality 95 was kept before
-    costs up to 0.23 levels on average; JPEG of quality 95 again, the default, moves them by 0.01 to 0.1 levels, at most 1
-    where it was measured, "png" and "raw" by nothing.
+    costs up to 0.23 levels on average; JPEG of quality 95 again, the default, moves them by 0.01 to 0.1 more, by
+    2 at most where it was measured; "png" and "raw" move none.
 
     References
     ----------

@@ -148,7 +148,7 @@ def test_pictures_are_encoded_again_and_that_costs_little_or_nothing(row: Row, t
         again = np.array([picture(jpeg.arrays, name, number) for number in range(FRAMES - 1)])
         moved = np.abs(again.astype(int) - once[name])
         assert 0 < moved.mean() < 0.15
-        assert moved.max() <= 1
+        assert moved.max() <= 2
 
 
 def test_stored_frames_are_those_of_the_clip(clip: Clip) -> None:
