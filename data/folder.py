@@ -17,6 +17,7 @@ from data.protocols import Side, divided, stratified_trials, subject_trials
 from data.publication import Publication
 from pipeline.config import Few, Seed
 from pipeline.errors import InputError
+from pipeline.files.numbered_pictures import Rate
 from pipeline.files.user_input import resolve
 from pipeline.fingerprint import short_digest
 
@@ -68,10 +69,8 @@ class Folder(Dataset):
     train_on_validation: bool = Field(
         False, description="train as well on what the manifest's column split says is for validation"
     )
-    fps: float | None = Field(
+    fps: Rate | None = Field(
         None,
-        ge=0.001,
-        le=10_000,
         description="frames a second of videos that are folders of numbered pictures, which do not say it themselves",
     )
 
@@ -99,7 +98,8 @@ class Folder(Dataset):
     @property
     def store_name(self) -> str:
         manifest = "" if self.manifest is None else short_digest(self.manifest)
-        return "-".join(filter(None, (self.name, self._slug, manifest)))
+        rate = "" if self.fps is None else f"{self.fps!r}fps"  # its index holds it, beside each video
+        return "-".join(filter(None, (self.name, self._slug, manifest, rate)))
 
     @property
     def former_store_name(self) -> str:

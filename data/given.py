@@ -28,6 +28,7 @@ from data.remarks import remark
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.files.names import FileName
 from pipeline.files.numbered_pictures import ENDINGS as PICTURES
+from pipeline.files.numbered_pictures import MAX_FPS, MIN_FPS, Rate
 from pipeline.files.progress import Bar
 from pipeline.files.records import load_record, read_record, write_record
 from pipeline.files.user_input import resolve
@@ -43,6 +44,8 @@ MIN_STRIDE_S = 0.001
 """Shortest distance of two windows, to which their names tell them apart."""
 _ANNOTATED = re.compile(r"annotated-[0-9a-f]{12}")
 """Names of the folders in which answers about videos leave copies of them."""
+_OF_FLOW = re.compile(r"[xyuv]|(.*[^a-z])?flow([^a-z]?[xyuv])?")
+"""Names of folders of flow, in lower case, as the field's tools give them: tvl1/u/clip/frame1.jpg, clip/x/1.jpg."""
 _OF_SKELETONS = "_skeleton3D"
 """End of the names of MSR Action3D's files, before the extension."""
 _ENDINGS: dict[Modality, str] = {"video": ".mp4", "skeleton": SKELETON_ENDINGS[0]}
@@ -68,7 +71,7 @@ class Listed(BaseModel):
     videos: dict[str, dict[Modality, FileName]]
     windows: dict[str, dict[str, tuple[float, float]]] = {}
     remarks: tuple[str, ...] = ()
-    fps: float | None = None
+    fps: Rate | None = None
 
     @model_serializer(mode="wrap")
     def _files_alone_as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -126,6 +129,14 @@ def write_list(lists: Path, videos: Listed) -> Path:
     return folder
 
 
+def check_fps(fps: float | None) -> None:
+    """Raise InputError where a number of pictures a second is none that a list may have."""
+    if fps is not None and not MIN_FPS <= fps <= MAX_FPS:
+        raise InputError(
+            f"fps = {fps}; the number of pictures shown in a second is needed, from {MIN_FPS:g} to {MAX_FPS}"
+        )
+
+
 def gather(places: Iterable[str], kinds: frozenset[Modality], fps: float | None = None) -> Listed:
     """Find the files that are meant by paths of files and folders, patterns of them, and CSV files with a list.
 
@@ -137,8 +148,8 @@ def gather(places: Iterable[str], kinds: frozenset[Modality], fps: float | None 
     ----------
     places
         Paths and patterns, from the working directory. In a folder, at any depth, files are taken that have the ending
-        of a kind that is read, but not the annotated copies of earlier answers; a file that is named by itself is taken
-        whatever its ending is.
+        of a kind that is read, but not the annotated copies of earlier answers, and no pictures in folders below it
+        that are named as those of flow are; what is named by itself is taken whatever its ending or name is.
     kinds
         The kinds of files that are read.
     fps
@@ -147,18 +158,21 @@ def gather(places: Iterable[str], kinds: frozenset[Modality], fps: float | None 
     Raises
     ------
     InputError
-        Naming a place where there is nothing, or where no file is left.
+        Naming a place where there is nothing, or where no file is left; where ``fps`` is no rate.
     """
+    check_fps(fps)
     files: dict[Path, Modality] = {}
     passed: list[str] = []
+    of_flow: list[str] = []
     for place in places:
         for path, kind in _meant(place, kinds, fps):
             if kind in kinds:
                 files.setdefault(path, kind)
             else:
-                passed.append(str(path))
+                (of_flow if path.is_dir() else passed).append(str(path))
     if not files:
         hint = "; pictures are frames of a video where fps is known" if _are_pictures(passed) and fps is None else ""
+        hint += f"; {of_flow[0]} is taken for flow, and may be named by itself" if of_flow else ""
         raise InputError(
             f"no {' and no '.join(sorted(kinds))} file was found; paths of files or folders are needed{hint}"
         )
@@ -167,6 +181,8 @@ def gather(places: Iterable[str], kinds: frozenset[Modality], fps: float | None 
     )
     left_out = remark(passed, f"file is not taken, as it is not {what}", f"files are not taken, as they are not {what}")
     videos = {id: _complete(found, kinds) for id, found in _by_id(files).items()}
+    why = "not taken, as flow lies in folders named x, y, u, v or flow; name such a one by itself where it is a video"
+    left_out += remark(of_flow, f"folder of pictures is {why}", f"folders of pictures are {why}")
     return Listed(videos=videos, remarks=left_out, fps=fps if any(map(Path.is_dir, files)) else None)
 
 
@@ -226,15 +242,16 @@ def _kind(path: Path) -> Modality | None:
     return None if kind == "video" and is_ambiguous(path) and not holds_video(path) else kind
 
 
-def _within(folder: Path, fps: float | None) -> Iterator[tuple[Path, Modality | None]]:
+def _within(folder: Path, fps: float | None, of_flow: bool = False) -> Iterator[tuple[Path, Modality | None]]:
+    """Yield files, and folders of pictures, in a folder, with their kinds: None of those that are not taken."""
     if fps is not None and holds_frames(folder):
-        yield folder, "video"
+        yield folder, None if of_flow else "video"
         return
     for entry in visible(folder):
         path = Path(entry.path)
         if is_folder(entry):
             if not _ANNOTATED.fullmatch(entry.name):
-                yield from _within(path, fps)
+                yield from _within(path, fps, of_flow or _OF_FLOW.fullmatch(entry.name.lower()) is not None)
         elif is_file(entry):
             yield path, _kind(path)
 

@@ -128,7 +128,10 @@ def read_manifest(manifest: Path, root: Path) -> Examples:
 
 
 def told_apart(examples: Sequence[Example]) -> Examples:
-    """Give the extension to the names of files that differ in nothing else; one of another kind goes with each."""
+    """Give the extension to the names of files that differ in nothing else; one of another kind goes with each.
+
+    Raises InputError where the extension does not tell two of them apart, either.
+    """
     files: dict[str, dict[Modality, set[Path]]] = {}
     for example in examples:
         files.setdefault(example.id, {}).setdefault(example.modality, set()).add(example.path)
@@ -137,6 +140,8 @@ def told_apart(examples: Sequence[Example]) -> Examples:
         return Examples(list(examples), ())
 
     endings = {example.path: example.ending for example in examples}
+    for id, paths in alike.items():
+        _check_endings(id, {path: endings[path] for path in paths})
 
     def names(example: Example) -> list[str]:
         paths = alike.get(example.id, ())
@@ -151,6 +156,17 @@ def told_apart(examples: Sequence[Example]) -> Examples:
     )
     again = told_apart(named)  # the new name may be that of a.mp4.avi
     return Examples(again.examples, (*remark(groups, one, several), *again.remarks))
+
+
+def _check_endings(id: str, endings: Mapping[Path, str]) -> None:
+    """Raise InputError where two of the paths with one id have one ending: as of folders, or in and beside the root."""
+    with_ending: dict[str, Path] = {}
+    for path, ending in endings.items():
+        other = with_ending.setdefault(ending, path)
+        if other != path:
+            raise InputError(
+                f"{other} and {path} would both be the video {id!r}; rename one, or list the files of one folder"
+            )
 
 
 def _decoded(manifest: Path) -> tuple[str, tuple[str, ...]]:
@@ -265,7 +281,10 @@ def _check_filled(cells: Mapping[str, str], place: str) -> None:
 def _example(cells: Mapping[str, str], place: str, path: Path, root: Path) -> Example:
     of_pictures = os.path.isdir(path)
     if of_pictures and (path == root or not holds_frames(path)):
-        raise InputError(f"{place}: {path} is a folder; each line must name a file, or a folder of numbered pictures")
+        raise InputError(
+            f"{place}: {path} is a folder; each line must name a file, or a folder with numbered pictures such as "
+            "img_00001.jpg and no video file in it"
+        )
     kind = "video" if of_pictures else modality(path)
     if kind is None:
         raise InputError(

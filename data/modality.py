@@ -1,13 +1,13 @@
 """Kinds of files: which endings are those of videos and skeleton files, and what other files hold."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from data.files import visible
 from pipeline.errors import UNREADABLE, InputError
-from pipeline.files.numbered_pictures import holds_pictures
+from pipeline.files.numbered_pictures import is_numbered
 
 Modality = Literal["video", "skeleton"]
 
@@ -65,10 +65,21 @@ def holds_video(path: Path) -> bool:
 
 
 def holds_frames(folder: Path) -> bool:
-    """Return whether a folder is a video: numbered pictures lie in it, and no video file."""
-    if not holds_pictures(folder):
+    """Return whether a folder is a video: numbered pictures lie in it, and no video file.
+
+    False for one that cannot be read.
+    """
+    found = False
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    if os.path.splitext(entry.name)[1].lower() in VIDEO_ENDINGS:
+                        return False
+                    found = found or is_numbered(entry)
+    except OSError:
         return False
-    return not any(Path(entry.name).suffix.lower() in VIDEO_ENDINGS for entry in visible(folder))
+    return found
 
 
 def holds_numbers(path: Path) -> bool:

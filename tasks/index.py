@@ -81,7 +81,7 @@ class Index(Root):
     verify : bool
         Hash every file again.
     flow : tuple of str
-        Patterns of pictures of flow that lie ready, which are indexed, too, with those that were before.
+        Patterns of pictures of flow that lie ready, which are indexed, too; what is known of others is kept as it is.
     """
 
     dataset = ConfigParameter[Dataset](AnyDataset, description="the data set, in JSON")
@@ -105,8 +105,8 @@ class Index(Root):
             return False
         listed = self.dataset.listing(settings.data_root(self.dataset))
         current = known.listing == listed and known.digests.current(_files(listed))
-        current = current and all(pattern in known.flow for pattern in self.flow)
-        current = current and all(digests.current(_videos(listed)) for digests in known.flow.values())
+        flow = [known.flow.get(pattern) for pattern in self.flow]
+        current = current and all(digests is not None and digests.current(_videos(listed)) for digests in flow)
         return current and (self._verified or not self.verify)
 
     def run(self) -> None:
@@ -126,16 +126,20 @@ class Index(Root):
         return Library(listing, digests, _shards(len(listing.videos), known), self._flow(listing, known))
 
     def _flow(self, listing: Listing, known: Library | None) -> dict[str, Digests]:
-        """Return the digests of pictures of flow; a pattern of before that names none any more is left out."""
-        indexed, found = dict(known.flow) if known else {}, {}
-        for pattern in sorted({*indexed, *self.flow}):
+        """Return the digests of pictures of flow: of its own patterns as they are now, of others as they were known.
+
+        What reads the others checks them. Where all is hashed again, they are, too; one that names none any more is
+        left out then.
+        """
+        found = dict(known.flow) if known else {}
+        for pattern in sorted({*found, *self.flow} if self.verify else self.flow):
+            earlier = found.pop(pattern, None) or flow_digests(pattern, {})
             try:
-                earlier = indexed.get(pattern) or flow_digests(pattern, {})
                 found[pattern] = earlier.refreshed(_videos(listing), rehash=self.verify)
             except InputError:
                 if pattern in self.flow:
                     raise
-        return found
+        return dict(sorted(found.items()))
 
 
 def index(dataset: Dataset, extractors: Iterable[Extractor]) -> Index:

@@ -108,20 +108,33 @@ class Library:
         """
         return int.from_bytes(hashlib.blake2b(video.whole.encode(), digest_size=8).digest()) % self.shards
 
+    def flow_of(self, video: Video) -> dict[str, str]:
+        """Return the digests of a video's pictures of flow by pattern, of those with which it is indexed."""
+        known = {pattern: digests.entries.get(str(video.files.get("video"))) for pattern, digests in self.flow.items()}
+        return {pattern: entry.digest for pattern, entry in known.items() if entry is not None}
+
 
 def changes(old: Library, new: Library) -> Iterator[str]:
     """Yield what differs between two states of one data set, one sentence each."""
-    contents = [{video.id: _content(lib, video) for video in lib.listing.videos} for lib in (old, new)]
+    contents = [_contents(old, new), _contents(new, old)]
     labels = [{video.id: video.labels for video in lib.listing.videos} for lib in (old, new)]
     moved = [video for video in labels[0].keys() & labels[1].keys() if labels[0][video] != labels[1][video]]
     found = [*video_changes(*contents), *([f"labels of {format_count(len(moved), 'video')} changed"] if moved else [])]
+    found += [f"pictures of flow are indexed anew: {pattern}" for pattern in new.flow if pattern not in old.flow]
+    found += [f"pictures of flow are there no more: {pattern}" for pattern in old.flow if pattern not in new.flow]
     yield from found or ["files were touched, moved or listed anew; their content is as it was"]
 
 
-def _content(indexed: Library, video: Video) -> tuple[Any, ...]:
-    file = video.files.get("video")
-    flow = {pattern: digests[file] for pattern, digests in indexed.flow.items()} if file else {}
-    return [indexed.digests[path] for path in video.files.values()], video.part, video.fps, flow
+def _contents(indexed: Library, other: Library) -> dict[str, tuple[Any, ...]]:
+    """Return what is known of each video by id: of its flow, by the patterns with which both states know it."""
+    in_other = {video.id: other.flow_of(video).keys() for video in other.listing.videos}
+    contents = {}
+    for video in indexed.listing.videos:
+        files = [indexed.digests[path] for path in video.files.values()]
+        flow = indexed.flow_of(video)
+        common = {pattern: flow[pattern] for pattern in flow.keys() & in_other.get(video.id, set())}
+        contents[video.id] = files, video.part, video.fps, common
+    return contents
 
 
 def flow_digests(pattern: str, entries: Mapping[str, Any]) -> Digests:

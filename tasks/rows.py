@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
+from data.base import Video
 from pipeline.errors import InputError
 from pipeline.fingerprint import row_key, short_digest
 from pipeline.rows import Keys
@@ -41,21 +42,29 @@ def extraction_keys(
     Raises
     ------
     InputError
-        Where a video has no file of that modality, or the pictures of flow are not indexed.
+        Where a video has no file of that modality, or its pictures of flow are not indexed.
     """
-    if flow is not None and flow not in indexed.flow:
-        raise InputError(f"the pictures of flow {flow} are not indexed yet; run Evaluate, which indexes first")
     keys = {}
     for video in indexed.listing.videos:
         if reads not in video.files:
             raise InputError(f"{video.id} has no {reads} file, only {', '.join(video.files)}; choose another extractor")
         digest = indexed.digests[video.files[reads]]
         sources = upstream.keys[video.id].variants if upstream else ()
-        sources += () if flow is None else (indexed.flow[flow][video.files[reads]],)
-        content = digest if video.fps is None else f"{digest}, {video.fps!r} a second"
+        sources += () if flow is None else (_flow_digest(indexed, flow, video),)
+        timed = reads == "video" and video.fps is not None
+        content = f"{digest}, {video.fps!r} a second" if timed else digest
         rows = tuple(row_key(name, sources, content, video.part, variant) for variant in range(variants))
         keys[video.id] = Keys(video.id, digest, rows)
     return ExtractionKeys(name, keys)
+
+
+def _flow_digest(indexed: Library, pattern: str, video: Video) -> str:
+    digest = indexed.flow_of(video).get(pattern)
+    if digest is None:
+        raise InputError(
+            f"the pictures of flow {pattern} of {video.id} are not indexed yet; run Evaluate, which indexes first"
+        )
+    return digest
 
 
 @cache

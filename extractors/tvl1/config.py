@@ -77,7 +77,9 @@ class TVL1(WithoutAdded, Extractor):
     unless it is set: pictures are scaled as TSN scales flow, its vectors as they are. ``extractors.tvl1.precomputed``
     says how pictures and frames belong together. The row has the attribute ``precomputed``, 1, and, as nobody knows
     them any more, neither ``quantisation_error_px`` nor ``clipped_share``. Where the pictures lie enters no
-    fingerprint, but their content does.
+    fingerprint, but their content does. Pictures are decoded and encoded again. That JPEG of quality 95 was kept before
+    costs up to 0.23 levels on average; JPEG of quality 95 again, the default, moves them by 0.01 to 0.1 more, by
+    2 at most where it was measured; "png" and "raw" move none.
 
     References
     ----------
@@ -86,7 +88,6 @@ class TVL1(WithoutAdded, Extractor):
     """
 
     name: Literal["tvl1"] = "tvl1"
-    uses_gpu: ClassVar[bool] = True
     added: ClassVar[frozenset[str]] = frozenset({"precomputed"})
 
     tau: float = Field(0.25, gt=0, le=1, description="time step of the dual field")
@@ -143,6 +144,11 @@ class TVL1(WithoutAdded, Extractor):
         if in_vain := [name for name, default in defaults.items() if getattr(self, name) != default]:
             raise ValueError(f"precomputed flow is not computed: leave out {', '.join(in_vain)}")
         return self
+
+    @property
+    def uses_gpu(self) -> bool:  # type: ignore[override]
+        """True where flow is computed."""
+        return self.precomputed is None
 
     @property
     def flow_pictures(self) -> str | None:

@@ -23,8 +23,11 @@ Wang et al., *Temporal Segment Networks* (ECCV 2016).
 Feichtenhofer, Pinz and Zisserman, *Convolutional Two-Stream Network Fusion for Video Action Recognition* (CVPR 2016).
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +36,12 @@ from extractors.base import Clip, Row
 from extractors.clock import Clock
 from extractors.frames import scaled
 from extractors.pictures import Spool
-from pipeline.errors import UNREADABLE, InputError, UnusableVideo
-from pipeline.files.numbered_pictures import frames, series
+from pipeline.errors import UNREADABLE, UnusableVideo
+from pipeline.files.numbered_pictures import checked_rate, frames, series
 
 _COMPONENTS = re.compile(r"\{([^{},/]+),([^{},/]+)\}")
 _NAMES = ("{clip}", "{parent}")
+_NAMED = re.compile("|".join(map(re.escape, _NAMES)))
 
 
 def check_pattern(pattern: str) -> None:
@@ -65,12 +69,10 @@ def check_pattern(pattern: str) -> None:
 
 
 def _plain(pattern: str) -> str:
-    for name in _NAMES:
-        pattern = pattern.replace(name, "")
-    return _COMPONENTS.sub("", pattern)
+    return _COMPONENTS.sub("", _NAMED.sub("", pattern))
 
 
-def flow_pictures(pattern: str, clip: Path) -> list[Path]:
+def flow_pictures(pattern: str, clip: Path) -> "list[os.DirEntry[str]]":
     """Return the pictures of the flow of a clip: those of x in the order of their numbers, then as many of y.
 
     Parameters
@@ -91,24 +93,37 @@ def flow_pictures(pattern: str, clip: Path) -> list[Path]:
         raise UnusableVideo(
             "a video file; precomputed flow belongs to folders of pictures, whose frames can be counted"
         )
-    found = []
-    for component in (r"\1", r"\2"):
-        named = _COMPONENTS.sub(component, pattern)
-        path = clip / Path(*(_filled(part, clip) for part in Path(named).expanduser().parts))
-        try:
-            found.append(series(path.parent, path.name))
-        except OSError as error:
-            if error.errno not in UNREADABLE:
-                raise
-            raise UnusableVideo(f"{path.parent}: {error.strerror}; pictures of flow {path.name} are needed") from None
-    x, y = found
+    x, y = (
+        found
+        for folder, places in groupby(_places(pattern, clip), key=itemgetter(0))
+        for found in _found(folder, [name for _, name in places])
+    )
     if len(x) != len(y):
         raise UnusableVideo(f"{len(x)} pictures of flow in x and {len(y)} in y; as many are needed")
     return [*x, *y]
 
 
-def _filled(part: str, clip: Path) -> str:
-    return part.replace("{clip}", clip.name).replace("{parent}", clip.parent.name)
+def _places(pattern: str, clip: Path) -> Iterator[tuple[Path, tuple[str, str]]]:
+    """Yield the folder of each component, and what stands before and after the number in its names."""
+    names = {"{clip}": clip.name, "{parent}": clip.parent.name}
+
+    def filled(part: str) -> str:
+        return _NAMED.sub(lambda named: names[named[0]], part)
+
+    for component in (r"\1", r"\2"):
+        *folders, name = Path(_COMPONENTS.sub(component, pattern)).expanduser().parts
+        before, _, after = name.partition("*")  # there may be another in a clip's name
+        yield clip.joinpath(*map(filled, folders)), (filled(before), filled(after))
+
+
+def _found(folder: Path, names: Sequence[tuple[str, str]]) -> "list[list[os.DirEntry[str]]]":
+    try:
+        return series(folder, *names)
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        named = " and ".join("*".join(name) for name in names)
+        raise UnusableVideo(f"{folder}: {error.strerror}; pictures of flow {named} are needed") from None
 
 
 def taken(
@@ -130,10 +145,10 @@ def taken(
     UnusableVideo
         Where the clip is a file, or the pictures do not fit it, are of several sizes, or are no quantised flow.
     InputError
-        Where the clip has no frame rate.
+        Where the clip has no frame rate, or one that is not finite and positive.
     """
-    files = flow_pictures(pattern, clip.path)
-    fps, (first, end, total) = clip.fps, _part(clip)
+    files = list(map(Path, flow_pictures(pattern, clip.path)))
+    fps, first, end, total = _part(clip)
     flows = len(files) // 2
     if flows not in (total - 1, total):
         raise UnusableVideo(
@@ -141,7 +156,6 @@ def taken(
         )
     if end - first < 2:
         raise UnusableVideo("1 frame; optical flow needs 2", end - first)
-    assert fps is not None  # as _part has found
     surplus = flows - (total - 1)
     starts = np.arange(0, end - first - 1, stride_frames)
     places = starts + first + surplus
@@ -161,21 +175,20 @@ def taken(
     yield Row(arrays, attributes)
 
 
-def _part(clip: Clip) -> tuple[int, int, int]:
-    """Return first frame and end of a clip within its folder, and the number of all frames there."""
-    if clip.fps is None:
-        raise InputError(f"{clip.path}: pictures do not say how many of them are shown in a second; fps is needed")
+def _part(clip: Clip) -> tuple[float, int, int, int]:
+    """Return a clip's frame rate, its first frame and end within its folder, and the number of all frames there."""
+    fps = checked_rate(clip.path, clip.fps)
     total = len(frames(clip.path))
     first, end = clip.frames or (0, total)
     if clip.span_s is not None:
-        times = np.arange(total) / clip.fps
+        times = np.arange(total) / fps
         first, end = np.searchsorted(times, clip.span_s).tolist()  # frames that begin in it
         if first == end:
             since, until = clip.span_s
             raise UnusableVideo(f"no frame in it begins between {since:g} and {until:g} s")
     if end > total:
         raise UnusableVideo(f"there are {total} frames, and the range {first}-{end} ends beyond them")
-    return first, end, total
+    return fps, first, end, total
 
 
 def _store(spool: Spool, files: Sequence[Path], size_px: tuple[int, int] | None) -> tuple[int, ...]:

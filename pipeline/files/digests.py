@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pipeline.files.numbered_pictures import frames
 from pipeline.files.progress import Bar
 
 _UNREADABLE_BYTES = -1
+_READ_BY_ALL = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 
 
 class Entry(NamedTuple):
@@ -30,13 +32,15 @@ class Entry(NamedTuple):
     digest: str
 
 
-Members = Callable[[Path], Sequence[Path] | None]
+Group = Sequence["os.DirEntry[str]"]
+"""Files whose content is one together, as the frames in a folder, just listed: they know their sizes and times."""
+Members = Callable[[Path], Group | None]
 """Returns the files of a group, by the path that stands for it; None where the path is a file's own.
 
 It raises UnusableVideo, or OSError, where the group is not as it must be."""
 
 
-def frames_of(path: Path) -> list[Path] | None:
+def frames_of(path: Path) -> Group | None:
     """Return the frames in a folder; None for anything else."""
     return frames(path) if os.path.isdir(path) else None
 
@@ -146,7 +150,7 @@ class Digests:
             same = _state(file, group) == (entry.size, entry.mtime_ns)
         except (OSError, UnusableVideo):
             return False
-        return same and all(os.access(each, os.R_OK) for each in group or [file])
+        return same and (os.access(file, os.R_OK) if group is None else all(map(_is_readable, group)))
 
     def _entry(self, file: Path) -> Entry:
         try:
@@ -160,7 +164,8 @@ class Digests:
     def _fault(self, file: Path) -> str | None:
         """Return why a file cannot be read; None where it can. Raises InputError where the disk fails."""
         try:
-            for each in self.members(file) or [file]:
+            files: Sequence[os.PathLike[str]] = self.members(file) or [file]
+            for each in files:
                 with open(each, "rb"):
                     pass
         except (OSError, UnusableVideo) as error:
@@ -179,17 +184,22 @@ def state(file: Path) -> tuple[int, int]:
     return _state(file, frames_of(file))
 
 
-def _state(file: Path, group: Sequence[Path] | None) -> tuple[int, int]:
+def _state(file: Path, group: Group | None) -> tuple[int, int]:
     if group is None:
-        stat = os.stat(file)
-        return stat.st_size, stat.st_mtime_ns
-    stats = [os.stat(each) for each in group]
-    listed = [[each.name, stat.st_size, stat.st_mtime_ns] for each, stat in zip(group, stats, strict=True)]
-    told = hashlib.blake2b(json.dumps(listed).encode(), digest_size=8).digest()
-    return sum(stat.st_size for stat in stats), int.from_bytes(told) >> 1  # 63 bits, as JSON's integers have
+        known = os.stat(file)
+        return known.st_size, known.st_mtime_ns
+    stats = [each.stat() for each in group]
+    listed = [f"{each.name}/{known.st_size}/{known.st_mtime_ns}" for each, known in zip(group, stats, strict=True)]
+    told = hashlib.blake2b(os.fsencode("/".join(listed)), digest_size=8).digest()
+    return sum(known.st_size for known in stats), int.from_bytes(told) >> 1  # 63 bits, as JSON's integers have
 
 
-def _sha256(file: Path) -> bytes:
+def _is_readable(entry: "os.DirEntry[str]") -> bool:
+    """Return whether a file may be read, by its mode where that says it of everybody, which costs no call."""
+    return entry.stat().st_mode & _READ_BY_ALL == _READ_BY_ALL or os.access(entry, os.R_OK)
+
+
+def _sha256(file: "os.PathLike[str]") -> bytes:
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
 

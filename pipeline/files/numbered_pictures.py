@@ -1,30 +1,43 @@
 """Find numbered pictures in a folder: the frames of a clip that is a folder of pictures, and others beside them."""
 
+import math
 import os
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from string import digits
+from typing import Annotated
 
-from pipeline.errors import UnusableVideo
+from pydantic import Field
 
+from pipeline.errors import InputError, UnusableVideo
+
+MIN_FPS, MAX_FPS = 0.001, 10_000
+"""Smallest and largest number of pictures a second that a configuration or a list may have."""
+Rate = Annotated[float, Field(ge=MIN_FPS, le=MAX_FPS, allow_inf_nan=False)]
+"""Type of a field that says how many pictures are shown in a second."""
 ENDINGS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 """Endings of the files that are taken for pictures, in lower case."""
-_NUMBERED = re.compile(r"(?P<series>.*?)(?P<number>[0-9]+)")
 _OF_FLOW = re.compile(r"(.*[^a-z])?flow([^a-z].*)?|[xyuv][^a-z]?")
 """Names of series that hold flow, as denseflow, TSN and MMAction2 write it: flow_x_00001.jpg, x_00001.jpg."""
 
 
-def holds_pictures(folder: str | Path) -> bool:
-    """Return whether a numbered picture lies in a folder; False for what is no folder that can be read."""
-    try:
-        return next(_numbered(folder), None) is not None
-    except OSError:
-        return False
+def checked_rate(folder: Path, fps: float | None) -> float:
+    """Return the number of a folder's pictures that are shown in a second. Raises InputError where it is none."""
+    if fps is None:
+        raise InputError(f"{folder}: pictures do not say how many of them are shown in a second; fps is needed")
+    if not (math.isfinite(fps) and fps > 0):
+        raise InputError(f"{folder}: fps = {fps}; the number of pictures shown in a second is needed, such as 25")
+    return fps
 
 
-def frames(folder: Path) -> list[Path]:
+def is_numbered(entry: "os.DirEntry[str]") -> bool:
+    """Return whether an entry of a folder is a numbered picture."""
+    return next(_numbered([entry]), None) is not None
+
+
+def frames(folder: Path) -> "list[os.DirEntry[str]]":
     """Return the pictures that are the frames of a clip, in the order of their numbers.
 
     A frame is a picture whose name, without the extension, ends in a number. What stands before the number is the same
@@ -43,28 +56,28 @@ def frames(folder: Path) -> list[Path]:
     OSError
         Where the folder cannot be read.
     """
-    found: dict[str, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    for series, number, path in _numbered(folder):
-        found[series][number].append(path)
-    candidates = sorted(series for series in found if not _OF_FLOW.fullmatch(series.lower()))
+    found: dict[str, list[tuple[int, os.DirEntry[str]]]] = {}
+    for name, number, entry in _numbered(_entries(folder)):
+        found.setdefault(name, []).append((number, entry))
+    candidates = sorted(name for name in found if not _OF_FLOW.fullmatch(name.lower()))
     if not candidates:
         there = "flow alone" if found else "no numbered picture"
         raise UnusableVideo(f"a folder with {there} in it; frames are needed, such as img_00001.jpg, img_00002.jpg")
     if len(candidates) > 1:
         named = " and ".join(f"{name}*" for name in candidates[:3])
         raise UnusableVideo(f"numbered pictures {named} in one folder; only its frames may lie in it")
-    return consecutive(found[candidates[0]])
+    return _consecutive(found[candidates[0]])
 
 
-def series(folder: Path, name: str) -> list[Path]:
-    """Return the pictures of one name, in the order of their numbers.
+def series(folder: Path, *names: tuple[str, str]) -> "list[list[os.DirEntry[str]]]":
+    """Return the pictures of each of some names, in the order of their numbers.
 
     Parameters
     ----------
     folder
-        The folder.
-    name
-        Their name, in which ``*`` stands for the number, such as "flow_x_*.jpg".
+        The folder, which is read once.
+    *names
+        What stands before their number and after it, such as ("flow_x_", ".jpg").
 
     Raises
     ------
@@ -73,48 +86,51 @@ def series(folder: Path, name: str) -> list[Path]:
     OSError
         Where the folder cannot be read.
     """
-    before, _, after = name.partition("*")
-    number = re.compile(rf"{re.escape(before)}([0-9]+){re.escape(after)}")
-    found: dict[int, list[Path]] = defaultdict(list)
-    for entry in _files(folder):
-        if match := number.fullmatch(entry.name):
-            found[int(match[1])].append(Path(entry.path))
-    if not found:
-        raise UnusableVideo(f"no picture {name} in {folder}, where * is a number")
-    return consecutive(found)
+    entries, found = _entries(folder), []
+    for before, after in names:
+        named = re.compile(rf"{re.escape(before)}([0-9]+){re.escape(after)}").fullmatch
+        one = [(int(match[1]), entry) for entry in entries if (match := named(entry.name)) and not entry.is_dir()]
+        if not one:
+            raise UnusableVideo(f"no picture {before}*{after} in {folder}, where * is a number")
+        found.append(_consecutive(one))
+    return found
 
 
-def consecutive(found: Mapping[int, list[Path]]) -> list[Path]:
-    """Return pictures in the order of their numbers. Raises UnusableVideo where one is missing or occurs twice.
+def _consecutive(found: "list[tuple[int, os.DirEntry[str]]]") -> "list[os.DirEntry[str]]":
+    """Return pictures in the order of their numbers. Raises UnusableVideo where one is missing or occurs twice."""
+    ordered = sorted(found, key=lambda one: (one[0], one[1].name))
+    first = ordered[0][0]
+    if [number for number, _ in ordered] != list(range(first, first + len(ordered))):
+        _raise_fault(ordered)
+    return [entry for _, entry in ordered]
 
-    Examples
-    --------
-    >>> [path.name for path in consecutive({10: [Path("10.png")], 9: [Path("9.png")]})]
-    ['9.png', '10.png']
-    """
-    ordered = [(number, sorted(found[number])) for number in sorted(found)]
-    for _, (first, *others) in ordered:
-        if others:
-            raise UnusableVideo(f"{_shown(first)} and {_shown(others[0])} have one number; keep one")
-    for (number, (before, *_)), (follower, (after, *_)) in pairwise(ordered):
+
+def _raise_fault(ordered: "list[tuple[int, os.DirEntry[str]]]") -> None:
+    for (number, before), (follower, after) in pairwise(ordered):
+        if follower == number:
+            raise UnusableVideo(f"{_shown(before)} and {_shown(after)} have one number; keep one")
+    for (number, before), (follower, after) in pairwise(ordered):
         if follower != number + 1:
             raise UnusableVideo(f"{_shown(after)} follows {_shown(before)}; each number must be one more than the last")
-    return [path for _, (path, *_) in ordered]
 
 
-def _shown(path: Path) -> str:
-    return "/".join(path.parts[-2:])
+def _shown(entry: "os.DirEntry[str]") -> str:
+    return "/".join(entry.path.split("/")[-2:])
 
 
-def _numbered(folder: str | Path) -> Iterator[tuple[str, int, Path]]:
-    """Yield series, number and path of the numbered pictures in a folder."""
-    for entry in _files(folder):
+def _numbered(entries: "Iterable[os.DirEntry[str]]") -> "Iterator[tuple[str, int, os.DirEntry[str]]]":
+    """Yield series, number and entry of the numbered pictures among the entries of a folder.
+
+    Links that lead nowhere are pictures, too: a frame that is missing must not go unnoticed.
+    """
+    for entry in entries:
         stem, ending = os.path.splitext(entry.name)
-        if ending.lower() in ENDINGS and (match := _NUMBERED.fullmatch(stem)):
-            yield match["series"], int(match["number"]), Path(entry.path)
+        name = stem.rstrip(digits)
+        if name != stem and ending.lower() in ENDINGS and not entry.is_dir():
+            yield name, int(stem[len(name) :]), entry
 
 
-def _files(folder: str | Path) -> "Iterator[os.DirEntry[str]]":
-    """Yield what is no folder, links that lead nowhere, too: a frame that is missing must not go unnoticed."""
+def _entries(folder: Path) -> "list[os.DirEntry[str]]":
+    """Return what is in a folder and not hidden."""
     with os.scandir(folder) as entries:
-        yield from (entry for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
+        return [entry for entry in entries if not entry.name.startswith(".")]

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 
-from pipeline.errors import InputError, UnusableVideo
-from pipeline.files.numbered_pictures import frames
+from pipeline.errors import UnusableVideo
+from pipeline.files.numbered_pictures import checked_rate, frames
 from pipeline.video.picture import Image, Pictures
 from pipeline.video.shown import Shown
 
@@ -31,6 +31,9 @@ _CODECS = {
 _BITS = 8
 _COLOURLESS = 8
 """Levels by which the colours of a grey picture may differ, where it was stored as a coloured JPEG."""
+_ROUNDING = 1e-3
+"""Part of a frame by which the product of time and rate may lie below the frame's number, as that of 0.29 s and 100 a
+second does."""
 _SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
@@ -42,21 +45,21 @@ def sequence(folder: Path, fps: float | None) -> Generator[Shown]:
     UnusableVideo
         Where there is none, their numbers do not follow each other, or one does not decode.
     InputError
-        Where the frame rate is not given.
+        Where the frame rate is not given, or not finite and positive.
     OSError
         Where a picture cannot be read.
     """
-    pictures = frames(folder)
-    if fps is None:
-        raise InputError(f"{folder}: pictures do not say how many of them are shown in a second; fps is needed")
+    pictures = list(map(Path, frames(folder)))
+    rate = checked_rate(folder, fps)
     for number, frame in enumerate(_decoded(pictures)):
-        yield Shown(frame, number, False, number / fps, fps, None, None, 0)
+        yield Shown(frame, number, False, number / rate, rate, None, None, 0)
 
 
 def stills_of(folder: Path, fps: float, times_s: Iterable[float]) -> Iterator[Image]:
     """Yield the picture of a folder that is shown at each of some times, in RGB; a time beyond its end has none."""
-    pictures = frames(folder)
-    shown = [pictures[number] for time_s in times_s if (number := int(time_s * fps)) < len(pictures)]
+    pictures, rate = list(map(Path, frames(folder))), checked_rate(folder, fps)
+    numbers = (int(time_s * rate + _ROUNDING) for time_s in times_s)
+    shown = [pictures[number] for number in numbers if number < len(pictures)]
     converted = Pictures("rgb")
     for place, frame in enumerate(_decoded(shown)):
         if not place:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from data.given import check_fps
 from extractors import EXTRACTORS
 from pipeline.config import one_of, parse
 from pipeline.errors import InputError
@@ -95,6 +96,7 @@ def extract(
     workers: Workers = None,
 ) -> None:
     """Extract the features of videos alone, without labels or an experiment."""
+    check_fps(fps)
     extractor, places = extractor_and_paths(arguments)
     asked = {"extractor": extractor.canonical(), "videos": json.dumps(list(paths(places, nul=nul)))}
     run_task("Features", **asked, out=out, format=form, share=shard, fps=fps, kinescope_device=device, workers=workers)

@@ -1,5 +1,6 @@
 """Videos that are folders of numbered pictures, in anybody's own data and among those that are asked about."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from data.base import Listing, Video
 from data.folder import Folder
 from data.given import Given, Listed, gather, in_windows, write_list
+from data.modality import holds_frames
 from data.validation import Validation
 from pipeline.config import parse
 from pipeline.errors import InputError
@@ -68,6 +70,9 @@ def test_the_rate_must_be_given_where_there_are_pictures_and_only_there(tmp_path
 
 def test_the_rate_is_written_where_it_is_given(tmp_path: Path) -> None:
     assert "fps" not in Folder(root="x").canonical()
+    assert [Folder(root="x", fps=fps).store_name for fps in (None, 25, 29.97002997)] == [
+        "folder-x", "folder-x-25.0fps", "folder-x-29.97002997fps",
+    ]  # fmt: skip
     given = Folder(root="x", fps=25)
     assert parse(Folder, {"name": "folder", "root": "x", "fps": 25.0}) == given
     assert given.without_protocol() == given
@@ -109,13 +114,55 @@ def test_a_manifest_names_folders_and_ranges_of_their_frames(tmp_path: Path) -> 
     ]
     touch(tmp_path, "empty/notes.txt")
     write_lines(tmp_path / "root/manifest.csv", "path,label", "../empty,run")
-    with pytest.raises(
-        InputError, match=r"line 2: .*empty is a folder; each line must name a file, or a folder of num"
-    ):
+    with pytest.raises(InputError, match=r"line 2: .*empty is a folder; each line must name a file, or a folder"):
+        listed(tmp_path / "root", fps=30)
+    touch(tmp_path, "empty/img_1.jpg", "empty/film.mp4")
+    with pytest.raises(InputError, match=r"line 2: .*with numbered pictures .* and no video file in it"):
         listed(tmp_path / "root", fps=30)
     write_lines(tmp_path / "root/manifest.csv", "path,label", "../gone,run")
     with pytest.raises(InputError, match="1 of 1 files in the manifest are missing"):
         listed(tmp_path / "root", fps=30)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("z/a/img_1.jpg",),
+        ("z/a.mp4",),
+        ("z/a.mp4", "z/a.avi"),
+    ],
+    ids=["folders", "files", "files with others"],
+)
+def test_what_no_extension_tells_apart_is_said(names: tuple[str, ...], tmp_path: Path) -> None:
+    """One lies below the root, the other where the path from the root of the disk is the same."""
+    root = tmp_path / "root"
+    inside = root / str(tmp_path).lstrip("/")
+    for folder in (tmp_path, inside):
+        touch(folder, *names)
+    videos = list(dict.fromkeys(str(Path(name).parent if "img" in name else name) for name in names))
+    lines = [f"{folder}/{video},run" for folder in (tmp_path, inside) for video in videos]
+    write_lines(root / "manifest.csv", "path,label", *lines)
+    with pytest.raises(InputError, match=rf"{tmp_path}/z/a.* and {inside}/z/a.* would both be the video|"
+                       rf"{inside}/z/a.* and {tmp_path}/z/a.* would both be the video"):  # fmt: skip
+        listed(root, fps=25)
+
+
+@pytest.mark.parametrize(
+    ("names", "video"),
+    [
+        (("cover.jpg",), False),
+        (("1.jpg", "cover.jpg"), True),
+        (("b/1.jpg",), False),
+        (("1.jpg/a",), False),
+        (("1.jpg", ".film.mp4"), True),
+        (("1.jpg", "film.MP4"), False),
+    ],
+)
+def test_a_folder_is_a_video_where_a_picture_is_numbered(names: tuple[str, ...], video: bool, tmp_path: Path) -> None:
+    touch(tmp_path, *names)
+    assert holds_frames(tmp_path) == video
+    assert not holds_frames(tmp_path / names[0])
+    assert not holds_frames(tmp_path / "none")
 
 
 VIDEO = frozenset({"video"})
@@ -134,6 +181,21 @@ def test_folders_that_are_asked_about_are_videos_where_the_rate_is_known(tmp_pat
     assert alone.videos == {"a": {"video": str(tmp_path / "new/a")}}
 
 
+def test_folders_of_flow_are_no_videos(tmp_path: Path) -> None:
+    touch(tmp_path, "frames/run/a/img_1.jpg", "tvl1/u/a/frame1.jpg", "tvl1/v/a/frame1.jpg", "run2/a/img/00001.jpg")
+    touch(tmp_path, "run2/a/x/00001.jpg", "run2/a/Y/00001.jpg", "b/flow_x/1.jpg", "flow/run/a/1.jpg", "overflow/1.jpg")
+    found = gather([str(tmp_path)], VIDEO, fps=25)
+    assert set(found.videos) == {"frames/run/a", "run2/a/img", "overflow"}
+    (left_out,) = found.remarks
+    assert left_out.startswith("6 folders of pictures are not taken, as flow lies in folders named x, y, u, v or flow")
+    assert "b/flow_x" in left_out
+    alone = gather([str(tmp_path / "tvl1/u/a")], VIDEO, fps=25)  # named by itself
+    assert set(alone.videos) == {"a"}
+    assert alone.remarks == ()
+    with pytest.raises(InputError, match=r"no video file was found.*tvl1/u/a is taken for flow"):
+        gather([str(tmp_path / "tvl1")], VIDEO, fps=25)
+
+
 def test_where_the_rate_is_not_known_pictures_are_no_videos(tmp_path: Path) -> None:
     clips(tmp_path, "new/a")
     with pytest.raises(InputError, match=r"no video file was found.*pictures are frames of a video where fps is known"):
@@ -142,6 +204,15 @@ def test_where_the_rate_is_not_known_pictures_are_no_videos(tmp_path: Path) -> N
     found = gather([str(tmp_path / "new")], VIDEO)
     assert set(found.videos) == {"c"}
     assert "2 files are not taken" in found.remarks[0]
+
+
+@pytest.mark.parametrize("fps", [-25.0, 0.0, 1e6, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(fps: float, tmp_path: Path) -> None:
+    clips(tmp_path, "new/a")
+    with pytest.raises(InputError, match=rf"fps = {re.escape(str(fps))}; .* is needed, from 0.001 to 10000"):
+        gather([str(tmp_path / "new")], VIDEO, fps=fps)
+    with pytest.raises(ValueError, match="fps"):
+        Listed(videos={}, fps=fps)
 
 
 def test_lists_of_files_are_written_as_before(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Experiments on folders of frames and flow, as TSN and denseflow leave them: as on the videos, and changes."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,22 @@ import luigi
 import numpy as np
 import pytest
 from luigi.configuration import get_config
+from typer.testing import CliRunner
 
 import tasks
+from data.base import Listing, Video
 from extractors.base import Clip
 from extractors.tvl1.config import TVL1
+from pipeline.errors import InputError
+from pipeline.files.digests import Digests, Entry
 from pipeline.store import Store, provenance
 from pipeline.video.decode import read
+from tasks.commands.app import app
 from tasks.commands.why import explain
 from tasks.features import Extract
+from tasks.index import library
+from tasks.library import Library, changes
+from tasks.rows import extraction_keys
 from tests.support import picture_folders
 from tests.support.contracts import VIDEO, extracted, squeezenet
 from tests.support.films import encode
@@ -182,6 +191,31 @@ def test_another_rate_gives_other_rows_and_back_again(made: Made) -> None:
     assert made.keys() == before
 
 
+def test_rows_of_skeletons_beside_pictures_know_no_rate() -> None:
+    files = {"video": Path("/data/a"), "skeleton": Path("/data/a.txt")}
+    digests = Digests({str(path): Entry(1, 1, path.name) for path in files.values()})
+    videos = [Video("a", files, (0,), fps=fps) for fps in (25.0, 30.0)]
+    libraries = [Library(Listing(("run",), (video,)), digests, 1) for video in videos]
+    for reads, same in (("video", False), ("skeleton", True)):
+        one, other = (extraction_keys(indexed, reads, 1, "fingerprint", None).keys for indexed in libraries)
+        assert (one == other) == same
+
+
+def test_experiments_that_differ_in_the_rate_alone_have_an_index_each(made: Made) -> None:
+    """Both are indexed before either is extracted, as in one call of luigi.build."""
+    stages = {}
+    for fps in (25, 30):
+        made.fps = f"fps = {fps}"
+        stages[fps] = made.index()[1]
+    for fps, stage in stages.items():
+        assert {video.fps for video in library(stage.dataset).listing.videos} == {fps}
+    for fps, stage in stages.items():
+        run(stage)
+        row = Store(stage.path()).read("run/a")
+        assert row.attributes["fps"] == fps
+        assert row["times"][1] == pytest.approx(1 / fps)
+
+
 def test_flow_that_moved_is_what_it_was(made: Made) -> None:
     before = made.keys()
     for name in CLIPS:
@@ -213,6 +247,46 @@ def test_why_tells_of_a_changed_picture_of_flow(made: Made) -> None:
     assert lines[0] == f"would run: Index {made.experiment().recipe.dataset.store_name}: video changed: run/b"
 
 
+def test_flow_of_another_experiment_is_nobodys_business(made: Made) -> None:
+    before = made.keys()
+    task = made.experiment()
+    alone = tasks.Index(dataset=task.index.dataset)
+    flow = made.pictures / "run/b/flow_y_00003.png"
+    picture_folders.save(flow, np.zeros((60, 80), np.uint8))
+    assert alone.complete()
+    assert not task.index.complete()
+    _brighten(made.pictures / "run/a/img_00003.png")
+    run(alone)  # what is known of the flow stays as it was, so that its change is not lost
+    assert not task.index.complete()
+    for old, new, videos in zip(before, made.keys(), ({"run/a"}, {"run/a", "run/b"}), strict=True):
+        assert {video for video in CLIPS if old[video] != new[video]} == videos
+    flow.unlink()
+    run(tasks.Index(dataset=alone.dataset, verify=True))  # all is hashed, flow as well
+    assert task.index.complete()
+
+
+def test_flow_of_a_clip_that_is_new_is_not_indexed_yet(made: Made) -> None:
+    made.index()
+    shutil.copytree(made.pictures / "run/b", made.pictures / "run/c")
+    run(tasks.Index(dataset=made.experiment().index.dataset))
+    task = made.experiment()
+    rgb, flow = (prediction.features[0] for prediction in task.runs.predictions(0, 0))
+    assert "run/c" in rgb.row_keys.keys
+    with pytest.raises(InputError, match=r"flow_\{x,y\}_\*.png of run/c are not indexed yet; run Evaluate"):
+        _ = flow.row_keys
+    assert "run/c" in made.keys()[1]
+
+
+def test_flow_that_is_indexed_anew_changes_no_video(made: Made) -> None:
+    dataset = made.experiment().index.dataset
+    run(tasks.Index(dataset=dataset))
+    alone, both = library(dataset), made.experiment().index.survey()
+    assert list(changes(alone, both)) == ["pictures of flow are indexed anew: flow_{x,y}_*.png"]
+    assert list(changes(both, alone)) == ["pictures of flow are there no more: flow_{x,y}_*.png"]
+    picture_folders.save(made.pictures / "run/b/flow_y_00003.png", np.zeros((60, 80), np.uint8))
+    assert list(changes(both, made.experiment().index.survey())) == ["video changed: run/b"]
+
+
 def test_a_picture_that_does_not_decode_costs_its_clip(made: Made) -> None:
     (made.pictures / "jump/a/img_00004.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (rgb, _) = made.index()
@@ -230,6 +304,17 @@ def test_features_alone_need_the_rate(made: Made, tmp_path: Path) -> None:
     luigi.task_register.Register.clear_instance_cache()
     with pytest.raises(ValueError, match="pictures are frames of a video where fps is known"):
         _ = tasks.Features(**named, out=str(tmp_path / "other")).given
+
+
+@pytest.mark.parametrize("fps", ["-25", "0", "nan"])
+def test_a_rate_that_is_none_is_a_sentence(fps: str, made: Made, tmp_path: Path) -> None:
+    sentence = f"fps = {float(fps)}; the number of pictures shown in a second is needed, from 0.001 to 10000"
+    videos, out = str(made.pictures / "run"), str(tmp_path / "out")
+    with pytest.raises(InputError, match=sentence):
+        _ = tasks.Features(extractor=FLOW, videos=(videos,), out=out, fps=float(fps)).given
+    answer = CliRunner().invoke(app, ["extract", "frames", videos, "--out", out, "--fps", fps])
+    assert answer.exit_code == 2
+    assert sentence in " ".join(answer.output.split())
 
 
 def test_the_form_of_the_index_says_what_flow_lies_ready(made: Made) -> None:

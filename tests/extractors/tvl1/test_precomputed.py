@@ -10,6 +10,7 @@ import pytest
 from extractors import EXTRACTORS
 from extractors.base import Clip, Row
 from extractors.frames import Frames
+from extractors.pictures import picture
 from extractors.snippets.config import Backbone
 from extractors.tdn.config import TDN
 from extractors.tsn.config import TSN
@@ -95,6 +96,16 @@ def test_layouts_of_the_field(
     assert same_arrays(taken(clip, pattern.replace("{ROOT}", str(tmp_path))).arrays, row.arrays)
 
 
+@pytest.mark.parametrize("name", ["a*b", "{parent}", "[a]"])
+def test_a_clip_may_have_any_name(name: str, row: Row, clip: Clip, tmp_path: Path) -> None:
+    other = Clip(clip.path.rename(clip.path.with_name(name)), fps=clip.fps)
+    for path in other.path.glob("flow_*"):
+        path.unlink()
+    names = tuple(f"../../flow/{component}-{name}-%d-{name}.png" for component in "xy")
+    picture_folders.flow(other.path, row, names)  # type: ignore[arg-type]
+    assert same_arrays(taken(other, "../../flow/{x,y}-{clip}-*-{clip}.png").arrays, row.arrays)
+
+
 def test_as_many_as_frames_lead_each_to_its_frame(row: Row, clip: Clip) -> None:
     """TSN's tool keeps the second frame of each pair, so that the first flow comes from a frame that is not there."""
     (clip.path / "img_00001.png").unlink()
@@ -125,6 +136,19 @@ def test_flow_kept_as_jpeg_is_as_it_was_but_for_its_loss(row: Row, tmp_path: Pat
     for name in ("start_frames", "times", "ends"):
         assert np.array_equal(found[name], row[name])
         assert np.array_equal(anew[name], row[name])
+
+
+def test_pictures_are_encoded_again_and_that_costs_little_or_nothing(row: Row, tmp_path: Path) -> None:
+    clip = picture_folders.of_video(tmp_path / "a", Clip(VIDEO, (0, FRAMES)))
+    picture_folders.flow(clip.path, row)
+    once, png, jpeg = (taken(clip, "flow_{x,y}_*.jpg", encoding=encoding) for encoding in ("raw", "png", "jpeg"))
+    for name in "xy":
+        for number in range(FRAMES - 1):
+            assert np.array_equal(picture(png.arrays, name, number), once[name][number])
+        again = np.array([picture(jpeg.arrays, name, number) for number in range(FRAMES - 1)])
+        moved = np.abs(again.astype(int) - once[name])
+        assert 0 < moved.mean() < 0.15
+        assert moved.max() <= 2
 
 
 def test_stored_frames_are_those_of_the_clip(clip: Clip) -> None:
@@ -214,6 +238,9 @@ def test_clips_without_any(clip: Clip, tmp_path: Path) -> None:
         taken(Clip(VIDEO))
     with pytest.raises(InputError, match="fps is needed"):
         taken(Clip(clip.path))
+    for fps in (-25.0, 0.0, float("nan")):
+        with pytest.raises(InputError, match="the number of pictures shown in a second is needed, such as 25"):
+            taken(Clip(clip.path, fps=fps))
     with pytest.raises(UnusableVideo, match="there are 13 frames, and the range 3-14 ends beyond them"):
         taken(Clip(clip.path, (3, 14), fps=25.0))
     with pytest.raises(UnusableVideo, match="1 frame; optical flow needs 2"):
@@ -253,6 +280,11 @@ def test_fingerprints_know_that_flow_lay_ready_but_not_where() -> None:
     assert ready != significant(precomputed=PATTERN, bound_px=15)
     assert "precomputed" not in significant()
     assert significant() == significant(bound_px=20)
+
+
+def test_only_flow_that_is_computed_uses_the_gpu() -> None:
+    assert TVL1().uses_gpu
+    assert not parse(TVL1, {"name": "tvl1", "precomputed": PATTERN, "bound_px": 20}).uses_gpu
 
 
 @pytest.mark.parametrize("fields", [{}, {"precomputed": PATTERN, "bound_px": 15, "size_px": [40, 30]}])

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,6 +193,32 @@ def test_a_picture_that_is_changed_added_removed_or_moved_changes_the_clip(
     assert fresh[folders[0]] != known[folders[0]]
     assert fresh[folders[1]] == known[folders[1]]
     assert all(path.parent == folders[0] for path in folders[0].iterdir())
+
+
+def test_a_check_lists_a_folder_once_and_opens_no_picture(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made of every clip several times in a run, and clips have hundreds of pictures."""
+    known, calls = Digests({}).refreshed(folders), list[tuple[str, str]]()
+
+    def noted(name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+        return lambda path, *args, **more: (calls.append((name, os.path.basename(path))), real(path, *args, **more))[1]
+
+    with monkeypatch.context() as patch:
+        for name in ("stat", "access", "listdir", "scandir", "open"):
+            patch.setattr(os, name, noted(name))
+        assert known.current(folders)
+    assert [name for call, name in calls if call == "scandir"] == ["one", "two"]
+    assert not [name for call, name in calls if name.endswith(".jpg") or call == "listdir"]
+
+
+def test_a_picture_that_may_not_be_read_any_more_is_not_current(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Digests({}).refreshed(folders)
+    (folders[0] / "img_2.jpg").chmod(0o200)
+    monkeypatch.setattr(digests.os, "access", lambda file, mode: not os.fspath(file).endswith("one/img_2.jpg"))
+    assert not known.current(folders)  # root may read everything
+    assert known.current(folders[1:])
 
 
 def test_what_lies_beside_the_frames_is_no_change(folders: list[Path]) -> None:

@@ -86,6 +86,25 @@ def test_a_rate_is_needed(folder: Path) -> None:
         read(folder)
 
 
+@pytest.mark.parametrize("fps", [-25, 0, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(fps: float, folder: Path) -> None:
+    for use in (lambda: read(folder, fps=fps), lambda: list(stills(folder, [0.0], fps))):
+        with pytest.raises(InputError, match=rf"fps = {fps}; the number of pictures shown in a second is needed"):
+            use()
+
+
+def test_each_frame_is_shown_from_its_time_on(tmp_path: Path) -> None:
+    """0.29 · 100 is below 29 in floating point."""
+    picture_folders.frames(tmp_path, numbered(60, 32, 24), "%d.png")
+    for fps in (100, 29.97, 3):
+        times = [number / fps for number in range(60)]
+        assert [number_of(picture) for picture in stills(tmp_path, times, fps)] == list(range(60))
+        assert [number_of(picture) for picture in stills(tmp_path, [time + 0.9 / fps for time in times], fps)] == list(
+            range(60)
+        )
+    assert [number_of(picture) for picture in stills(tmp_path, [0.29], 100)] == [29]
+
+
 def test_stills_are_the_pictures_shown_then(folder: Path) -> None:
     assert [number_of(picture) for picture in stills(folder, [0.0, 0.3, 0.05, 9.0], FPS)] == [0, 7, 1]
 
