@@ -16,7 +16,7 @@ from pipeline.config import Count, File, Positive
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
-    from extractors.clip3d.network import WindowFeatureExtractor
+    from extractors.kinetics import KineticsFeatureExtractor
     from pipeline.video.decode import Block
 
 _FRAMES_AT_ONCE = 128
@@ -112,9 +112,9 @@ class Clip3D(Extractor):
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Load ``weights``, which must be a path."""
-        from extractors.clip3d.network import WindowFeatureExtractor
+        from extractors.clip3d.network import feature_extractor
 
-        return partial(_extract, self, WindowFeatureExtractor(self.network, Path(self.weights), device))
+        return partial(_extract, self, feature_extractor(self.network, Path(self.weights), device))
 
 
 def shown_at(blocks: "Iterable[Block]", rate_fps: float) -> Iterator[tuple[int, np.ndarray]]:
@@ -150,7 +150,8 @@ def shown_at(blocks: "Iterable[Block]", rate_fps: float) -> Iterator[tuple[int, 
         looks += 1
 
 
-def _extract(config: Clip3D, feature_extractor: "WindowFeatureExtractor", clip: Clip) -> Iterator[Row]:
+def _extract(config: Clip3D, feature_extractor: "KineticsFeatureExtractor", clip: Clip) -> Iterator[Row]:
+    from extractors.clip3d.network import prepared, preprocessing
     from pipeline.training.prefetch import prefetch, stacks
     from pipeline.video.sampling import windows
 
@@ -161,7 +162,8 @@ def _extract(config: Clip3D, feature_extractor: "WindowFeatureExtractor", clip: 
             numbers.append(number)
             yield frame
 
-    cut = windowed(looked_at(), config.window_frames, config.stride_frames, feature_extractor.prepared)
+    prepare = partial(prepared, preprocessing(config.network))
+    cut = windowed(looked_at(), config.window_frames, config.stride_frames, prepare)
     at_once = max(1, _FRAMES_AT_ONCE // config.window_frames)
     described = [feature_extractor(batch) for batch in prefetch(stacks(cut, at_once))]
     if len(numbers) < config.window_frames:

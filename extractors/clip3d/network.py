@@ -8,12 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from extractors.backbones.torchvision_models import models
-from extractors.deterministic import deterministic
+from extractors.kinetics import CLASSES, KineticsFeatureExtractor
 from extractors.libraries.layers import classifier
 from extractors.weights.state_dicts import adapt, load
-
-CLASSES = 400
-"""Classes of Kinetics-400."""
 
 
 class ClipNetwork(nn.Module):
@@ -65,8 +62,8 @@ def pretrained(name: str, weights: Path) -> dict[str, Tensor]:
     return adapt(load(weights), network)
 
 
-class WindowFeatureExtractor:
-    """Computes features and scores of windows, the same bits for the same batch.
+def feature_extractor(name: str, weights: Path, device: str) -> KineticsFeatureExtractor:
+    """Make a network ready for windows (batch, frames, 3, side, side) of frames that ``prepared`` has prepared.
 
     Parameters
     ----------
@@ -82,23 +79,10 @@ class WindowFeatureExtractor:
     InputError
         Where the file holds something else.
     """
+    return KineticsFeatureExtractor(ClipNetwork(name), pretrained(name, weights), lambda it: it.transpose(1, 2), device)
 
-    def __init__(self, name: str, weights: Path, device: str) -> None:
-        self.network = ClipNetwork(name)
-        self.network.load_state_dict(pretrained(name, weights))
-        self.network.eval().to(device)
-        self.preprocess = preprocessing(name)
-        self.device = device
 
-    def prepared(self, frame: np.ndarray) -> np.ndarray:
-        """Scale, crop and normalise a frame (height, width, 3) uint8: (3, side, side) float32."""
-        pixels: Tensor = self.preprocess(torch.from_numpy(frame).permute(2, 0, 1)[None])
-        return pixels[:, 0].numpy()
-
-    @torch.inference_mode()
-    def __call__(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute features (batch, dim) and scores (batch, 400) of windows (batch, frames, 3, side, side)."""
-        clips = torch.from_numpy(windows).to(self.device).transpose(1, 2)
-        with deterministic():
-            features, scores = self.network(clips)
-        return features.cpu().numpy(), scores.cpu().numpy()
+def prepared(preprocess: Any, frame: np.ndarray) -> np.ndarray:
+    """Scale, crop and normalise a frame (height, width, 3) uint8 as ``preprocessing`` does: (3, side, side) float32."""
+    pixels: Tensor = preprocess(torch.from_numpy(frame).permute(2, 0, 1)[None])
+    return pixels[:, 0].numpy()

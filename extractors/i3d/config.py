@@ -18,7 +18,7 @@ from pipeline.config import MAX_SIZE, Count, File
 from pipeline.errors import UnusableVideo
 
 if TYPE_CHECKING:
-    from extractors.i3d.network import WindowFeatureExtractor
+    from extractors.kinetics import KineticsFeatureExtractor
 
 SIDE = 224
 """Side in pixels of the central square that the network sees."""
@@ -107,9 +107,9 @@ class I3D(Extractor):
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Load ``weights``, which must be a path."""
-        from extractors.i3d.network import WindowFeatureExtractor
+        from extractors.i3d.network import feature_extractor
 
-        return partial(_extract, self, WindowFeatureExtractor(self.channels, Path(self.weights), device))
+        return partial(_extract, self, feature_extractor(self.channels, Path(self.weights), device))
 
     def prepared(self, picture: np.ndarray) -> np.ndarray:
         """Scale a picture (height, width, channels) uint8, cut out the central square, and bring flow to its bound."""
@@ -121,7 +121,7 @@ class I3D(Extractor):
         return quantised(pixels(square, self.flow.bound_px), BOUND_PX)
 
 
-def _extract(config: I3D, feature_extractor: "WindowFeatureExtractor", source: Clip | Sequence[Row]) -> Iterator[Row]:
+def _extract(config: I3D, feature_extractor: "KineticsFeatureExtractor", source: Clip | Sequence[Row]) -> Iterator[Row]:
     if isinstance(source, Clip):
         reader = ClipReader(source)
         described = _described(config, feature_extractor, reader.frames())
@@ -134,7 +134,7 @@ def _extract(config: I3D, feature_extractor: "WindowFeatureExtractor", source: C
 
 
 def _described(
-    config: I3D, feature_extractor: "WindowFeatureExtractor", pictures: Iterable[np.ndarray]
+    config: I3D, feature_extractor: "KineticsFeatureExtractor", pictures: Iterable[np.ndarray]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Compute features and scores of all windows, batch by batch."""
     from pipeline.training.prefetch import prefetch, stacks

@@ -25,18 +25,15 @@ after.
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractors.deterministic import deterministic
+from extractors.kinetics import CLASSES, KineticsFeatureExtractor
 from extractors.weights.state_dicts import adapt, load
 
 DIM = 1024
 """Number of features."""
-CLASSES = 400
-"""Classes of Kinetics-400."""
 _EPSILON = 1e-3
 
 
@@ -175,8 +172,8 @@ def pretrained(channels: int, weights: Path) -> dict[str, Tensor]:
     return adapt(load(weights), network)
 
 
-class WindowFeatureExtractor:
-    """Computes features and scores of windows, the same bits for the same batch.
+def feature_extractor(channels: int, weights: Path, device: str) -> KineticsFeatureExtractor:
+    """Make the network ready for windows of pictures.
 
     Parameters
     ----------
@@ -187,28 +184,18 @@ class WindowFeatureExtractor:
     device : str
         "cpu" or "cuda".
 
+    Returns
+    -------
+    KineticsFeatureExtractor
+        Of windows (batch, frames, 224, 224, channels) uint8, of which 0 becomes −1, and 255 becomes 1.
+
     Raises
     ------
     InputError
         Where the file holds something else.
     """
+    return KineticsFeatureExtractor(I3DNetwork(channels), pretrained(channels, weights), _clips, device)
 
-    def __init__(self, channels: int, weights: Path, device: str) -> None:
-        self.network = I3DNetwork(channels)
-        self.network.load_state_dict(pretrained(channels, weights))
-        self.network.eval().to(device)
-        self.device = device
 
-    @torch.inference_mode()
-    def __call__(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute features (batch, 1024) and scores (batch, 400).
-
-        Parameters
-        ----------
-        windows : ndarray of uint8, shape (batch, frames, 224, 224, channels)
-            RGB, or x and y of flow; 0 becomes −1, and 255 becomes 1.
-        """
-        clips = torch.from_numpy(windows).to(self.device).permute(0, 4, 1, 2, 3).float().mul_(2 / 255).sub_(1)
-        with deterministic():
-            features, scores = self.network(clips)
-        return features.cpu().numpy(), scores.cpu().numpy()
+def _clips(windows: Tensor) -> Tensor:
+    return windows.permute(0, 4, 1, 2, 3).float().mul_(2 / 255).sub_(1)
