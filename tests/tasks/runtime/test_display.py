@@ -3,10 +3,12 @@
 import fcntl
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from tests.support.paths import ROOT
 from tests.support.recipes import SMALL
 from tests.support.small_experiment import Small
 
+STUCK_S = 400
+"""Seconds after which a command counts as stuck."""
 RECIPE = (
     'title = "shown"\n'
     + SMALL
@@ -44,9 +48,11 @@ def on_terminal(folder: Path, *words: str, program: str = "from tasks.commands.a
     command = [sys.executable, "-c", program, *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdin=terminal, stdout=terminal, stderr=terminal
+        command, cwd=folder, env=environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
     ) as run:
         os.close(terminal)
+        stuck = threading.Timer(STUCK_S, os.killpg, (run.pid, signal.SIGKILL))
+        stuck.start()
         read = b""
         try:
             while part := os.read(main, 2**16):
@@ -54,6 +60,8 @@ def on_terminal(folder: Path, *words: str, program: str = "from tasks.commands.a
         except OSError:  # it has been closed
             pass
         os.close(main)
+        run.wait()
+        stuck.cancel()
     assert run.returncode == 0, read.decode()
     return read.decode()
 
