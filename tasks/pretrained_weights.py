@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from extractors.weights.sources import SOURCES, locate, source_of, there
+from extractors.weights.sources import SOURCES, find_file, locate, source_of
 from pipeline.errors import InputError
 from pipeline.files.digests import Digests
 from tasks import settings
@@ -35,7 +35,7 @@ def known_name(file: str) -> str:
         return file
     size, folder = Path(locate_weights(file)).stat().st_size, Path(settings.current().weights)
     for name, source in SOURCES.items():
-        known = there(source, folder)
+        known = find_file(source, folder)
         if known and known.stat().st_size == size and _digest(str(known)) == _digest(locate_weights(file)):
             return name
     return file

@@ -107,7 +107,7 @@ def locate(name_or_path: str, folder: Path, *, offline: bool = False) -> Path:
     """
     source = source_of(name_or_path)
     if source is not None:
-        return there(source, folder) or _fetched(name_or_path, source, folder, offline)
+        return find_file(source, folder) or _fetched(name_or_path, source, folder, offline)
     for path in (resolve(name_or_path), resolve(folder / name_or_path)):
         if path.is_file():
             return path
@@ -132,7 +132,7 @@ def source_of(name: str) -> Source | None:
     return None if library is None else library.source(name)
 
 
-def there(source: Source, folder: Path) -> Path | None:
+def find_file(source: Source, folder: Path) -> Path | None:
     """Return the file of weights in a folder, or None."""
     files = (folder / file for file in source.files)
     return next((file.resolve() for file in files if file.is_file()), None)
@@ -166,8 +166,8 @@ def _fetched(name: str, source: Source, folder: Path, offline: bool) -> Path:
     except InputError as error:
         raise InputError(f"weights {name!r} are missing: {error}; they belong into {folder.resolve()}") from None
     if found:  # else another process was faster, and has recorded it
-        now, there = datetime.now(UTC).isoformat(timespec="seconds"), path.stat()
-        record = Record(name, source.url, found, stated, now, there.st_size, there.st_mtime_ns)
+        now, stat = datetime.now(UTC).isoformat(timespec="seconds"), path.stat()
+        record = Record(name, source.url, found, stated, now, stat.st_size, stat.st_mtime_ns)
         write_text(_record(path), json.dumps(record._asdict(), indent=1))
     return path
 

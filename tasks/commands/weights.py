@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from extractors.libraries.names import LIBRARIES, Library, library_of
-from extractors.weights.sources import SOURCES, record_of, records, source_of, there
+from extractors.weights.sources import SOURCES, find_file, record_of, records, source_of
 from pipeline.errors import InputError
 from pipeline.results.tables import aligned
 from tasks import settings
@@ -59,7 +59,7 @@ def describe(folder: Path, library: str | None = None) -> Iterator[str]:
         except InputError:  # the library is no longer installed, or has another version
             continue
         if source is not None:
-            file = there(source, folder)
+            file = find_file(source, folder)
             rows.append((name, _checked(file) if file else "not there", source.licence, source.url))
     yield from aligned(rows)
     yield f"They lie in {folder.resolve()}. What is not there is downloaded when it is first needed" + (
