@@ -1,11 +1,10 @@
 """Image networks of other libraries as backbones."""
 
-import torch
 from torch import Tensor, nn
 
 from extractors.backbones.normalisation import Normalisation
+from extractors.libraries.layers import first_convolution
 from extractors.libraries.names import Library
-from pipeline.errors import InputError
 
 
 class PublishedBackbone(nn.Module):
@@ -40,21 +39,9 @@ class PublishedBackbone(nn.Module):
         seen = library.preprocessing(name)
         flow = sum(seen.mean) / 3, sum(seen.std) / 3
         self.normalisation = Normalisation(1, False, seen.mean, seen.std, *flow)
-        first = next((key for key, layer in self.named_modules() if isinstance(layer, nn.Conv2d)), None)
-        if first is None:
-            raise InputError(f"{name} does not begin with a convolution; a network that does is needed")
-        self.first = f"{first}.weight"
+        self.first = f"network.{first_convolution(self.network)[0]}.weight"
 
     def pooled(self, images: Tensor) -> Tensor:
         """Compute the features (batch, dim) of images (batch, channels, height, width)."""
         features: Tensor = self.network(images)
         return features.flatten(1)
-
-    def check_crop(self, side: int) -> None:
-        """Raise InputError where the network, on the meta device, does not take pictures of a side's length."""
-        channels = self.get_parameter(self.first).shape[1]
-        try:
-            self.eval().pooled(torch.empty(1, channels, side, side, device="meta"))
-        except (AssertionError, RuntimeError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"a crop of {side} pixels does not suit the network ({reason}): leave crop out") from None

@@ -1,5 +1,6 @@
 """Names of networks of other libraries: "<library>:<network>", or "<library>:<network>.<weights>"."""
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -57,6 +58,7 @@ def library_of(name: str) -> Library | None:
     return cast(Library, import_module(LIBRARIES[prefix])) if colon and prefix in LIBRARIES else None
 
 
+@cache  # which every fingerprint asks for
 def preprocessing_of(name: str) -> Preprocessing | None:
     """Return what a library says of pictures for one of its networks; None where the name is no library's."""
     library = library_of(name)

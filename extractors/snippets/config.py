@@ -163,6 +163,12 @@ class SnippetExtractor(Extractor):
     def fitted(self) -> FittedNetwork | None:
         raise NotImplementedError
 
+    def check_files(self) -> None:
+        from extractors.backbones.registry import check_crop
+
+        super().check_files()
+        check_crop(self.network.backbone, SNIPPETS[self.modality].channels, self.crop)
+
     def seeded(self, seed: int) -> Self:
         network = self.network.model_copy(update={"seed": self.network.seed + seed})
         return self.model_copy(update={"network": network})

@@ -97,7 +97,7 @@ class TSN(SnippetExtractor):
         if self.network.fit is None:
             from extractors.tsn.inference import pretrained_state
 
-            pretrained_state(self.network.backbone, self.modality, Path(self.network.weights), self.crop)
+            pretrained_state(self.network.backbone, self.modality, Path(self.network.weights))
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
         """Load the fine-tuned network, or ``network.weights``, which must be the path of a file."""

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from extractors.backbones.normalisation import Normalise
-from extractors.backbones.published import PublishedBackbone
 from extractors.backbones.registry import backbone as image_network
 from extractors.deterministic import deterministic
 from extractors.snippets.modality import SNIPPETS, Modality
@@ -18,26 +17,16 @@ from extractors.weights.state_dicts import adapt, check_modality, load
 from pipeline.training.weights_file import load_state
 
 
-def pretrained_state(backbone: str, modality: Modality, weights: Path, crop: int | None = None) -> dict[str, Tensor]:
+def pretrained_state(backbone: str, modality: Modality, weights: Path) -> dict[str, Tensor]:
     """Load weights that are used as they are, under the backbone's own keys.
-
-    Parameters
-    ----------
-    backbone : str
-    modality : Modality
-    weights : Path
-    crop : int, optional
-        Side in pixels of the pictures that the network is to see.
 
     Raises
     ------
     InputError
-        Where they are another network's, or of RGB where the modality is another, or the crop does not suit it.
+        Where they are another network's, or of RGB where the modality is another.
     """
     with torch.device("meta"):
         network = image_network(backbone, SNIPPETS[modality].channels)
-    if crop is not None and isinstance(network, PublishedBackbone):
-        network.check_crop(crop)
     state = load(weights)
     check_modality(state, network)
     return adapt(state, network)

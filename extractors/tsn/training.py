@@ -46,15 +46,12 @@ class FittedTSN(FittedNetwork):
     def check_files(self) -> None:
         import torch
 
-        from extractors.backbones.published import PublishedBackbone
         from extractors.backbones.registry import backbone
         from extractors.snippets.modality import SNIPPETS
         from extractors.weights.state_dicts import across_modalities, adapt, load
 
         with torch.device("meta"):
             network = backbone(self.backbone, SNIPPETS[self.modality].channels)
-        if isinstance(network, PublishedBackbone):
-            network.check_crop(self.crop)
         adapt(across_modalities(load(Path(self.weights)), network), network)
 
     def examples(self, material: Labelled) -> "TrainingSnippets":
