@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from extractors.base import Clip, Extract, Extractor, Row
 from extractors.clip3d.kinetics_networks import KINETICS_NETWORKS
 from extractors.clip_reader import ClipReader
-from extractors.windows import windowed
+from extractors.windows import described, windowed
 from pipeline.config import Count, File, Positive
 from pipeline.errors import UnusableVideo
 
@@ -152,7 +152,6 @@ def shown_at(blocks: "Iterable[Block]", rate_fps: float) -> Iterator[tuple[int, 
 
 def _extract(config: Clip3D, feature_extractor: "KineticsFeatureExtractor", clip: Clip) -> Iterator[Row]:
     from extractors.clip3d.network import prepared, preprocessing
-    from pipeline.training.prefetch import prefetch, stacks
     from pipeline.video.sampling import windows
 
     reader, numbers = ClipReader(clip), list[int]()
@@ -165,7 +164,7 @@ def _extract(config: Clip3D, feature_extractor: "KineticsFeatureExtractor", clip
     prepare = partial(prepared, preprocessing(config.network))
     cut = windowed(looked_at(), config.window_frames, config.stride_frames, prepare)
     at_once = max(1, _FRAMES_AT_ONCE // config.window_frames)
-    described = [feature_extractor(batch) for batch in prefetch(stacks(cut, at_once))]
+    arrays = described(cut, at_once, feature_extractor, config.dtype)
     if len(numbers) < config.window_frames:
         raise UnusableVideo(
             f"{reader.length} frames, at which {config.rate_fps:g} looks a second are {len(numbers)}; a window needs "
@@ -174,7 +173,5 @@ def _extract(config: Clip3D, feature_extractor: "KineticsFeatureExtractor", clip
         )
     starts = windows(len(numbers), config.window_frames, config.stride_frames)
     frames = np.array(numbers, np.int64)
-    features, scores = (np.concatenate(arrays).astype(config.dtype) for arrays in zip(*described, strict=True))
-    arrays = {"features": features, "kinetics_scores": scores, "start_frames": frames[starts]}
     spans = reader.clock.spans(frames[starts], frames[starts + config.window_frames - 1])
-    yield Row({**arrays, **spans}, reader.attributes)
+    yield Row({**arrays, "start_frames": frames[starts], **spans}, reader.attributes)

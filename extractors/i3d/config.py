@@ -13,7 +13,7 @@ from extractors.clip_reader import ClipReader
 from extractors.frames import scaled
 from extractors.snippets.sources import Pictures, of_flow
 from extractors.tvl1.config import TVL1, pixels, quantised
-from extractors.windows import windowed
+from extractors.windows import described, windowed
 from pipeline.config import MAX_SIZE, Count, File
 from pipeline.errors import UnusableVideo
 
@@ -122,33 +122,21 @@ class I3D(Extractor):
 
 
 def _extract(config: I3D, feature_extractor: "KineticsFeatureExtractor", source: Clip | Sequence[Row]) -> Iterator[Row]:
+    def arrays(pictures: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        cut = windowed(pictures, config.window_frames, config.stride_frames, config.prepared)
+        return described(cut, _AT_ONCE, feature_extractor, config.dtype)
+
     if isinstance(source, Clip):
         reader = ClipReader(source)
-        described = _described(config, feature_extractor, reader.frames())
-        yield _row(config, described, np.arange(reader.length), reader)
+        computed = arrays(reader.frames())
+        yield _row(config, computed, np.arange(reader.length), reader)
         return
     for row in source:
         flows = of_flow(row, None)
-        described = _described(config, feature_extractor, flows.read(range(len(flows.first_frames))))
-        yield _row(config, described, flows.first_frames, flows)
+        yield _row(config, arrays(flows.read(range(len(flows.first_frames)))), flows.first_frames, flows)
 
 
-def _described(
-    config: I3D, feature_extractor: "KineticsFeatureExtractor", pictures: Iterable[np.ndarray]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Compute features and scores of all windows, batch by batch."""
-    from pipeline.training.prefetch import prefetch, stacks
-
-    cut = windowed(pictures, config.window_frames, config.stride_frames, config.prepared)
-    return [feature_extractor(batch) for batch in prefetch(stacks(cut, _AT_ONCE))]
-
-
-def _row(
-    config: I3D,
-    described: list[tuple[np.ndarray, np.ndarray]],
-    first_frames: np.ndarray,
-    clip: ClipReader | Pictures,
-) -> Row:
+def _row(config: I3D, arrays: dict[str, np.ndarray], first_frames: np.ndarray, clip: ClipReader | Pictures) -> Row:
     """Make a row of what is known of a clip's windows and pictures. Raises UnusableVideo where it has no window."""
     from pipeline.video.sampling import windows
 
@@ -157,6 +145,5 @@ def _row(
         given = f"{frames} frames" + (f", which give {there} flows" if config.flow else "")
         raise UnusableVideo(f"{given}; a window needs {config.window_frames}: window_frames may be fewer", frames)
     starts = windows(there, config.window_frames, config.stride_frames)
-    features, scores = (np.concatenate(arrays).astype(config.dtype) for arrays in zip(*described, strict=True))
-    arrays = {"features": features, "kinetics_scores": scores, "start_frames": first_frames[starts]}
-    return Row({**arrays, **clip.clock.spans(starts, starts + config.window_frames - 1)}, clip.attributes)
+    spans = clip.clock.spans(starts, starts + config.window_frames - 1)
+    return Row({**arrays, "start_frames": first_frames[starts], **spans}, clip.attributes)
