@@ -22,6 +22,7 @@ from pipeline.files.atomic import copy
 from pipeline.files.user_input import brief, read_json
 from pipeline.rows import Failure
 from tasks import settings
+from tasks.memory import MEMORY
 from tasks.snapshot import snapshot, superseded
 
 T = TypeVar("T")
@@ -71,7 +72,8 @@ class SettingsTask(luigi.Task):
         return str(self.task_family)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "settings": settings.handed_on()}
+        own = {name: value for name, value in vars(self).items() if name != MEMORY}
+        return {**own, "settings": settings.handed_on()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         settings.adopt(state["settings"])

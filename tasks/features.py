@@ -18,6 +18,7 @@ from pipeline.rows import Keys
 from tasks import settings
 from tasks.base import ConfigParameter, Stage, clear_checkpoints, elsewhere, origin
 from tasks.index import AnyDataset, fold, folds, library
+from tasks.memory import remembered
 from tasks.parts import Part, given_part
 from tasks.pretrained_weights import locate_weights, weights_digest
 from tasks.rows import ExtractionKeys, extraction_keys, labels, rows_digest, shard_digest, videos_by_shard
@@ -52,6 +53,7 @@ class ExtractionStage(Stage):
     fold = luigi.OptionalIntParameter(default=None)
 
     @property
+    @remembered
     def row_keys(self) -> ExtractionKeys:
         """Fingerprint of the extraction, and keys of its rows."""
         source, extractor, fitting = self.source(), self.extractor, self.fitting()
@@ -121,6 +123,7 @@ class ExtractShard(ExtractionStage):
         source = self._source_shard()
         return [*self.fitting().values(), *([source] if source else [])]
 
+    @remembered
     def path(self) -> Path:
         return self.folder / f"{self._number()}-{shard_digest(self.row_keys, library(self.dataset), self.shard)}.h5"
 
@@ -226,6 +229,7 @@ class Extract(ExtractionStage):
         """Return the task of one shard."""
         return ExtractShard(dataset=self.dataset, extractor=self.extractor, fold=self.fold, shard=number)
 
+    @remembered
     def path(self) -> Path:
         names = [stage.path().name for stage in self.requires()]
         return self.folder / f"index-{short_digest(names)}.h5"
@@ -288,6 +292,7 @@ class FitExtractor(Stage):
         return [FitExtractor(dataset=self.dataset, extractor=earlier, fold=self.fold)] if earlier else []
 
     @property
+    @remembered
     def fingerprint(self) -> str:
         significant, upstream = self._components()
         return fingerprint("fit", significant, upstream.values())

@@ -13,6 +13,7 @@ from tasks import settings
 from tasks.base import ConfigParameter, Stage, origin
 from tasks.experiment import AnyStream
 from tasks.index import AnyDataset, library
+from tasks.memory import remembered
 from tasks.rows import labels
 from tasks.training import Predict
 
@@ -45,6 +46,7 @@ class Fuse(Stage):
         return [*self.predictions(), *self.validations()]
 
     @property
+    @remembered
     def fingerprint(self) -> str:
         return fingerprint("Fuse", self.fusion.significant(str), self.upstream.values())
 

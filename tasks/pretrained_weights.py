@@ -7,6 +7,7 @@ from extractors.weights.sources import SOURCES, find_file, locate, source_of
 from pipeline.errors import InputError
 from pipeline.files.digests import Digests
 from tasks import settings
+from tasks.memory import observed
 from tasks.snapshot import held
 
 
@@ -18,6 +19,10 @@ def locate_weights(name: str) -> str:
 
 def weights_digest(name: str) -> str:
     """Return the SHA-256 of such a file, from the store's record of earlier digests where that is current."""
+    return observed(("weights", name), partial(_checked_digest, name))
+
+
+def _checked_digest(name: str) -> str:
     path = locate_weights(name)
     found = _digest(path)
     source = source_of(name)
@@ -43,7 +48,7 @@ def known_name(file: str) -> str:
 
 def _digest(path: str) -> str:
     read = partial(_weights_digest, path, settings.store() / "weights.json")
-    return held(("weights", path), read, lambda *_: [f"{path} was replaced"])
+    return held(("file of weights", path), read, lambda *_: [f"{path} was replaced"])
 
 
 def _weights_digest(path: str, record: Path) -> str:

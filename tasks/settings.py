@@ -22,6 +22,7 @@ from pipeline.files import lock
 from pipeline.files.user_input import brief, resolve
 from pipeline.fingerprint import short_digest
 from pipeline.training import devices
+from tasks.memory import observed
 
 DEFAULTS = Path(__file__).with_name("defaults.cfg")
 _CONFIGURED = ("/etc/luigi/client.cfg", "/etc/luigi/luigi.cfg", "client.cfg", "luigi.cfg")
@@ -100,6 +101,10 @@ def current() -> kinescope:
 
     Raises InputError that says what would be right.
     """
+    return observed("settings", _current)
+
+
+def _current() -> kinescope:
     if not _adopted or multiprocessing.parent_process() is None:
         return _checked()
     if isinstance(_adopted[-1], InputError):
@@ -166,7 +171,11 @@ def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kine
 
 def store() -> Path:
     """Return the absolute path of the store, the folder of everything that is computed."""
-    return _resolved(current().store, os.getcwd())
+    return _resolved(current().store, _working_directory())
+
+
+def _working_directory() -> str:
+    return observed("working directory", os.getcwd)
 
 
 @lru_cache
@@ -215,7 +224,7 @@ def named_root(dataset: Dataset) -> Path:
             f'no data root for {dataset.name!r}: set data_roots = {{"{dataset.name}": "/path/to/it"}} '
             f"in section [kinescope] of luigi.cfg{_how_to_get(dataset)}"
         )
-    return _absolute(str(root), os.getcwd())
+    return _absolute(str(root), _working_directory())
 
 
 def _how_to_get(dataset: Dataset) -> str:

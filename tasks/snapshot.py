@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from pipeline.errors import InputError
+from tasks.memory import observed
 
 T = TypeVar("T")
 
@@ -52,6 +54,10 @@ def held(key: Hashable, read: Callable[[], T], changes: Callable[[T, T], Iterabl
     changes : callable
         Given what was read once and what is read later, returns sentences about what differs.
     """
+    return observed(key, partial(_held_or_read, key, read, changes))
+
+
+def _held_or_read(key: Hashable, read: Callable[[], T], changes: Callable[[T, T], Iterable[str]]) -> T:
     if _held is None:
         return read()
     if key not in _held:

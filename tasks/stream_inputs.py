@@ -16,6 +16,7 @@ from tasks.base import ConfigParameter, Stage, origin
 from tasks.experiment import Input
 from tasks.features import Extract, extract
 from tasks.index import AnyDataset, fold, library
+from tasks.memory import remembered
 from tasks.parts import Part, given_part
 from tasks.pretrained_weights import weights_digest
 from tasks.rows import rows_digest
@@ -125,6 +126,7 @@ class FitReducer(Stage):
         return self.reading.features
 
     @property
+    @remembered
     def fingerprint(self) -> str:
         significant, upstream = self._components()
         return fingerprint(self.task_family, list(significant.values()), upstream.values())

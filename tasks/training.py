@@ -13,6 +13,7 @@ from tasks.base import ConfigParameter, Stage, clear_checkpoints, origin
 from tasks.experiment import AnyStream
 from tasks.features import Extract
 from tasks.index import AnyDataset, fold, library
+from tasks.memory import remembered
 from tasks.parts import Part, given_part
 from tasks.pretrained_weights import weights_digest
 from tasks.rows import labels
@@ -63,6 +64,7 @@ class StreamStage(Stage):
         return [reading.features for reading in self.readings]
 
     @property
+    @remembered
     def fingerprint(self) -> str:
         significant, upstream = self.components()
         return fingerprint(self.task_family, list(significant.values()), upstream.values())

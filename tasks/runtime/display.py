@@ -69,7 +69,13 @@ def _show(task: luigi.Task) -> None:
 
 @luigi.Task.event_handler(luigi.Event.SUCCESS)
 def _hide(task: luigi.Task) -> None:
-    if isinstance(task, SettingsTask) and FOLDER in os.environ:
+    if isinstance(task, SettingsTask):
+        hide_line()
+
+
+def hide_line() -> None:
+    """Have no line shown of this process, which works on nothing any more."""
+    if FOLDER in os.environ:
         _line_of(os.getpid()).unlink(missing_ok=True)
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from types import TracebackType
 
+import luigi.interface
 from tqdm import tqdm
 
 from tasks import settings
@@ -33,10 +34,12 @@ def start() -> None:
     Entry points call it: ``kinescope``, ``luigi --module tasks`` as it loads the package, and the server that workers
     are forked from. It completes luigi's configuration, has workers forked from a server, lets no file of the working
     directory pass for a module in the processes that begin here, registers what happens when workers begin and end, has
-    mistakes that a user can mend logged as one sentence, gives progress bars a lock of threads, says in a sentence that
-    a run was interrupted, and prints names that are not UTF-8 as they are.
+    luigi hand tasks to workers that live on, has mistakes that a user can mend logged as one sentence, gives progress
+    bars a lock of threads, says in a sentence that a run was interrupted, and prints names that are not UTF-8 as they
+    are.
     """
     from tasks.runtime import cleanup, display, workers  # noqa: F401 (luigi's events are their doors)
+    from tasks.runtime.luigi_worker import WorkerSchedulerFactory
 
     settings.complete()
     os.environ["PYTHONSAFEPATH"] = "1"  # a folder named data, or a file tasks.py, is common
@@ -44,6 +47,7 @@ def start() -> None:
     # for seconds: workers are forked from a server that has imported everything and done nothing.
     multiprocessing.set_start_method("forkserver", force=True)
     multiprocessing.set_forkserver_preload(list(PRELOADED))
+    luigi.interface._WorkerSchedulerFactory = WorkerSchedulerFactory  # type: ignore[misc]
     logging.getLogger("luigi-interface").addFilter(_FILTER)
     tqdm.set_lock(threading.RLock())  # its own would be a semaphore of the system's, which a worker that dies leaves
     sys.excepthook = _except_interruptions

@@ -1,6 +1,6 @@
-"""Handles luigi's processes: workers end with the main process and clean up, and their deaths are reported.
+"""Handles the processes of tasks: they end with the main process and clean up, and their deaths are reported.
 
-Luigi's events are the hooks: a task starts and fails in its worker, and the main process notices a worker's death.
+Luigi's events are the hooks: a task starts and fails in its process, and the main process notices a process's death.
 """
 
 import _thread
@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from functools import cache
 from multiprocessing.connection import wait
 from types import FrameType
 
@@ -20,13 +21,18 @@ from tasks.base import Terminated
 from tasks.features import ExtractShard
 
 GRACE_S = 3.0
-"""Seconds that a worker has to remove its temporary files when it is terminated."""
+"""Seconds that a process has to remove its temporary files when it is terminated."""
 TERMINATED = 128 + signal.SIGTERM
 
 
 @luigi.Task.event_handler(luigi.Event.START)
-def _end_with_the_main_process(_: luigi.Task) -> None:
-    """Let a worker unwind, and exit within ``GRACE_S``, when it is terminated or the main process has gone."""
+def _start(_: luigi.Task) -> None:
+    end_with_the_main_process()
+
+
+@cache  # a process that lives on does so from its first moment, and others when their task starts
+def end_with_the_main_process() -> None:
+    """Let this process unwind, and exit within ``GRACE_S``, when it is terminated or the main process has gone."""
     main = multiprocessing.parent_process()
     if main is None:
         return

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO
 
 import h5py
-import luigi
 import numpy as np
 import pytest
 
@@ -179,7 +178,7 @@ def test_ending_the_main_process_ends_its_workers_and_keeps_what_they_journaled(
 def helped() -> None:
     """A task's process with a helper that ends, and an eye on it, as torch's loading has."""
     processes.GRACE_S = 0.2
-    processes._end_with_the_main_process(luigi.Task())
+    processes.end_with_the_main_process()
     signal.signal(signal.SIGCHLD, lambda *_: None)
     subprocess.run([sys.executable, "-c", ""], check=True)
     time.sleep(2 * processes.GRACE_S)
@@ -196,7 +195,7 @@ def _write_into_a_pipe(pipe: Path, path: Path) -> None:
         class Slow(DeferredErrors, Blocking):
             """What is written goes into the pipe, and waits there until somebody reads."""
 
-        processes._end_with_the_main_process(luigi.Task())
+        processes.end_with_the_main_process()
         with Slow(path) as taking, h5py.File(taking, "w") as file:
             file.create_dataset("array", data=ARRAY)
             file.flush()

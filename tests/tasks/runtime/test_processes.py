@@ -1,0 +1,97 @@
+"""Processes that live on: tasks follow one another in them, a death costs one task, and nothing is left at the end."""
+
+import multiprocessing
+import os
+import queue
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import luigi
+import pytest
+
+from tasks.base import SettingsTask
+from tasks.runtime.executor import Assignment
+from tasks.runtime.processes import Processes
+from tests.support.runs import until
+
+
+class WhoAmI(SettingsTask):
+    """Task that says in which process it ran, or ends it."""
+
+    number = luigi.IntParameter()
+    ends_by = luigi.OptionalIntParameter(default=None)
+    seconds = luigi.FloatParameter(default=0.0)
+
+    def run(self) -> None:
+        if self.ends_by is not None:
+            os.kill(os.getpid(), self.ends_by)
+        time.sleep(self.seconds)
+
+    def complete(self) -> bool:
+        return False
+
+    def on_success(self) -> int:
+        return os.getpid()
+
+
+def assigned(number: int, **named: Any) -> Assignment:
+    return Assignment(WhoAmI(number=number, **named), "worker", None, True, False)
+
+
+@pytest.fixture
+def results() -> "queue.Queue[Any]":
+    return queue.Queue()
+
+
+@pytest.fixture
+def processes(results: "queue.Queue[Any]") -> Iterator[Processes]:
+    executor = Processes(results)
+    yield executor
+    executor.close()
+    assert not [child for child in multiprocessing.active_children() if child.is_alive()]
+
+
+def test_one_process_takes_task_after_task(processes: Processes, results: "queue.Queue[Any]") -> None:
+    found = []
+    for number in range(3):
+        job = processes.submit(assigned(number))
+        found.append(results.get(timeout=60))
+        assert job.exitcode == 0
+    assert [(status, new) for _, status, _, _, new in found] == [("DONE", None)] * 3
+    assert len({process for _, _, process, _, _ in found}) == 1
+
+
+def test_two_at_a_time_have_two_processes(processes: Processes, results: "queue.Queue[Any]") -> None:
+    for number in range(2):
+        processes.submit(assigned(number, seconds=0.5))
+    assert len({results.get(timeout=60)[2] for _ in range(2)}) == 2
+
+
+def test_a_death_is_told_and_another_process_goes_on(processes: Processes, results: "queue.Queue[Any]") -> None:
+    job = processes.submit(assigned(0, ends_by=signal.SIGKILL))
+    until(lambda: job.exitcode is not None)
+    assert job.exitcode == -signal.SIGKILL
+    assert results.empty()
+    processes.submit(assigned(1))
+    assert results.get(timeout=60)[1] == "DONE"
+
+
+def test_a_process_that_dies_between_two_tasks_costs_none(processes: Processes, results: "queue.Queue[Any]") -> None:
+    first = processes.submit(assigned(0))
+    process = results.get(timeout=60)[2]
+    os.kill(process, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{process}").exists())
+    second = processes.submit(assigned(1))
+    assert results.get(timeout=60)[1] == "DONE"
+    assert (first.exitcode, second.exitcode) == (0, 0)
+
+
+def test_what_runs_can_be_terminated(processes: Processes) -> None:
+    job = processes.submit(assigned(0, seconds=100))
+    time.sleep(0.5)
+    job.terminate()
+    until(lambda: job.exitcode is not None)
+    assert job.exitcode != 0
