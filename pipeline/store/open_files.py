@@ -3,11 +3,9 @@
 import os
 import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 from weakref import WeakSet
 
 from pipeline.errors import DamagedStore
@@ -24,7 +22,9 @@ _times = count()
 class OpenFile:
     """A file of rows that is opened when it is read, and closed when many others of this process were read since.
 
-    Its table stays in memory, and is read anew only where the file is another when it is opened again.
+    It is read in a ``with`` block, while which no other thread closes or reads it. What the block raises because of
+    damage becomes DamagedStore, and the file is quarantined. Its table stays in memory, and is read anew only where the
+    file is another when it is opened again.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ class OpenFile:
     Attributes
     ----------
     file
-        Its descriptor, within ``reading``.
+        Its descriptor, within a block.
     table
-        Its table, within ``reading``.
+        Its table, within a block.
     last_read
         When it was read last, as a number that grows.
     """
@@ -52,31 +52,31 @@ class OpenFile:
     def __del__(self) -> None:
         self.close()
 
-    @contextmanager
-    def reading(self) -> Iterator["OpenFile"]:
-        """Yield the open file, which no other thread closes or reads while the block runs.
-
-        Raises
-        ------
-        DamagedStore
-            Where the file is damaged, by what the block raises as well; it is quarantined.
-        """
-        with _recent.lock:
+    def __enter__(self) -> Self:
+        _recent.lock.acquire()
+        try:
             self.last_read = next(_times)
             if self.file < 0:
                 _recent.close_others()
                 self._open()
-            try:
-                yield self
-            except DAMAGE as error:
+        except BaseException:
+            _recent.lock.release()
+            raise
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            if isinstance(error, DAMAGE):
                 self.close()
                 self._condemn(error)
+        finally:
+            _recent.lock.release()
 
     @property
     def current_table(self) -> Table:
-        """The table, of which nothing but the file's being open is asked. Raises as ``reading``."""
+        """The table, for which the file is opened where it is not. Raises as a block does."""
         if self.file < 0:
-            with self.reading():
+            with self:
                 pass
         self.last_read = next(_times)
         return self.table

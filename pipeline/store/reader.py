@@ -1,8 +1,7 @@
 """Read the rows of a stage by video id."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pipeline.rows import Failure, Partial, Row
 from pipeline.store.arrays import StoredArray
 from pipeline.store.layout import DAMAGE, failure_path, open_file, row_path
 from pipeline.store.open_files import OpenFile
-from pipeline.store.table import Table
+from pipeline.store.table import Item, Table
 
 
 def provenance(path: Path) -> dict[str, Any]:
@@ -76,8 +75,8 @@ class Store:
             Where the row has no such array.
         """
         place = row_path(video, variant)
-        with self._reading(place) as opened:
-            item = opened.table.item(place)
+        with self._holding(place) as opened:
+            item = self._item(opened, place)
             names = item.arrays if arrays is None else [name for name in item.arrays if name in arrays]
             read = {name: item.arrays[name].read(opened.file, part) for name in names}
         if arrays is not None and (missing := set(arrays).difference(names)):
@@ -95,8 +94,8 @@ class Store:
             Where the store has no such row.
         """
         place = row_path(video, variant)
-        with self._reading(place) as opened:
-            return {name: _Part(opened, place, name) for name in opened.table.item(place).arrays}
+        with self._holding(place) as opened:
+            return {name: _Part(opened, place, name) for name in self._item(opened, place).arrays}
 
     def rows(self, video: str, arrays: Sequence[str] | None = None) -> list[Row]:
         """Read all variants of a video, in order; parameters as for ``read``."""
@@ -110,8 +109,8 @@ class Store:
         """Return, by id, why videos have no rows."""
         found: dict[str, Failure] = {}
         for video in self._ids("failures"):
-            with self._reading(failure_path(video)) as opened:
-                found[video] = opened.table.item(failure_path(video)).failure
+            with self._holding(failure_path(video)) as opened:
+                found[video] = self._item(opened, failure_path(video)).failure
         return found
 
     def ids(self) -> list[str]:
@@ -126,20 +125,19 @@ class Store:
     def _table(self) -> Table:
         return self._opened(self.index.name).current_table
 
-    @contextmanager
-    def _reading(self, place: str) -> Iterator[OpenFile]:
-        """Yield the open file that holds a row or failure; an index that links what its shard lacks is quarantined."""
+    def _holding(self, place: str) -> OpenFile:
+        """Return the file that holds a row or a failure. Raises KeyError where none does."""
         table = self._table
         shard = table.links.get(place)
         if shard is None and not table.contains(place):
             raise KeyError(f"{self.index} has no {place}: ids() lists the videos, failures() those without rows")
-        file = self._opened(shard or self.index.name)
-        with file.reading() as opened:
-            exists = opened.table.contains(place)
-            if exists:
-                yield opened
-        if not exists:
-            quarantine(self.index, ValueError(f"it links {place}, which {shard} does not hold"))
+        return self._opened(shard or self.index.name)
+
+    def _item(self, opened: OpenFile, place: str) -> Item:
+        """Return a row or a failure of an open file; an index that links what it lacks is quarantined."""
+        if not opened.table.contains(place):
+            quarantine(self.index, ValueError(f"it links {place}, which {opened.path.name} does not hold"))
+        return opened.table.item(place)
 
     def _opened(self, name: str) -> OpenFile:
         if name not in self._files:
@@ -155,7 +153,7 @@ class _Part:
         self._found: tuple[Table, StoredArray] | None = None
 
     def __getitem__(self, part: Any) -> np.ndarray:
-        with self._file.reading() as opened:
+        with self._file as opened:
             if self._found is None or self._found[0] is not opened.table:
                 self._found = opened.table, opened.table.item(self._place).arrays[self._name]
             return self._found[1].read(opened.file, part)

@@ -88,7 +88,7 @@ def _copy_video(source: OpenFile, keys: Keys, target: NewRows) -> None:
 
     A file of one video that lacks the key by which it is named is quarantined.
     """
-    with source.reading() as opened:
+    with source as opened:
         items = opened.table.by_key
         if keys.name not in items and keys.name == source.path.stem:
             raise Contradiction("it holds nothing of the key by which it is named")

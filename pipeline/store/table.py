@@ -49,6 +49,7 @@ class Item(NamedTuple):
 
 compact = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=np.generic.item).encode
 """Returns JSON in ASCII, with sorted keys and no spaces."""
+_decode = json.JSONDecoder().raw_decode
 
 
 @dataclass
@@ -69,7 +70,7 @@ class Table:
 
     keys: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
-    entries: list[Item | bytes] = field(default_factory=list)
+    entries: list[Item | str] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -111,35 +112,35 @@ class Table:
         for place, shard in self.links.items():
             linked.setdefault(shard, []).append(place)
         first = {"keys": self.keys, "links": linked, "places": self.places}
-        return b"\n".join([compact(first).encode(), *map(_line, self.entries)])
+        return "\n".join([compact(first), *map(_line, self.entries)]).encode()
 
     def same_as(self, other: "Table") -> bool:
         """Return whether another table says the same, be it in another order."""
         return self._said() == other._said()
 
-    def _said(self) -> tuple[dict[str, bytes], dict[str, str]]:
+    def _said(self) -> tuple[dict[str, str], dict[str, str]]:
         return dict(zip(self.places, map(_line, self.entries), strict=True)), self.links
 
     @cached_property
-    def _by_place(self) -> dict[str, Item | bytes]:
+    def _by_place(self) -> dict[str, Item | str]:
         return dict(zip(self.places, self.entries, strict=True))
 
 
-def _parsed(entry: Item | bytes) -> Item:
+def _parsed(entry: Item | str) -> Item:
     if isinstance(entry, Item):
         return entry
-    attributes, arrays, reason = json.loads(entry)
+    (attributes, arrays, reason), _ = _decode(entry)
     return Item(attributes, {name: StoredArray._make(array) for name, array in arrays.items()}, reason)
 
 
-def _line(entry: Item | bytes) -> bytes:
-    return compact(entry).encode() if isinstance(entry, Item) else entry
+def _line(entry: Item | str) -> str:
+    return compact(entry) if isinstance(entry, Item) else entry
 
 
 def table_of(text: bytes) -> Table:
     """Return the table that a text tells. Raises Contradiction where it is none."""
-    first, *lines = text.split(b"\n")
     try:
+        first, *lines = text.decode("ascii").split("\n")
         read: Mapping[str, Any] = json.loads(first)
         links = {place: shard for shard, places in read["links"].items() for place in places}
         table = Table(read["keys"], read["places"], [*lines], links)
