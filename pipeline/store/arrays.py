@@ -103,6 +103,10 @@ class StoredArray(NamedTuple):
         return content
 
     def _whole(self, file: int) -> np.ndarray:
+        if self.entries and self.entries == self.shape[0]:  # most arrays: one chunk, which nothing fills up
+            block = np.empty(self.shape, self.dtype)
+            self._fill(file, 0, block.reshape(-1).view(np.uint8))
+            return block
         if not self.shape:
             return np.frombuffer(bytes.fromhex(self.value), self.dtype).reshape(())
         return self._chunks(file, 0, self.shape[0]) if self.entries else np.empty(self.shape, self.dtype)

@@ -1,6 +1,7 @@
 """Write rows, failures and their table into an HDF5 file, by the shortest of HDF5's ways."""
 
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import h5py
@@ -31,7 +32,7 @@ class NewRows:
     def __init__(self, file: h5py.File) -> None:
         self.file = file.id
         self.table = Table()
-        self._parents: set[bytes] = set()
+        self._parents: set[str] = set()
 
     def add(self, place: str, item: Item, source: int) -> None:
         """Copy a row or a failure from another file.
@@ -68,10 +69,10 @@ class NewRows:
 
     def _make_parent(self, place: str) -> None:
         """Make the group of a place: HDF5 does so by itself, but notes the time."""
-        parent = place.rpartition("/")[0].encode()
-        if parent not in self._parents and parent not in self.file:
-            h5g.create(self.file, parent, _LINK, _GROUP)
-        self._parents.add(parent)
+        parent = place.rpartition("/")[0]
+        if parent not in self._parents:
+            h5g.create(self.file, parent.encode(), _LINK, _GROUP)
+            self._parents.update(accumulate(parent.split("/"), "{}/{}".format))
 
     def close(self) -> None:
         """Write the table."""

@@ -98,9 +98,9 @@ class Journal:
     def discard(self, videos: Iterable[Keys]) -> None:
         """Remove the files of videos that a sealed shard now holds, and the notes."""
         names = {keys.name for keys in videos}
-        self._log, self._found = None, None
         self._notes.discard(names)
         self._remove(names, torn=True)
+        self._log, self._found = None, None
 
     def discard_sealed(self, shards: Iterable[Path]) -> None:
         """Remove the files of videos that these sealed shards hold.
@@ -147,8 +147,11 @@ class Journal:
         for path in self.folder.glob(f"*{_FORMER}"):
             if path.stem in names:
                 path.unlink(missing_ok=True)
+        known: dict[Path, set[str]] = {}
+        for key, path in (self._found or {}).items():
+            known.setdefault(path, set()).add(key)
         for path in _logs(self.folder):
-            held = {finished.key for finished in _finished_in(path)}
+            held = known.get(path) or {finished.key for finished in _finished_in(path)}
             if held <= names and (held or torn):
                 path.unlink(missing_ok=True)
         with suppress(OSError):  # another state's videos are in it, or it is gone
