@@ -108,11 +108,8 @@ class Journal:
         Such files are left when a process is killed, or slower than another, after the shard was sealed. They stay as
         long as a shard cannot be read, and so does a log to which another process may just be writing its first record.
         """
-        try:
+        with suppress(OSError, Unavailable):  # another run may sweep as well; or a newer kinescope wrote here
             sealed = set(shards_by_key(shards))
-        except Unavailable:
-            return
-        with suppress(OSError):  # another run may sweep as well
             self._notes.discard(sealed)
             self._remove(sealed, torn=False)
 
@@ -121,7 +118,7 @@ class Journal:
         if self._found is None:
             self._found = {path.stem: path for path in sorted(self.folder.glob(f"*{_FORMER}"))}
             for path in _logs(self.folder):
-                self._found.update((key, path) for key in _checked_keys(path))
+                self._found.update((key, path) for key in _keys_in(path, check=True))
         return self._found
 
     def _append(self, keys: Keys, entries: Sequence[Entry]) -> None:
@@ -151,7 +148,7 @@ class Journal:
         for key, path in (self._found or {}).items():
             known.setdefault(path, set()).add(key)
         for path in _logs(self.folder):
-            held = known.get(path) or {finished.key for finished in _finished_in(path)}
+            held = known.get(path) or set(_keys_in(path, check=False))
             if held <= names and (held or torn):
                 path.unlink(missing_ok=True)
         with suppress(OSError):  # another state's videos are in it, or it is gone
@@ -190,7 +187,7 @@ def _finished_in(path: Path) -> list[Finished]:
     """List the videos in a log; none where it cannot be read."""
     try:
         with LogReader(path) as log:
-            records = list(log.all_records(check=False))
+            records = list(log.records())
     except (
         OSError,
         Contradiction,
@@ -200,15 +197,16 @@ def _finished_in(path: Path) -> list[Finished]:
     return [Finished(record.key, record.time, record.items[0][1].reason is not None) for record in records]
 
 
-def _checked_keys(path: Path) -> list[str]:
-    """Return the keys of the videos in a log that are whole, and warn of others."""
+def _keys_in(path: Path, *, check: bool) -> list[str]:
+    """Return the keys of the videos in a log; with ``check`` the chunks are read, and what is damaged is warned of."""
     try:
         with LogReader(path) as log:
-            return [record.key for record in log.all_records(check=True)]
+            return [record.key for record in log.all_records(check=check)]
     except FileNotFoundError:
         return []
     except Contradiction as error:
-        warnings.warn(f"{path} is damaged ({error}): its videos are computed again", RuntimeWarning, stacklevel=3)
+        if check:
+            warnings.warn(f"{path} is damaged ({error}): its videos are computed again", RuntimeWarning, stacklevel=3)
         return []
 
 

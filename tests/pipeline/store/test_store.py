@@ -98,8 +98,11 @@ def test_a_wrong_number_of_rows_or_a_nan_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_row_that_lies_in_a_file_is_not_read_into_memory(tmp_path: Path) -> None:
     features = np.lib.format.open_memmap(tmp_path / "features.npy", "w+", np.float16, (400, 56_000))
+    journal, shard = Journal(tmp_path / "journal"), tmp_path / "shard.h5"
     tracemalloc.start()
-    Journal(tmp_path / "journal").write(keys("a"), [Row({"features": features})])
+    journal.write(keys("a"), [Row({"features": features})])
+    seal(shard, [keys("a")], {keys("a").name: journal.path(keys("a"))}, {})
+    assert Store(shard).partial("a")["features"][399, 7] == 0
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < features.nbytes / 10
