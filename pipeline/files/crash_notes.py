@@ -63,7 +63,7 @@ class CrashNotes:
         """
         note, own = self._opened(), f"{key}{NOTE}"
         crashes = _crashes(self.folder / own) if own in self._signed else []
-        note.write(f"{video}\n{key}\n".encode())
+        note.write(f"{' '.join(video.splitlines())}\n{key}\n".encode())
         try:
             with _signing(note):
                 yield crashes
@@ -73,9 +73,9 @@ class CrashNotes:
             (self.folder / own).unlink(missing_ok=True)
 
     def discard(self, keys: Container[str]) -> None:
-        """Remove this process's note, and those of videos that are finished."""
+        """Remove this process's note, those of processes that name no video, and those of videos that are finished."""
         for path in self.folder.glob(f"*{NOTE}"):
-            if path == self._path or path.stem in keys:
+            if path == self._path or path.stem in keys or not _text(path):
                 path.unlink(missing_ok=True)
         self._note = None
 
@@ -105,13 +105,13 @@ def notes(journal: Path) -> dict[str, int]:
 def settle(journal: Path) -> None:
     """Make signed notes those of their videos, and remove the others; call it only while no other process works."""
     for note in sorted(journal.glob(f"*{NOTE}")):
-        if not _crashes(note):
-            note.unlink(missing_ok=True)
-        elif note.name.startswith(_OF_PROCESS):
-            text = _text(note)
-            own = note.with_name(f"{text.splitlines()[1]}{NOTE}")
+        signed, of_process, text = _crashes(note), note.name.startswith(_OF_PROCESS), _text(note)
+        if signed and of_process:
+            _, key, _ = f"{text}\n\n".split("\n", 2)
+            own = note.with_name(f"{key}{NOTE}")
             write_text(own, _text(own) + text)
-            note.unlink()
+        if of_process or not signed:
+            note.unlink(missing_ok=True)
 
 
 def _crashes(note: Path) -> list[str]:

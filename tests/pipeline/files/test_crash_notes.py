@@ -18,7 +18,7 @@ from pathlib import Path
 from pipeline.files.crash_notes import CrashNotes
 notes = CrashNotes(Path(sys.argv[1]))
 for video in sys.argv[3:]:
-    with notes.attempt(f"key-of-{video}", f"the {video}"):
+    with notes.attempt(f"key-of-{video[:6].strip()}", f"the {video}"):
         if video == sys.argv[3 + len(sys.argv[3:]) - 1]:
             os.kill(os.getpid(), int(sys.argv[2]))
 """
@@ -53,6 +53,20 @@ def test_crashes_are_counted_for_the_video_in_hand_until_it_is_finished(tmp_path
     assert notes(tmp_path) == {"the third": 1}
     mine.discard({"key-of-third"})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_died_between_two_videos_leaves_nothing_behind(tmp_path: Path) -> None:
+    dies(tmp_path, signal.SIGSEGV, "first")
+    (tmp_path / "process-1.started").touch()
+    CrashNotes(tmp_path).discard(set())
+    assert notes(tmp_path) == {"the first": 1}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_id_of_several_lines_is_told_in_one(tmp_path: Path) -> None:
+    dies(tmp_path, signal.SIGSEGV, "first\nsecond line")
+    settle(tmp_path)
+    assert notes(tmp_path) == {"the first second line": 1}
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS])
