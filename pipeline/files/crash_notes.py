@@ -1,20 +1,27 @@
 """Note which video a process is working on, so that a video that crashes its process is found.
 
-Each video that is started has a note. Only a fault of the process itself (a segmentation fault, an abort, …) signs it:
-the interpreter's fault handler writes the reason into the note. A process that is killed from outside, for lack of
-memory or by its user, leaves a note without a signature, and a bus error does not count: a full disk under a mapped
-file causes one.
+A process has one note in a journal's folder, which names the video in hand and is written anew for each. Only a fault
+of the process itself (a segmentation fault, an abort, …) signs it: the interpreter's fault handler writes the reason
+into the note. A process that is killed from outside, for lack of memory or by its user, leaves a note without a
+signature, and a bus error does not count: a full disk under a mapped file causes one. The next process makes a signed
+note that of its video, which stays until the video is finished.
 """
 
 import faulthandler
+import os
 import re
-from collections.abc import Iterator
+import weakref
+from collections import Counter
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pipeline.files.atomic import write_text
+
 NOTE = ".started"
 """Suffix of a note's file name."""
+_OF_PROCESS = "process-"
 _CRASH = re.compile(
     r"^Fatal Python error: (?!Bus error)(?P<fault>.+)$(?P<threads>(?:\n(?!Fatal Python error: ).*)*)", re.MULTILINE
 )
@@ -22,48 +29,88 @@ _FRAME = re.compile(r"Current thread .*\n  File \"(?P<file>.+)\", line (?P<line>
 _STDERR = 2
 
 
-@contextmanager
-def attempt(note: Path, video: str) -> Iterator[list[str]]:
-    """Note that ``video`` is being worked on while the block runs.
-
-    The note is removed when the block ends without error; when it raises, earlier crashes stay noted.
+class CrashNotes:
+    """Notes of one journal, of which this process writes one.
 
     Parameters
     ----------
-    note
-        File of the video's note.
-    video
-        The video's id.
-
-    Yields
-    ------
-    list of str
-        The crashes of earlier processes that were working on the video, one sentence each.
+    folder
+        Folder of the journal, which is made when it is needed.
     """
-    note.parent.mkdir(parents=True, exist_ok=True)
-    with note.open("a+", encoding="utf-8") as file:
-        crashes = _crashes(note)
-        if not file.tell():
-            print(video, file=file, flush=True)
-        with _signing(file):
-            try:
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._note: IO[bytes] | None = None
+        self._signed: set[str] = set()
+
+    @contextmanager
+    def attempt(self, key: str, video: str) -> Iterator[list[str]]:
+        """Note that a video is being worked on while the block runs.
+
+        When the block ends without error, crashes of before are forgotten; when it raises, they stay noted.
+
+        Parameters
+        ----------
+        key
+            The video's key, which names its own note.
+        video
+            The video's id.
+
+        Yields
+        ------
+        list of str
+            The crashes of earlier processes that were working on the video, one sentence each.
+        """
+        note, own = self._opened(), f"{key}{NOTE}"
+        crashes = _crashes(self.folder / own) if own in self._signed else []
+        note.write(f"{' '.join(video.splitlines())}\n{key}\n".encode())
+        try:
+            with _signing(note):
                 yield crashes
-            except BaseException:  # told to end, too
-                if not crashes:
-                    note.unlink(missing_ok=True)
-                raise
-    note.unlink(missing_ok=True)
+        finally:
+            os.truncate(note.fileno(), 0)
+        if crashes:
+            (self.folder / own).unlink(missing_ok=True)
+
+    def discard(self, keys: Container[str]) -> None:
+        """Remove this process's note, those of processes that name no video, and those of videos that are finished."""
+        for path in self.folder.glob(f"*{NOTE}"):
+            if path == self._path or path.stem in keys or not _text(path):
+                path.unlink(missing_ok=True)
+        self._note = None
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"{_OF_PROCESS}{os.getpid()}{NOTE}"
+
+    def _opened(self) -> IO[bytes]:
+        if self._note is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._note = self._path.open("ab", buffering=0)
+            weakref.finalize(self, self._note.close)
+            os.truncate(self._note.fileno(), 0)
+            self._signed = {path.name for path in self.folder.glob(f"*{NOTE}")}
+        return self._note
 
 
 def notes(journal: Path) -> dict[str, int]:
     """Count, for each video that was started and is not finished, the processes that crashed while working on it."""
-    return {_text(note).partition("\n")[0]: len(_crashes(note)) for note in sorted(journal.glob(f"*{NOTE}"))}
+    found: Counter[str] = Counter()
+    for note in sorted(journal.glob(f"*{NOTE}")):
+        if video := _text(note).partition("\n")[0]:
+            found[video] += len(_crashes(note))
+    return dict(found)
 
 
-def remove_unsigned(journal: Path) -> None:
-    """Remove the notes that no crash signed; call it only while no other process works on this journal."""
-    for note in journal.glob(f"*{NOTE}"):
-        if not _crashes(note):
+def settle(journal: Path) -> None:
+    """Make signed notes those of their videos, and remove the others; call it only while no other process works."""
+    for note in sorted(journal.glob(f"*{NOTE}")):
+        signed, of_process, text = _crashes(note), note.name.startswith(_OF_PROCESS), _text(note)
+        if signed and of_process:
+            _, key, _ = f"{text}\n\n".split("\n", 2)
+            own = note.with_name(f"{key}{NOTE}")
+            write_text(own, _text(own) + text)
+        if of_process or not signed:
             note.unlink(missing_ok=True)
 
 
@@ -84,7 +131,7 @@ def _format_crash(fault: str, threads: str) -> str:
 
 
 @contextmanager
-def _signing(file: IO[str]) -> Iterator[None]:
+def _signing(file: IO[bytes]) -> Iterator[None]:
     """Let the fault handler write into ``file`` while the block runs."""
     enabled = faulthandler.is_enabled()
     faulthandler.enable(file)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UnusableVideo
-from pipeline.files.crash_notes import remove_unsigned
+from pipeline.files.crash_notes import settle
 from pipeline.files.progress import Bar
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.journal import Journal
@@ -59,12 +59,15 @@ def fill(
         Where the journal or an earlier shard cannot be read; the damaged file is quarantined.
     """
     began = time.monotonic()
-    remove_unsigned(journal.folder)
+    settle(journal.folder)
     missing = [keys for keys in videos if keys.name not in earlier and keys not in journal]
     if missing:
         with Bar(desc="extracting", unit="video", total=len(videos), initial=len(videos) - len(missing)) as bar:
-            _compute(missing, source, build(), journal, bar)
-    sources = {keys.name: earlier.get(keys.name, journal.path(keys)) for keys in videos}
+            try:
+                _compute(missing, source, build(), journal, bar)
+            finally:
+                journal.sync()
+    sources = {keys.name: earlier.get(keys.name) or journal.path(keys) for keys in videos}
     computed = {"computed": len(missing), "wall_s": round(time.monotonic() - began, 3)}
     seal(shard, videos, sources, {**provenance(), **computed})
     journal.discard(videos)

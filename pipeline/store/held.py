@@ -10,6 +10,7 @@ from pipeline.errors import HeldOpen
 MAX_WAIT_S = 60.0
 """Longest time to wait for the other program."""
 _POLL_S = 0.1
+_OTHER_LOCKING = "locking flag values don't match"
 
 
 def open_when_free(path: Path) -> h5py.File:
@@ -27,6 +28,8 @@ def open_when_free(path: Path) -> h5py.File:
         try:
             return h5py.File(path, "r", locking=False)
         except OSError as error:
+            if _OTHER_LOCKING in str(error):  # this process has it open already, as others than kinescope open files
+                return h5py.File(path, "r")
             if not _is_held(error):
                 raise
         if time.monotonic() > deadline:

@@ -1,9 +1,11 @@
 """Inspect the files of a store: nothing is changed, and nothing is quarantined."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +18,12 @@ from pipeline.files.place import Contradiction, check_place
 from pipeline.rows import Failure, Row, variant_number
 from pipeline.scoring import scores
 from pipeline.store import layout
-from pipeline.store.layout import attributes_of, failure_of, items_of, open_file, row_path
-from pipeline.store.links import holds, linked_shard, links_in
+from pipeline.store.arrays import StoredArray
+from pipeline.store.layout import open_file, row_path
+from pipeline.store.log import SUFFIX
+from pipeline.store.log_reader import LogReader
+from pipeline.store.sealed import load_table
+from pipeline.store.table import Item, Table
 
 Shape = tuple[int, ...]
 
@@ -44,13 +50,14 @@ class ArrayExtent:
     rows: int = 0
     bytes: int = 0
 
-    def add(self, array: h5py.Dataset) -> None:
+    def add(self, array: StoredArray) -> None:
         """Add one row's array to the extent."""
-        self.dtypes.add(str(array.dtype))
-        self.smallest = tuple(map(min, self.smallest, array.shape)) if self.rows else array.shape
-        self.largest = tuple(map(max, self.largest, array.shape)) if self.rows else array.shape
+        shape, dtype = tuple(array.shape), np.dtype(array.dtype)
+        self.dtypes.add(str(dtype))
+        self.smallest = tuple(map(min, self.smallest, shape)) if self.rows else shape
+        self.largest = tuple(map(max, self.largest, shape)) if self.rows else shape
         self.rows += 1
-        self.bytes += array.nbytes
+        self.bytes += dtype.itemsize * math.prod(shape)
 
 
 @dataclass(slots=True)
@@ -84,28 +91,23 @@ def contents(shards: Iterable[Path]) -> Contents:
     """List what some shards hold, without reading the arrays. Raises InputError where a shard is damaged."""
     found = Contents()
     for shard in shards:
-        with _reading(shard) as file:
-            for place, item in sorted(items_of(file), key=lambda entry: _number(entry[0])):
-                _note(found, place, item)
+        for place, item in sorted(_table(shard).items, key=lambda entry: _number(entry[0])):
+            _note(found, place, item)
     return found
 
 
 def linked(index: Path) -> list[Path]:
     """Return the shards that an index links, whether they exist or not; of a shard, the shard itself."""
-    with _reading(index) as file:
-        shards = {shard for _, shard in _links(file, index.parent)}
-        holds_rows = bool(items_of(file))
-    return sorted(shards) or ([index] if holds_rows else [])
+    table = _table(index)
+    return sorted({index.parent / shard for shard in table.links.values()}) or ([index] if table.places else [])
 
 
 def read(shard: Path, video: str) -> list[Row]:
     """Read all variants of a video, in order; none where the shard has no such video."""
-    with _reading(shard) as file:
-        place = f"videos/{video}"
-        names = file[place] if holds(file, place) else ()
-        numbers = sorted(number for name in names if (number := variant_number(name)) is not None)
-        places = [row_path(video, number) for number in numbers]
-        return [_row(file[row]) for row in places if holds(file, row)]
+    table, variants = _table(shard), count()
+    places = takewhile(table.contains, (row_path(video, variant) for variant in variants))
+    with _explaining(shard), shard.open("rb", buffering=0) as file:
+        return [table.item(place).row(file.fileno()) for place in places]
 
 
 def is_sealed(path: Path) -> bool:
@@ -116,6 +118,9 @@ def is_sealed(path: Path) -> bool:
 
 def journaled_for(path: Path) -> str | None:
     """Return the fingerprint of the stage for which a journal's file was written; None where it states none."""
+    if path.suffix == SUFFIX:
+        with _explaining(path), LogReader(path) as log:
+            return log.stage or None
     with _reading(path) as file:
         stated = file.attrs.get("fingerprint")
     return stated.decode(errors="replace") if isinstance(stated, bytes) else None
@@ -179,30 +184,23 @@ def provenance(path: Path) -> dict[str, Any]:
 
 def check(index: Path) -> None:
     """Raise InputError where an index links what its shards do not hold; shards that do not exist are passed over."""
-    with _reading(index) as file:
-        places = _links(file, index.parent)
-    for shard in filter(Path.exists, dict.fromkeys(path for _, path in places)):
-        with _reading(shard) as file:
-            for place, path in places:
-                if path == shard and not holds(file, place):
-                    raise InputError(f"it links {place}, which {shard.name} does not hold")
+    links = _table(index).links
+    tables = {name: _table(shard) for name in set(links.values()) if (shard := index.parent / name).exists()}
+    for place, name in links.items():
+        if name in tables and not tables[name].contains(place):
+            raise InputError(f"it links {place}, which {name} does not hold")
 
 
-def _links(file: h5py.File, folder: Path) -> list[tuple[str, Path]]:
-    """Return the paths that an index in a folder links, each with its shard."""
-    linked = [(place, link) for place, link in links_in(file) if not isinstance(link, h5py.HardLink)]
-    return [(place, folder / linked_shard(place, link)) for place, link in linked]
-
-
-def _note(found: Contents, place: str, item: "h5py.Group | h5py.Dataset") -> None:
+def _note(found: Contents, place: str, item: Item) -> None:
     video = place.partition("/")[2].rpartition("/")[0]
-    if isinstance(item, h5py.Dataset):
-        found.failures[video] = failure_of(item)
-        found.failed[video] = item.attrs["key"].decode()
+    key = str(item.attributes["key"])
+    if item.reason is not None:
+        found.failures[video] = item.failure
+        found.failed[video] = key
         return
-    found.keys.setdefault(video, []).append(item.attrs["key"].decode())
-    for array in item:
-        found.arrays.setdefault(array, ArrayExtent()).add(item[array])
+    found.keys.setdefault(video, []).append(key)
+    for name, array in item.arrays.items():
+        found.arrays.setdefault(name, ArrayExtent()).add(array)
 
 
 def _number(place: str) -> int:
@@ -210,18 +208,24 @@ def _number(place: str) -> int:
     return variant_number(place.rpartition("/")[2]) or 0
 
 
-def _row(group: h5py.Group) -> Row:
-    return Row({name: group[name][()] for name in group}, attributes_of(group))
+def _table(path: Path) -> Table:
+    with _explaining(path):
+        return load_table(path)
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[h5py.File]:
+    with _explaining(path), open_file(path) as file:
+        yield file
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
     try:
-        with open_file(path) as file:
-            yield file
+        yield
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError) as error:
         raise InputError(f"{path} is damaged, or no HDF5 file ({error}): kinescope verify sets it aside") from None
     except Contradiction as error:
         raise _damaged(path, error) from None

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from pipeline.errors import DamagedStore
 from pipeline.files.records import read_record, write_record
-from pipeline.store.layout import keys_of
+from pipeline.store.sealed import sealed_table
 
 
 class _Known(BaseModel):
@@ -63,7 +63,7 @@ def _entry(shard: Path, known: _Known | None) -> _Known | None:
         stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
         if known is not None and known.stamp == stamp:
             return known
-        return _Known(stamp=stamp, keys=tuple(key for key, _ in keys_of(shard)))
+        return _Known(stamp=stamp, keys=tuple(sealed_table(shard).keys))
     except FileNotFoundError:
         return None
     except DamagedStore as error:

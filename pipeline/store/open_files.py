@@ -3,67 +3,104 @@
 import os
 import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import NoReturn
-from weakref import WeakKeyDictionary
-
-import h5py
+from typing import NoReturn, Self
+from weakref import WeakSet
 
 from pipeline.errors import DamagedStore
 from pipeline.files.atomic import quarantine
-from pipeline.store.layout import DAMAGE, open_sealed
-from pipeline.store.seal import verify
+from pipeline.store.layout import DAMAGE
+from pipeline.store.sealed import load_table, verify
+from pipeline.store.table import Table
 
 MAX_OPEN = 512
 """Largest number of files that stay open in a process; where it may have few descriptors, a quarter of them at most."""
+_times = count()
 
 
 class OpenFile:
-    """A sealed file that is opened when it is read, and closed when many others of this process were read since.
+    """A file of rows that is opened when it is read, and closed when many others of this process were read since.
+
+    It is read in a ``with`` block, while which no other thread closes or reads it. What the block raises because of
+    damage becomes DamagedStore, and the file is quarantined. Its table stays in memory, and is read anew only where the
+    file is another when it is opened again.
 
     Parameters
     ----------
     path
         The file.
+
+    Attributes
+    ----------
+    file
+        Its descriptor, within a block.
+    table
+        Its table, within a block.
+    last_read
+        When it was read last, as a number that grows.
     """
+
+    file: int = -1
+    table: Table
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: h5py.File | None = None
+        self.last_read = 0
         self._stamp: tuple[int, int] | None = None
 
-    @contextmanager
-    def reading(self) -> Iterator[h5py.File]:
-        """Yield the open file, which no other thread closes or reads while the block runs.
+    def __del__(self) -> None:
+        self.close()
 
-        Raises
-        ------
-        DamagedStore
-            Where the file is damaged, by what the block raises as well; it is quarantined.
-        """
-        with _recent.lock:
-            _recent.note(self)
-            if self._file is None:
+    def __enter__(self) -> Self:
+        _recent.lock.acquire()
+        try:
+            self.last_read = next(_times)
+            if self.file < 0:
                 _recent.close_others()
-                self._file = open_sealed(self.path)
-                self._stamp = _stamp(self.path)
-            try:
-                yield self._file
-            except DAMAGE as error:
+                self._open()
+        except BaseException:
+            _recent.lock.release()
+            raise
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            if isinstance(error, DAMAGE):
                 self.close()
                 self._condemn(error)
+        finally:
+            _recent.lock.release()
+
+    @property
+    def current_table(self) -> Table:
+        """The table, for which the file is opened where it is not. Raises as a block does."""
+        if self.file < 0:
+            with self:
+                pass
+        self.last_read = next(_times)
+        return self.table
 
     def close(self) -> None:
         """Close the file until it is read again."""
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        file, self.file = self.file, -1
+        if file >= 0:
+            os.close(file)
 
-    def forget(self) -> None:
-        """Let go of the file as the process has it that this one was forked from."""
-        self._file = None
+    def _open(self) -> None:
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            status = os.fstat(file)
+            stamp = status.st_ino, status.st_mtime_ns
+            if stamp != self._stamp:
+                self.table = load_table(self.path)
+        except BaseException as error:
+            os.close(file)
+            if isinstance(error, DAMAGE):
+                quarantine(self.path, error)
+            raise
+        self.file, self._stamp = file, stamp
+        _recent.add(self)
 
     def _condemn(self, error: Exception) -> NoReturn:
         """Quarantine the file that could not be read, unless it is another by now, or was written to meanwhile."""
@@ -77,29 +114,25 @@ class OpenFile:
 
 
 class _Recent:
-    """The open files of this process, the one that was read last at the end."""
+    """The files of this process that may be open."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._files: WeakKeyDictionary[OpenFile, None] = WeakKeyDictionary()
+        self._files: WeakSet[OpenFile] = WeakSet()
 
-    def note(self, file: OpenFile) -> None:
-        """Put a file at the end."""
-        self._files.pop(file, None)
-        self._files[file] = None
+    def add(self, file: OpenFile) -> None:
+        """Count a file that was opened."""
+        self._files.add(file)
 
     def close_others(self) -> None:
-        """Close files, those first that were not read for longest, until there are no more than there may be."""
-        files = list(self._files)
-        for file in files[: max(0, len(files) - _most())]:
+        """Close files, those first that were not read for longest, until there is room for another."""
+        files = sorted(self._files, key=lambda file: file.last_read)
+        for file in files[: max(0, len(files) + 1 - _most())]:
             file.close()
-            del self._files[file]
+            self._files.discard(file)
 
     def start_anew(self) -> None:
-        """Let go of what a forked process has from its parent: files, and a lock that some thread may have held."""
-        for file in list(self._files):
-            file.forget()
-        self._files.clear()
+        """Let go of a lock that some thread of the process may have held that this one was forked from."""
         self.lock = threading.RLock()
 
 

@@ -2,25 +2,25 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.files.atomic import quarantine
-from pipeline.rows import Failure, Partial, Row, is_reserved, variant_number
-from pipeline.store.layout import DAMAGE, attributes_of, failure_of, failure_path, open_sealed, row_path
-from pipeline.store.links import holds, link_at, linked_shard, links_in
+from pipeline.rows import Failure, Partial, Row
+from pipeline.store.arrays import StoredArray
+from pipeline.store.layout import DAMAGE, failure_path, open_file, row_path
 from pipeline.store.open_files import OpenFile
+from pipeline.store.table import Item, Table
 
 
 def provenance(path: Path) -> dict[str, Any]:
     """Return what a sealed file says of its origin. Raises DamagedStore where it is damaged, and quarantines it."""
     try:
-        with open_sealed(path) as file:
+        with open_file(path) as file:
             return dict(json.loads(file.attrs["provenance"]))
     except DAMAGE as error:
         quarantine(path, error)
@@ -29,7 +29,7 @@ def provenance(path: Path) -> dict[str, Any]:
 class Store:
     """Rows of one stage, read by video id from its index, or from one shard.
 
-    Files open at first use, and anew in every process, so that a store can be pickled. Every method raises
+    Files open at first use, so that a store can be pickled. Every method raises
     DamagedStore where a file is damaged, or belongs elsewhere, and quarantines it: run again to make it anew. It raises
     HeldOpen where another program goes on writing to one.
 
@@ -41,7 +41,7 @@ class Store:
 
     def __init__(self, index: Path) -> None:
         self.index = index
-        self._files: dict[Path, OpenFile] = {}
+        self._files: dict[str, OpenFile] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {"index": self.index, "_files": {}}
@@ -75,15 +75,15 @@ class Store:
             Where the row has no such array.
         """
         place = row_path(video, variant)
-        shard = self._shard(place)
-        with self._reading(shard) as file:
-            group = file[place]
-            names = list(group)
-            read = {name: group[name][part] for name in names if arrays is None or name in arrays}
-            attributes = attributes_of(group)
-        if arrays is not None and (missing := set(arrays) - set(names)):
-            raise InputError(f"{shard}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(names)}")
-        return Row(read, attributes)
+        with self._holding(place) as opened:
+            item = self._item(opened, place)
+            names = item.arrays if arrays is None else [name for name in item.arrays if name in arrays]
+            read = {name: item.arrays[name].read(opened.file, part) for name in names}
+        if arrays is not None and (missing := set(arrays).difference(names)):
+            raise InputError(
+                f"{opened.path}: {place} has no {', '.join(sorted(missing))}; it has {', '.join(item.arrays)}"
+            )
+        return Row(read, item.attributes)
 
     def partial(self, video: str, variant: int = 0) -> dict[str, Partial]:
         """Return one row's arrays by name, each read only where it is indexed.
@@ -94,9 +94,8 @@ class Store:
             Where the store has no such row.
         """
         place = row_path(video, variant)
-        shard = self._shard(place)
-        with self._reading(shard) as file:
-            return {name: _StoredArray(self._files[shard], f"{place}/{name}") for name in file[place]}
+        with self._holding(place) as opened:
+            return {name: _Part(opened, place, name) for name in self._item(opened, place).arrays}
 
     def rows(self, video: str, arrays: Sequence[str] | None = None) -> list[Row]:
         """Read all variants of a video, in order; parameters as for ``read``."""
@@ -104,16 +103,14 @@ class Store:
 
     def variants(self, video: str) -> int:
         """Count the rows of a video; 0 where it has none."""
-        with self._reading(self.index) as file:
-            place = f"videos/{video}"
-            return sum(variant_number(name) is not None for name in (file[place] if holds(file, place) else ()))
+        return next(variant for variant in count() if not self._table.holds(row_path(video, variant)))
 
     def failures(self) -> dict[str, Failure]:
         """Return, by id, why videos have no rows."""
         found: dict[str, Failure] = {}
         for video in self._ids("failures"):
-            with self._reading(self._shard(failure_path(video))) as file:
-                found[video] = failure_of(file[failure_path(video)])
+            with self._holding(failure_path(video)) as opened:
+                found[video] = self._item(opened, failure_path(video)).failure
         return found
 
     def ids(self) -> list[str]:
@@ -121,44 +118,42 @@ class Store:
         return self._ids("videos")
 
     def _ids(self, kind: str) -> list[str]:
-        found: set[str] = set()
-        with self._reading(self.index) as file:
-            for place, link in links_in(file[kind]) if holds(file, kind) else ():
-                if not isinstance(link, h5py.HardLink):
-                    linked_shard(place, link)
-                video, _, name = place.removeprefix(f"{kind}/").rpartition("/")
-                if is_reserved(name):
-                    found.add(video)
-        return sorted(found)
+        places = (place.removeprefix(f"{kind}/") for place in self._table.all_places if place.startswith(f"{kind}/"))
+        return sorted({place.rpartition("/")[0] for place in places})
 
-    def _shard(self, place: str) -> Path:
-        """Return the file that holds a row or a failure; an index that links what its shard lacks is quarantined."""
-        with self._reading(self.index) as file:
-            link = link_at(file, place)
-        if link is None:
+    @property
+    def _table(self) -> Table:
+        return self._opened(self.index.name).current_table
+
+    def _holding(self, place: str) -> OpenFile:
+        """Return the file that holds a row or a failure. Raises KeyError where none does."""
+        table = self._table
+        shard = table.links.get(place)
+        if shard is None and not table.contains(place):
             raise KeyError(f"{self.index} has no {place}: ids() lists the videos, failures() those without rows")
-        if not isinstance(link, h5py.ExternalLink):
-            return self.index
-        shard: Path = self.index.parent / link.filename
-        with self._reading(shard) as file:
-            exists = holds(file, place)
-        if not exists:
-            quarantine(self.index, ValueError(f"it links {place}, which {shard.name} does not hold"))
-        return shard
+        return self._opened(shard or self.index.name)
 
-    def _reading(self, path: Path) -> AbstractContextManager[h5py.File]:
-        return self._files.setdefault(path, OpenFile(path)).reading()
+    def _item(self, opened: OpenFile, place: str) -> Item:
+        """Return a row or a failure of an open file; an index that links what it lacks is quarantined."""
+        if not opened.table.contains(place):
+            quarantine(self.index, ValueError(f"it links {place}, which {opened.path.name} does not hold"))
+        return opened.table.item(place)
+
+    def _opened(self, name: str) -> OpenFile:
+        if name not in self._files:
+            self._files[name] = OpenFile(self.index.parent / name)
+        return self._files[name]
 
 
-class _StoredArray:
-    """An array in a store, which is opened again where its file was closed in the meantime."""
+class _Part:
+    """An array in a store, of which only what is indexed is read."""
 
-    def __init__(self, file: OpenFile, place: str) -> None:
-        self._file, self._place = file, place
-        self._opened: tuple[h5py.File, h5py.Dataset] | None = None
+    def __init__(self, file: OpenFile, place: str, name: str) -> None:
+        self._file, self._place, self._name = file, place, name
+        self._found: tuple[Table, StoredArray] | None = None
 
     def __getitem__(self, part: Any) -> np.ndarray:
-        with self._file.reading() as file:
-            if self._opened is None or self._opened[0] is not file:
-                self._opened = file, file[self._place]
-            return self._opened[1][part]  # type: ignore[no-any-return]
+        with self._file as opened:
+            if self._found is None or self._found[0] is not opened.table:
+                self._found = opened.table, opened.table.item(self._place).arrays[self._name]
+            return self._found[1].read(opened.file, part)

@@ -5,24 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from pipeline.errors import DamagedStore
-from pipeline.files.atomic import atomic_path, quarantine
+from pipeline.files.atomic import atomic_path
 from pipeline.files.place import Contradiction
 from pipeline.rows import Keys
-from pipeline.store.layout import (
-    DAMAGE,
-    canonical_json,
-    failure_path,
-    keys_of,
-    new_file,
-    open_file,
-    open_sealed,
-    places_of,
-    row_path,
-)
-from pipeline.store.links import linked_shard, links_in
+from pipeline.store.hdf5_rows import NewRows
+from pipeline.store.layout import canonical_json, failure_path, new_file, row_path
+from pipeline.store.open_files import OpenFile
+from pipeline.store.sealed import read_all, sealed_table
 
 
 def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], provenance: Mapping[str, Any]) -> None:
@@ -35,7 +25,7 @@ def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], prove
     videos
         Keys of the shard's videos, in order.
     sources
-        The journal file or earlier shard that holds each video, by ``Keys.name``.
+        The journal's file or earlier shard that holds each video, by ``Keys.name``.
     provenance
         What the shard says of its origin, JSON values.
 
@@ -46,21 +36,19 @@ def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], prove
     ValueError
         Naming the videos that no source holds.
     """
+    files = {path: OpenFile(path) for path in set(sources.values())}
     with atomic_path(shard) as temporary:
-        try:
-            with new_file(temporary) as file:
-                for keys in videos:
-                    _copy_video(sources[keys.name], keys, file)
-                file.attrs["provenance"] = canonical_json(provenance)
-            _read_everything(temporary)
-        except DAMAGE:
-            for source in set(sources.values()):  # copying does not check what it copies
-                verify(source)
-            raise
-        sealed = dict(keys_of(temporary))
+        with new_file(temporary) as file:
+            rows = NewRows(file)
+            for keys in videos:
+                _copy_video(files[sources[keys.name]], keys, rows)
+            rows.close()
+            file.attrs["provenance"] = canonical_json(provenance)
+        sealed = set(rows.table.keys)
         missing = [keys.id for keys in videos if keys.name not in sealed]
         if missing:
             raise ValueError(f"{shard}: nothing was sealed for {', '.join(missing)}")
+        read_all(temporary)
 
 
 def shards_by_key(shards: Iterable[Path]) -> dict[str, Path]:
@@ -68,7 +56,7 @@ def shards_by_key(shards: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for shard in shards:
         try:
-            found.update((key, shard) for key, _ in keys_of(shard))
+            found.update((key, shard) for key in sealed_table(shard).keys)
         except DamagedStore as error:
             warnings.warn(str(error), RuntimeWarning, stacklevel=2)
     return found
@@ -87,50 +75,24 @@ def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, An
         What the index says of its origin, JSON values.
     """
     with atomic_path(index) as temporary, new_file(temporary) as file:
-        file.create_group("videos")
-        file.create_group("failures")
+        rows = NewRows(file)
         for shard in shards:
-            for _, place in keys_of(shard):
-                file[place] = h5py.ExternalLink(shard.name, place)
+            for place in sealed_table(shard).places:
+                rows.link(place, shard.name)
+        rows.close()
         file.attrs["provenance"] = canonical_json(provenance)
 
 
-def verify(path: Path) -> None:
-    """Read every array of a sealed file.
-
-    Raises DamagedStore where one is damaged, or the file belongs elsewhere, and quarantines it; otherwise as
-    ``open_file``.
-    """
-    try:
-        _read_everything(path)
-    except DAMAGE as error:
-        quarantine(path, error)
-
-
-def _copy_video(source: Path, keys: Keys, target: h5py.File) -> None:
+def _copy_video(source: OpenFile, keys: Keys, target: NewRows) -> None:
     """Copy a video's rows, or its failure, from a file that may know it under another id.
 
-    A journal's file that lacks the key by which it is named is quarantined.
+    A file of one video that lacks the key by which it is named is quarantined.
     """
-    with open_sealed(source) as file:
-        places = dict(places_of(file))
-        if keys.name not in places and keys.name == source.stem:
-            quarantine(source, Contradiction("it holds nothing of the key by which it is named"))
+    with source as opened:
+        items = opened.table.by_key
+        if keys.name not in items and keys.name == source.path.stem:
+            raise Contradiction("it holds nothing of the key by which it is named")
         for variant, key in enumerate(keys.variants):
-            if key in places:
-                failed = places[key].startswith("failures/")
-                place = failure_path(keys.id) if failed else row_path(keys.id, variant)
-                target.require_group(place.rpartition("/")[0])
-                file.copy(places[key], target, name=place)
-
-
-def _read_everything(path: Path) -> None:
-    def read(_: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset):
-            item[()]
-
-    with open_file(path) as file:
-        for place, link in links_in(file):
-            if not isinstance(link, h5py.HardLink):
-                linked_shard(place, link)
-        file.visititems(read)
+            if key in items:
+                place = row_path(keys.id, variant) if items[key].reason is None else failure_path(keys.id)
+                target.add(place, items[key], opened.file)

@@ -13,7 +13,7 @@ from tasks.base import CHECKPOINTS
 from tasks.commands.store_layout import INDEX, OUTPUTS, SHARD, StageFolder
 
 JOURNAL = re.compile(r"journal-\d+-of-\d+")
-_KEY = re.compile(r"[0-9a-f]{32}")
+_JOURNALED = re.compile(rf"rows-\d+\.log|process-\d+{re.escape(NOTE)}|[0-9a-f]{{32}}(\.h5|{re.escape(NOTE)})")
 _DAMAGED = re.compile(r"(?P<name>.+)\.damaged-\d+")
 
 
@@ -61,11 +61,11 @@ def _comes_with(path: Path, sealed: set[Path]) -> bool:
 
 
 def _is_journaled(path: Path, stage_folder: StageFolder) -> bool:
-    """Return whether a file is a row, or a note, in the journal of this stage; earlier rows state no stage."""
-    if path.is_symlink() or not _KEY.fullmatch(path.stem):
+    """Return whether a file holds rows, or is a note, in the journal of this stage; earliest rows state no stage."""
+    if path.is_symlink() or not _JOURNALED.fullmatch(path.name):
         return False
-    if path.suffix != ".h5":
-        return path.suffix == NOTE
+    if path.suffix == NOTE:
+        return True
     try:
         return inspection.journaled_for(path) in (None, stage_folder.fingerprint)
     except InputError:

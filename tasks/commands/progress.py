@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from luigi.task import flatten
 
-from pipeline.store.journal import Journal
+from pipeline.store.journal import Finished, finished
 from tasks.announced import Announced
 from tasks.base import Stage, checkpoints
 from tasks.commands.dependency_order import upstream_first
@@ -122,8 +122,15 @@ def _failed(shard: ExtractShard) -> int:
 
     if shard.complete():
         return len(Store(shard.path()).failures())
-    journal = Journal(shard.journal)
-    return sum(journal.holds_failure(keys) for keys in shard.videos() if keys in journal)
+    return sum(each.failed for each in _journaled(shard))
+
+
+def _journaled(shard: ExtractShard) -> list[Finished]:
+    """List the videos of a shard that are finished, and not sealed yet."""
+    if not shard.journal.is_dir():
+        return []
+    names = {keys.name for keys in shard.videos()}
+    return list({each.key: each for each in finished(shard.journal) if each.key in names}.values())
 
 
 def _whole(stages: Sequence[Stage]) -> Extent:
@@ -140,10 +147,9 @@ def _videos(shards: Sequence[ExtractShard]) -> Extent:
             done += len(videos)
             times += [shard.path().stat().st_mtime] * len(videos)
             continue
-        journal = Journal(shard.journal)
-        for path in filter(lambda path: path.exists(), map(journal.path, videos)):
-            done += 1
-            times.append(path.stat().st_mtime)
+        journaled = _journaled(shard)
+        done += len(journaled)
+        times += [each.time for each in journaled]
     return Extent(done, total, "video", tuple(times))
 
 

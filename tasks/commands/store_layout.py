@@ -20,6 +20,8 @@ OUTPUTS = ("index.h5", "network.safetensors", "reducer.safetensors", "scores.npz
 """Names of the file that a complete stage's folder holds, one of them each."""
 KINDS = {
     "manifest": "*/index.json",
+    "log of rows": "*/*/journal-*/rows-*.log",
+    "note": "*/*/journal-*/*.started",
     "shard": "*/*/[0-9]*-of-*-*.h5",
     "index": "*/*/index-*.h5",
     "link to the index": "*/*/index.h5",

@@ -11,7 +11,7 @@ from pipeline.files.atomic import quarantine
 from pipeline.files.progress import Bar
 from pipeline.scoring.scores import Scores
 from pipeline.store import inspection
-from pipeline.store.seal import verify as verify_rows
+from pipeline.store.sealed import verify as verify_rows
 from tasks.commands.store_layout import INDEX, OUTPUTS, SHARD, stages_under
 
 

@@ -20,7 +20,9 @@ from pipeline.config import parse
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.rows import Keys
 from pipeline.store import Store
+from pipeline.store.arrays import StoredArray
 from pipeline.store.journal import Journal
+from pipeline.store.seal import seal
 from pipeline.training.sequences import StoredRows
 from pipeline.video.decode import Block, read
 from pipeline.video.encode import write
@@ -205,11 +207,12 @@ def test_one_frame_of_a_sealed_row_is_read_alone(
     row = extract(clip, encoding=encoding)
     journal, keys = Journal(tmp_path), Keys("bar", "digest", ("key",))
     journal.write(keys, [row])
-    material = Labelled(StoredRows(Store(journal.path(keys)), ["bar"]), [0], 1, ["bar"])
+    seal(tmp_path / "shard.h5", [keys], {keys.name: journal.path(keys)}, {})
+    material = Labelled(StoredRows(Store(tmp_path / "shard.h5"), ["bar"]), [0], 1, ["bar"])
     parts: list[Any] = []
-    read = h5py.Dataset.__getitem__
-    spying = lambda array, part: parts.append(part) or read(array, part)  # noqa: E731
-    monkeypatch.setattr(h5py.Dataset, "__getitem__", spying)
+    read = StoredArray.read
+    spying = lambda array, file, part: parts.append(part) or read(array, file, part)  # noqa: E731
+    monkeypatch.setattr(StoredArray, "read", spying)
     np.testing.assert_array_equal(picture(material.partial(0), "frames", 7), picture(row.arrays, "frames", 7))
     wanted = [slice(7, 8)] if encoding == "raw" else [slice(7, 9), slice(*row.arrays["frames_offsets"][[7, 8]])]
     assert parts == wanted

@@ -30,7 +30,7 @@ def newer_store(folder: Path) -> Path:
     journal.write(keys, [Row({"features": np.zeros((3, 2), np.float32)}, {"frames": 3})])
     seal(path, [keys], {keys.name: journal.path(keys)}, {"stage": "test"})
     write_index(folder / "index.h5", [path], {"stage": "test"})
-    restate(path, b"kinescope-store/2")
+    restate(path, b"kinescope-store/3")
     return path
 
 

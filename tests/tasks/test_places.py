@@ -15,7 +15,9 @@ from pipeline.files import tensors
 from pipeline.pca.project import load_reducer
 from pipeline.scoring.scores import Scores
 from pipeline.store import Store, inspection
+from pipeline.store.hdf5_rows import write_string
 from pipeline.store.seal import shards_by_key
+from pipeline.store.sealed import load_table
 from pipeline.training.weights_file import load_curves, load_state
 from tasks.commands.verification import sealed, verify
 from tests.support.recipes import write_skeleton
@@ -155,10 +157,13 @@ def two_indices(places: Places) -> list[Path]:
 def a_link_out_of_the_store(places: Places) -> list[Path]:
     """In an index, to a file that a careless reader would rename."""
     index = places.stages(0, 0, 0)[4]
-    place = f"videos/{Store(index).ids()[0]}/variant-0"
+    place, target = f"videos/{Store(index).ids()[0]}/variant-0", "../../../files/manifest.csv"
+    table = load_table(index)
+    table.links[place] = target
     with h5py.File(index, "r+") as file:
-        del file[place]
-        file[place] = h5py.ExternalLink("../../../files/manifest.csv", place)
+        del file[place], file["table"]
+        file[place] = h5py.ExternalLink(target, place)
+        write_string(file.id, "table", table.text())
     return [index]
 
 

@@ -17,7 +17,8 @@ from pipeline.errors import DamagedStore, HeldOpen
 from pipeline.rows import Keys, Row
 from pipeline.store import Store, inspection, provenance
 from pipeline.store.journal import Journal
-from pipeline.store.seal import seal, shards_by_key, verify, write_index
+from pipeline.store.seal import seal, shards_by_key, write_index
+from pipeline.store.sealed import verify
 from tasks.commands.verification import verify as verify_all
 from tests.support.paths import ROOT
 

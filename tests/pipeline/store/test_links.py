@@ -12,7 +12,10 @@ from pipeline.errors import DamagedStore, InputError
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store import Store, inspection
 from pipeline.store.journal import Journal
-from pipeline.store.seal import seal, verify, write_index
+from pipeline.store.seal import seal, write_index
+from pipeline.store.sealed import verify
+from pipeline.store.table import compact
+from tests.support.store_format import restate
 
 ROW, REASON = "videos/a/b/variant-0", "failures/c/reason"
 
@@ -26,6 +29,8 @@ def index(tmp_path: Path) -> Path:
     journal.fail(failed, Failure("no frame decodes", 2))
     seal(folder / "000.h5", [row, failed], {keys.name: journal.path(keys) for keys in (row, failed)}, {})
     write_index(folder / "index.h5", [folder / "000.h5"], {})
+    for path in folder.iterdir():
+        restate(path, b"kinescope-store/1")  # the links alone say then where a row lies
     (tmp_path / "outside").mkdir()
     shutil.copy(folder / "000.h5", tmp_path / "outside" / "000.h5")
     return folder / "index.h5"
@@ -114,3 +119,28 @@ def test_a_shard_that_links_a_row_elsewhere_is_not_followed(index: Path, tmp_pat
         assert index.exists()
         shard.write_bytes(content)
     assert (tmp_path / "outside" / "000.h5").exists()
+
+
+@pytest.mark.parametrize("link", STRAY)
+def test_where_there_is_a_table_links_are_for_other_programs_and_verification_compares_them(
+    index: Path, link: str, tmp_path: Path
+) -> None:
+    restate(index, b"kinescope-store/2")
+    verify(index)
+    relinked(index, ROW, STRAY[link])
+    assert Store(index).read("a/b").arrays["features"].shape == (3, 2)
+    with pytest.raises(DamagedStore, match=rf"index\.h5 is damaged \(it links {ROW} to "):
+        verify(index)
+    assert not index.exists()
+
+
+@pytest.mark.parametrize("name", ["../outside/000.h5", "/nowhere/000.h5", "..", ""])
+def test_a_table_that_links_elsewhere_condemns_the_index_and_nothing_else(index: Path, name: str) -> None:
+    restate(index, b"kinescope-store/2")
+    with h5py.File(index, "r+") as file:
+        del file["table"]
+        text = compact({"keys": [], "links": {name: [ROW]}, "places": []}).encode()
+        file.create_dataset("table", data=np.array([text]), chunks=(1,), fletcher32=True)
+    with pytest.raises(DamagedStore, match=r"index\.h5 is damaged \(its table links .*not beside it"):
+        Store(index).read("a/b")
+    assert index.with_name("000.h5").exists()

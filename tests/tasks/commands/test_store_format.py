@@ -49,7 +49,7 @@ def test_files_of_a_store_hold_what_its_document_names(small: Small) -> None:
                     for name, (dtype, _) in members.items():
                         assert archive[name].dtype.kind == {"float64": "f", "string": "U"}[dtype]
     assert chosen <= documented.keys()
-    assert "format: kinescope-store/1" in small.says("inspect", small.rows())
+    assert "format: kinescope-store/2" in small.says("inspect", small.rows())
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_commands_say_which_version_reads_a_newer_file_and_leave_it(
     rest = [str(folder) if argument == "." else argument for argument in rest]
     answer = CliRunner().invoke(app, [name, str(folder), *rest])
     assert answer.exit_code == 2, answer.output
-    assert "has the format kinescope-store/2" in answer.stderr
+    assert "has the format kinescope-store/3" in answer.stderr
     assert sorted(path.name for path in folder.iterdir()) == [
         "000-of-001-0123456789ab.h5",
         "index-0123456789ab.h5",

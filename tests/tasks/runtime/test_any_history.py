@@ -90,7 +90,9 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.small.store.exists())
     @rule(
-        kind=strategies.sampled_from(["manifest", "shard", "index", "reducer", "network", "scores", "figures"]),
+        kind=strategies.sampled_from(
+            ["manifest", "log of rows", "shard", "index", "reducer", "network", "scores", "figures"]
+        ),
         seed=strategies.integers(0, 1000),
     )
     def damage(self, kind: str, seed: int) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.store import Store
-from pipeline.store.seal import verify
+from pipeline.store.journal import finished
+from pipeline.store.sealed import verify
 from pipeline.video.encode import write
 from tests.support.equality import same_runs
 from tests.support.runs import Runs
@@ -106,7 +107,7 @@ def test_a_full_disk_that_grows(
 
 
 def test_a_limit_on_the_size_of_files(recipe: str, undisturbed: Runs, tmp_path: Path) -> None:
-    """What a disk quota does, which needs no privileges here: single files come up against it, shards first."""
+    """What a disk quota does, which needs no privileges here: single files come up against it."""
     runs = Runs(tmp_path, recipe)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -116,7 +117,7 @@ def test_a_limit_on_the_size_of_files(recipe: str, undisturbed: Runs, tmp_path: 
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     failed_for_space(process)
     whole(runs.store)
-    assert len(list(runs.store.rglob("journal-*/*.h5"))) == 12
+    assert sum(len(finished(journal)) for journal in runs.store.glob("*/*/journal-*")) > 0
     runs.to_the_end()
     same_runs(runs, undisturbed)
 

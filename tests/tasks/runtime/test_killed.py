@@ -24,6 +24,7 @@ from data.stick_figures.dataset import ACTIONS
 from pipeline.files.atomic import atomic_path, is_abandoned, is_in_use, sweep
 from pipeline.files.deferred_errors import DeferredErrors
 from pipeline.store import Store, provenance
+from pipeline.store.journal import finished
 from tasks.runtime import workers as processes
 from tasks.runtime.start import INTERRUPTED
 from tests.support.equality import same_runs
@@ -123,19 +124,23 @@ def test_killed_at_random_moments_it_comes_to_the_same(
         same_runs(runs, finished)
 
 
+def journaled_by(runs: Runs, extractor: str) -> int:
+    """Number of finished videos in an extractor's journals."""
+    return sum(len(finished(journal)) for journal in runs.store.glob(f"*/{extractor}-*/journal-*"))
+
+
 @pytest.mark.slow
 def test_a_killed_flow_stage_goes_on_where_it_was(tmp_path: Path) -> None:
     finished, runs = (Runs(tmp_path / name, RECIPE, shard_size=12, task=FLOW) for name in ("finished", "killed"))
     for each in (finished, runs):
         Runs(each.folder, RECIPE, shard_size=12, task=("Index", "--dataset", SUBJECTS)).to_the_end()
     finished.to_the_end()
-    rows = "*/tvl1-*/journal-*/[!.]*.h5"
     for kill in range(1, 4):
         process = runs.start()
-        until(lambda kill=kill: len(list(runs.store.glob(rows))) >= 2 * kill)
+        until(lambda kill=kill: journaled_by(runs, "tvl1") >= 2 * kill)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    journaled = len(list(runs.store.glob(rows)))
+    journaled = journaled_by(runs, "tvl1")
     assert 6 <= journaled < 12
     runs.to_the_end()
     same_runs(runs, finished)
@@ -153,7 +158,7 @@ def workers(process: subprocess.Popen[str]) -> set[int]:
 def test_ending_the_main_process_ends_its_workers_and_keeps_what_they_journaled(by: str, tmp_path: Path) -> None:
     runs = Runs(tmp_path, VIDEOS, shard_size=12)
     process = runs.start()
-    until(lambda: list(runs.store.glob("*/person_boxes-*/journal-*/[!.]*.h5")))
+    until(lambda: journaled_by(runs, "person_boxes"))
     if by == "SIGTERM":
         process.terminate()
     else:
@@ -165,14 +170,14 @@ def test_ending_the_main_process_ends_its_workers_and_keeps_what_they_journaled(
         assert "resource_tracker" not in said
     until(lambda: not workers(process), seconds=10)
     assert process.returncode not in (0, None)
-    journaled = list(runs.store.glob("*/person_boxes-*/journal-*/[!.]*.h5"))
-    assert 0 < len(journaled) < 12
+    journaled = journaled_by(runs, "person_boxes")
+    assert 0 < journaled < 12
     assert not [name for name in runs.files() if ".tmp" in name]
     runs.to_the_end()
     (index,) = runs.store.glob("*/person_boxes-*/index.h5")
     (shard,) = index.parent.glob("000-of-001-*.h5")
     assert len(Store(index).ids()) == 12
-    assert provenance(shard)["computed"] == 12 - len(journaled)
+    assert provenance(shard)["computed"] == 12 - journaled
 
 
 def helped() -> None:
