@@ -108,7 +108,7 @@ def networks(on: Measuring) -> None:
         return lambda: backbone.pooled(normalise(pictures).contiguous(memory_format=memory))
 
     layouts = (torch.channels_last, torch.contiguous_format)
-    sizes = {"deterministic": (25, 50, 250), "tf32 benchmark": (25, 50, 250)}
+    sizes = {"ieee, repeatable": (25, 50, 250), "tf32, fastest": (25, 50, 250)}
     _rates(on, "resnet50", backbone, crops, layouts, sizes, (250,))
 
     with torch.device(on.device):
@@ -118,7 +118,9 @@ def networks(on: Measuring) -> None:
         inputs = torch.randn(count, 3, 16, 112, 112, device=on.device).to(memory_format=memory)
         return lambda: c3d.features(inputs, "fc6")
 
-    _rates(on, "c3d", c3d, clips, (torch.contiguous_format, torch.channels_last_3d), {"deterministic": (8, 32)}, (32,))
+    _rates(
+        on, "c3d", c3d, clips, (torch.contiguous_format, torch.channels_last_3d), {"ieee, repeatable": (8, 32)}, (32,)
+    )
 
 
 def _rates(
@@ -143,15 +145,13 @@ def _rates(
 
 
 def _modes() -> Iterator[tuple[str, Callable[[], AbstractContextManager[None]], bool]]:
-    """A name, how cuDNN is told, and whether in bfloat16."""
-    from extractors.deterministic import deterministic
+    """A name, how cuDNN is told, and whether in bfloat16: first as extraction does it, then as training does."""
+    from pipeline.training.precision import fastest, repeatable
 
-    flags = partial(torch.backends.cudnn.flags, enabled=True)
-    yield "deterministic", deterministic, False
-    yield "fp32 benchmark", partial(flags, benchmark=True, allow_tf32=False), False
-    yield "tf32 benchmark", partial(flags, benchmark=True, allow_tf32=True), False
-    yield "tf32 deterministic", partial(flags, benchmark=False, deterministic=True, allow_tf32=True), False
-    yield "bf16 benchmark", partial(flags, benchmark=True), True
+    yield "ieee, repeatable", repeatable, False
+    yield "ieee, fastest", partial(fastest, tf32=False), False
+    yield "tf32, fastest", partial(fastest, tf32=True), False
+    yield "bf16, fastest", partial(fastest, tf32=True), True
 
 
 def drnn(on: Measuring) -> None:

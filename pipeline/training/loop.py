@@ -21,6 +21,7 @@ from pipeline.training.curves import Curves
 from pipeline.training.distributed import ProcessShare, companions
 from pipeline.training.loader import BatchLoader
 from pipeline.training.optimisers import OPTIMISERS, groups, learning_rate
+from pipeline.training.precision import fastest, repeatable
 from pipeline.training.protocols import Network
 from pipeline.training.random_state import seeded
 
@@ -118,7 +119,7 @@ def predict(network: Network, examples: Examples, *, batch: int, device: str) ->
     network.eval()
     order = np.argsort(np.asarray(examples.lengths), kind="stable")
     scores: list[Tensor] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), repeatable():
         for start in Bar(range(0, len(order), batch), desc="predicting", unit="batch", leave=False):
             indices = order[start : start + batch]
             inputs, lengths, _ = transfer(collate(examples.__getitem__, indices), device)
@@ -149,9 +150,8 @@ def _train(
     if earlier := checkpoints.read(checkpoint, identity):
         training.restore(earlier)
     saved = time.monotonic()
-    # a GPU adds up in no fixed order anyway: the fastest algorithms, then
     with (
-        torch.backends.cudnn.flags(enabled=True, benchmark=True),
+        fastest(tf32=config.tf32),
         Bar(
             desc="training",
             total=training.max_steps,

@@ -247,10 +247,10 @@ def test_a_trained_flow_network_gives_the_images_their_weights() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_on_a_gpu_it_is_as_on_the_cpu(backbone: str) -> None:
-    from extractors.deterministic import deterministic
+    from pipeline.training.precision import repeatable
 
     tdn, given = network(backbone), snippets()
-    with torch.no_grad(), deterministic():
+    with torch.no_grad(), repeatable():
         expected = tdn.branches(given)
         found = tdn.cuda().branches(given.cuda())
     for one, other in zip(found, expected, strict=True):
