@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 
 from extractors.tvl1 import cuda as tvl1_cuda
 from extractors.tvl1.config import TVL1
 from extractors.tvl1.cpu import CPUFlow
 from extractors.tvl1.cuda import CUDAFlow
-from pipeline.errors import InputError
+from extractors.tvl1.pyramid import shapes
+from pipeline.errors import InputError, lack_of_memory
 from tests.support import plain_tvl1
 
 Flow = Callable[..., np.ndarray]
 
 needs_triton = pytest.mark.skipif(
-    find_spec("triton") is None or version("triton") < "3.7",
+    find_spec("triton") is None or Version(version("triton")) < Version("3.7"),
     reason="needs triton>=3.7: the interpreter of 3.6 fails with NumPy 2.4",
 )
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -120,32 +122,92 @@ def test_without_an_early_end(semantics: str, interpreted: Flow) -> None:
     np.testing.assert_allclose(interpreted(pairs, **fields), plain(pairs, **fields), rtol=0, atol=5e-3)
 
 
+class StandInDriver:
+    """What Triton asks its driver for before it compiles; there is no GPU to ask."""
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, _: int) -> int:
+        return 0
+
+    def get_current_target(self) -> Any:
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+
+class Compiling:
+    """The kernel, compiled for what it is called with, and not started."""
+
+    def __init__(self, refine: Any) -> None:
+        self.refine, self.kernels = refine, list[Any]()
+
+    def __getitem__(self, grid: tuple[int]) -> Callable[..., None]:
+        return lambda *arguments, **options: self.kernels.append(self.refine.warmup(*arguments, grid=grid, **options))
+
+
 @needs_triton
 @pytest.mark.parametrize("semantics", SEMANTICS)
-def test_the_kernel_compiles(semantics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For an H100 or H200, with the blocks that are used there; the interpreter runs what the compiler refuses, too."""
+def test_the_kernel_compiles_as_it_runs(semantics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For an H100 or H200, of the very arguments; the interpreter runs what the compiler refuses, too.
+
+    All scales have one kernel, which loads 16 bytes at a time.
+    """
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    triton = pytest.importorskip("triton")
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
+    from triton.runtime import driver
 
-    from extractors.tvl1.cuda_kernels import refine
-
-    given = tvl1_cuda.constants(TVL1.model_validate({"semantics": semantics}).parameters)
-    constants = {name: given.pop(name) for name in list(given) if name.isupper()}
-    types = ["*fp32"] * 3 + ["i32"] * 3 + ["fp32"] * 4 + ["constexpr"] * len(constants)
-    source = ASTSource(refine, dict(zip(refine.arg_names, types, strict=True)), constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=given)
-    assert compiled.asm["cubin"]
+    monkeypatch.setattr(driver, "_active", StandInDriver())
+    flow = CUDAFlow(TVL1.model_validate({"semantics": semantics}).parameters, "cpu")
+    flow._refine = Compiling(flow._refine)
+    flow(moving(60, 84, 1, 0)[None])
+    kernels = flow._refine.kernels
+    assert len(kernels) == len(shapes(flow.parameters, 60, 84)) == 5
+    assert len(set(map(id, kernels))) == 1
+    assert kernels[0].asm["cubin"]
+    assert "ld.global.v4" in kernels[0].asm["ptx"]
+    assert "st.global.v4" in kernels[0].asm["ptx"]
 
 
 def test_memory_is_bounded() -> None:
     flow = CUDAFlow.__new__(CUDAFlow)
-    flow.parameters = TVL1().parameters
+    flow.parameters, flow.batch_bytes = TVL1().parameters, tvl1_cuda.BATCH_BYTES
     pairs = flow.pairs_at_once(240, 320)
     assert pairs > 132  # or some multiprocessors of an H200 would have nothing to do
     assert flow.pairs_at_once(480, 640) == pytest.approx(pairs / 4, abs=1)
     assert flow.pairs_at_once(10**5, 10**5) == 1
+
+
+class Short(CUDAFlow):
+    """Flow of 1 everywhere, on a device whose memory holds a few pairs."""
+
+    def __init__(self, most: int) -> None:
+        self.parameters, self.device, self.batch_bytes = TVL1().parameters, torch.device("cpu"), 40 * 4 * 22 * 16 * 16
+        self.most, self.sizes = most, list[int]()
+
+    def _flow(self, pairs: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(pairs))
+        if len(pairs) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return pairs.float() + 1
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_so_are_those_after_it() -> None:
+    pairs = np.random.default_rng(0).integers(0, 256, (100, 2, 16, 16), np.uint8)
+    flow = Short(most=12)
+    assert np.array_equal(flow(pairs), pairs.astype(np.float32) + 1)
+    assert flow.sizes[:4] == [40, 20, 10, 10]
+    assert sum(flow.sizes[2:]) == 100
+    assert np.array_equal(flow(pairs[:30]), pairs[:30].astype(np.float32) + 1)
+    assert max(flow.sizes[2:]) == flow.pairs_at_once(16, 16) == 10
+
+
+def test_a_pair_that_does_not_fit_is_a_lack_of_memory_in_a_sentence() -> None:
+    flow = Short(most=0)
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        flow(np.zeros((100, 2, 16, 16), np.uint8))
+    assert flow.sizes == [40, 20, 10, 5, 2, 1]
+    assert lack_of_memory(caught.value) is caught.value
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
