@@ -23,6 +23,7 @@ from pipeline.training.optimisers import OPTIMISERS, groups, learning_rate
 from pipeline.training.precision import fastest, repeatable
 from pipeline.training.protocols import Network
 from pipeline.training.random_state import seeded
+from pipeline.training.shared_memory import explained
 
 CHECKPOINT_S = 120.0
 """Seconds between checkpoints within an epoch, which is what a killed training loses at most."""
@@ -157,6 +158,7 @@ def _train(
     saved = time.monotonic()
     with (
         fastest(tf32=config.tf32),
+        explained(),
         Bar(
             desc="training",
             total=training.max_steps,
