@@ -231,3 +231,21 @@ def test_the_gpu_agrees_with_the_cpu(height: int, width: int, semantics: str, mo
     assert not flows[0].any()
     monkeypatch.setattr(tvl1_cuda, "BATCH_BYTES", 3 * 100 * height * width)
     assert np.array_equal(CUDAFlow(config.parameters, "cuda")(pairs[::-1])[::-1], flows)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_gpu_that_is_nearly_full_computes_the_same_flow() -> None:
+    """In smaller batches: 200 pairs need some 170 MB at once."""
+    pairs = np.stack([moving(100, 100, step / 100, 0) for step in range(200)])
+    flow = CUDAFlow(TVL1(scales=1, warps=1).parameters, "cuda")
+    expected = flow(pairs)
+    before = flow.pairs_at_once(100, 100)
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + (60 << 20)) / total)
+    try:
+        assert np.array_equal(flow(pairs), expected)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert flow.pairs_at_once(100, 100) < before

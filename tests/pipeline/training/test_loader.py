@@ -32,7 +32,8 @@ def run(folder: Path, examples: Pictures, dropout: float = 0.0, **more: Any) -> 
     with seeded(5):
         network = PicturesNetwork(dropout)
     config = Fit.model_validate({"optimiser": "sgd", "lr": 0.05, "batch": 4, "iterations": 10, "clip_norm": 1.0})
-    curves = fit(network, examples, config, seed=3, device="cpu", checkpoint=folder / "fit.pt", **more)
+    options: dict[str, Any] = {"seed": 3, "device": "cpu", "checkpoint": folder / "fit.pt", **more}
+    curves = fit(network, examples, config, **options)
     return curves, network.state_dict()
 
 
@@ -105,6 +106,25 @@ def test_two_processes_go_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pyte
     _, other = run(tmp_path, Pictures(), processes=2)
     for key, weight in state.items():
         torch.testing.assert_close(other[key], weight, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("loaders", [0, 2])
+def test_a_gpu_is_fed_what_a_cpu_is_and_goes_on_from_a_checkpoint(
+    loaders: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves, state = run(tmp_path / "cpu", Pictures())
+    again, other = run(tmp_path / "cuda", Pictures(), device="cuda", loaders=loaders)
+    np.testing.assert_allclose(again.loss, curves.loss, rtol=1e-2)
+    monkeypatch.setattr(pipeline.training.loop, "CHECKPOINT_S", 0)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Pictures(die_after=18), device="cuda")
+    rest, last = run(tmp_path, Pictures(), device="cuda", loaders=loaders)
+    np.testing.assert_allclose(rest.loss, curves.loss, rtol=1e-2)
+    for key, weight in state.items():
+        torch.testing.assert_close(other[key].cpu(), weight, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(last[key].cpu(), weight, rtol=1e-2, atol=1e-3)
 
 
 ENDLESS = """
