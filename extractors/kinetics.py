@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.training.precision import repeatable
+from pipeline.training.precision import deterministic
 
 CLASSES = 400
 """Classes of Kinetics-400."""
@@ -39,6 +39,6 @@ class KineticsFeatureExtractor:
     def __call__(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compute features (batch, dim) and scores (batch, 400), float32, of windows as ``clips`` takes them."""
         clips = self.clips(torch.from_numpy(windows).to(self.device))
-        with repeatable():
+        with deterministic():
             features, scores = self.network(clips)
         return features.cpu().numpy(), scores.cpu().numpy()

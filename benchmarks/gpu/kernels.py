@@ -25,7 +25,7 @@ from extractors.tvl1 import cuda
 from extractors.tvl1.config import TVL1
 from extractors.tvl1.cpu import CPUFlow
 from pipeline.training import devices
-from pipeline.training.precision import fastest, repeatable
+from pipeline.training.precision import deterministic, fastest
 from pipeline.video.decode import read
 
 BLOCKS = ((4096, 1024, 32), (2048, 512, 16), (2048, 1024, 32), (1024, 256, 8))
@@ -152,7 +152,7 @@ def _rates(
 
 def _modes() -> Iterator[tuple[str, Callable[[], AbstractContextManager[None]], bool]]:
     """Yield a name, how CUDA is told, and whether in bfloat16: first as extraction does it, then as training does."""
-    yield "ieee, repeatable", repeatable, False
+    yield "ieee, deterministic", deterministic, False
     yield "ieee, fastest", partial(fastest, tf32=False), False
     yield "tf32, fastest", partial(fastest, tf32=True), False
     yield "bf16, fastest", partial(fastest, tf32=True), True

@@ -8,7 +8,7 @@ import torch
 from measuring import Measuring
 from torch import Tensor, nn
 
-from pipeline.training.precision import fastest, repeatable
+from pipeline.training.precision import deterministic, fastest
 from sequence_models.base import TrainedModel
 from sequence_models.drnn import DRNN
 from sequence_models.lstm import LSTM
@@ -81,7 +81,7 @@ def _times(
 
     with fastest(tf32=True):
         training_s = on.median_s(step, rounds=3, warm=1)
-    with repeatable(), torch.inference_mode():
+    with deterministic(), torch.inference_mode():
         inference_s = on.median_s(scores, rounds=3, warm=1)
     return {f"{side}training_ms": training_s * 1e3, f"{side}inference_ms": inference_s * 1e3}
 

@@ -32,7 +32,7 @@ from torch.nn import functional as F
 
 from extractors.weights.state_dicts import adapt, load
 from pipeline.errors import InputError
-from pipeline.training.precision import repeatable
+from pipeline.training.precision import deterministic
 
 CLIP_FRAMES = 16
 """Frames of a clip."""
@@ -169,7 +169,7 @@ class ClipFeatureExtractor:
         ndarray of float32, shape (batch, 4096)
         """
         pixels = torch.from_numpy(clips).to(self.mean.device).flip(-1).permute(0, 4, 1, 2, 3)
-        with repeatable():
+        with deterministic():
             features = self.network.features(pixels.float() - self.mean, self.layer)
         return features.cpu().numpy()
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.training.losses import loss
-from pipeline.training.precision import repeatable
+from pipeline.training.precision import deterministic
 from pipeline.training.weights_file import load_state
 
 FEATURES = 120
@@ -195,7 +195,7 @@ def describe(network: ConvNet, batches: Iterable[np.ndarray]) -> tuple[np.ndarra
     logits : ndarray of float32, shape (n, classes)
     """
     device = network.n2.weight.device
-    with repeatable():
+    with deterministic():
         features = [network.features(torch.from_numpy(windows).to(device)) for windows in batches]
         scores = [network.classify(part) for part in features]
     return torch.cat(features).cpu().numpy(), torch.cat(scores).cpu().numpy()

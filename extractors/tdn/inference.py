@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from extractors.tdn.network import TDNNetwork
-from pipeline.training.precision import repeatable
+from pipeline.training.precision import deterministic
 from pipeline.training.weights_file import load_state
 
 
@@ -46,7 +46,7 @@ class TDNFeatureExtractor:
         ndarray of float32, shape (batch, 2·dim)
             The image subnetwork's, averaged over snippets, then the difference subnetwork's, over differences.
         """
-        with repeatable():
+        with deterministic():
             both = self.network.pooled(torch.from_numpy(clips).to(self.device))
         return torch.cat([part.unflatten(0, (len(clips), -1)).mean(dim=1) for part in both], dim=1).cpu().numpy()
 
@@ -61,7 +61,7 @@ class TDNFeatureExtractor:
     @torch.inference_mode()
     def activations(self, clip: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray]:
         """Compute ``TDNNetwork.activations`` of one clip (segment, height, width, channel) uint8."""
-        with repeatable():
+        with deterministic():
             images, changes = self.network.activations(torch.from_numpy(clip).to(self.device), label)
         return images.cpu().numpy(), changes.cpu().numpy()
 

@@ -13,7 +13,7 @@ from extractors.backbones.normalisation import Normalise
 from extractors.backbones.registry import backbone as image_network
 from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.weights.state_dicts import adapt, check_modality, load
-from pipeline.training.precision import repeatable
+from pipeline.training.precision import deterministic
 from pipeline.training.weights_file import load_state
 
 
@@ -88,7 +88,7 @@ class SnippetFeatureExtractor:
         -------
         ndarray of float32, shape (batch, dim)
         """
-        with repeatable():
+        with deterministic():
             pooled: Tensor = self.network.pooled(self.normalise(torch.from_numpy(snippets).to(self.device)))
         return pooled.cpu().numpy()
 

@@ -36,7 +36,7 @@ def choose(asked: str) -> str:
     """
     if not wants_gpu(asked):
         if asked == "auto" and "torch" in sys.modules:  # it is not loaded to look, which takes seconds
-            _say_what_is_unused()
+            _warn_of_unused_gpu()
         return "cpu"
     import torch
 
@@ -48,7 +48,7 @@ def choose(asked: str) -> str:
 
 
 @cache  # it is told once
-def _say_what_is_unused() -> None:
+def _warn_of_unused_gpu() -> None:
     import torch
 
     if torch.cuda.is_available():

@@ -20,10 +20,10 @@ from pipeline.training.curves import Curves
 from pipeline.training.distributed import ProcessShare, in_processes
 from pipeline.training.loader import BatchLoader
 from pipeline.training.optimisers import OPTIMISERS, groups, learning_rate
-from pipeline.training.precision import fastest, repeatable
+from pipeline.training.precision import deterministic, fastest
 from pipeline.training.protocols import Network
 from pipeline.training.random_state import seeded
-from pipeline.training.shared_memory import explained
+from pipeline.training.shared_memory import translate_deaths
 
 CHECKPOINT_S = 120.0
 """Seconds between checkpoints within an epoch, which is what a killed training loses at most."""
@@ -124,7 +124,7 @@ def predict(network: Network, examples: Examples, *, batch: int, device: str) ->
     network.eval()
     order = np.argsort(np.asarray(examples.lengths), kind="stable")
     scores: list[Tensor] = []
-    with torch.inference_mode(), repeatable():
+    with torch.inference_mode(), deterministic():
         for start in Bar(range(0, len(order), batch), desc="predicting", unit="batch", leave=False):
             indices = order[start : start + batch]
             inputs, lengths, _ = transfer(collate(examples.__getitem__, indices), device)
@@ -158,7 +158,7 @@ def _train(
     saved = time.monotonic()
     with (
         fastest(tf32=config.tf32),
-        explained(),
+        translate_deaths(),
         Bar(
             desc="training",
             total=training.max_steps,

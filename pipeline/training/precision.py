@@ -2,7 +2,8 @@
 
 TensorFloat-32 rounds the factors of convolutions, and of cuDNN's LSTMs, to 10 bits for the tensor cores; torch does so
 unless it is told otherwise. All other products have IEEE precision here. Both are told by torch's present interface:
-while that holds, its earlier one, ``allow_tf32``, raises instead of answering. On a CPU nothing changes.
+while that holds, its earlier one, ``allow_tf32``, raises instead of answering. cuBLAS repeats by itself, since a process
+has one stream. On a CPU nothing changes.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 
 
-def repeatable() -> AbstractContextManager[None]:
+def deterministic() -> AbstractContextManager[None]:
     """Return a context for inference: IEEE precision, and algorithms whose numbers repeat from run to run."""
     return _set(tf32=False, repeat=True)
 

@@ -37,7 +37,7 @@ def check(batch_bytes: int, batches: int) -> None:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def translate_deaths() -> Iterator[None]:
     """Turn the death of a process of torch's DataLoader into the lack of memory that it comes from.
 
     Torch raises it wherever the main thread is at that moment.

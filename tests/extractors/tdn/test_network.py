@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import extractors.tdn.network
 from extractors.tdn.difference_places import LAYERS
 from extractors.tdn.network import TDNNetwork, differences
-from pipeline.training.precision import repeatable
+from pipeline.training.precision import deterministic
 from pipeline.training.random_state import seeded
 
 SIDE = 64
@@ -249,7 +249,7 @@ def test_a_trained_flow_network_gives_the_images_their_weights() -> None:
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_on_a_gpu_it_is_as_on_the_cpu(backbone: str) -> None:
     tdn, given = network(backbone), snippets()
-    with torch.no_grad(), repeatable():
+    with torch.no_grad(), deterministic():
         expected = tdn.branches(given)
         found = tdn.cuda().branches(given.cuda())
     for one, other in zip(found, expected, strict=True):

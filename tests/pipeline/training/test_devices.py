@@ -17,7 +17,7 @@ def signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Where this machine would show a GPU: nowhere yet."""
     places = [tmp_path / place.lstrip("/") for place in devices.SIGNS]
     monkeypatch.setattr(devices, "SIGNS", tuple(map(str, places)))
-    devices._say_what_is_unused.cache_clear()
+    devices._warn_of_unused_gpu.cache_clear()
     return places
 
 

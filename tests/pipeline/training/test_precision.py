@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.training.config import Fit
 from pipeline.training.loop import fit, predict
-from pipeline.training.precision import fastest, repeatable
+from pipeline.training.precision import deterministic, fastest
 from tests.support.tiny_training import CLASSES, Sequences
 
 
@@ -41,7 +41,7 @@ def _as_before() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("context", "expected"),
     [
-        (repeatable(), IEEE | {"deterministic": True, "benchmark": False}),
+        (deterministic(), IEEE | {"deterministic": True, "benchmark": False}),
         (fastest(tf32=True), TF32 | {"deterministic": False, "benchmark": True}),
         (fastest(tf32=False), IEEE | {"deterministic": False, "benchmark": True}),
     ],
@@ -52,7 +52,7 @@ def test_flags_hold_in_the_block_alone(context: AbstractContextManager[None], ex
 
 
 def test_flags_come_back_where_a_block_fails() -> None:
-    with pytest.raises(KeyError), repeatable():  # see _as_before
+    with pytest.raises(KeyError), deterministic():  # see _as_before
         raise KeyError
 
 
@@ -60,7 +60,7 @@ def test_blocks_nest_and_the_process_own_choice_comes_back(monkeypatch: pytest.M
     backends: Any = torch.backends
     monkeypatch.setattr(backends.cudnn, "benchmark", True)
     with fastest(tf32=True):
-        with repeatable():
+        with deterministic():
             assert flags()["convolution"] == "ieee"
         assert flags()["convolution"] == "tf32"
     assert backends.cudnn.benchmark is True
@@ -68,7 +68,7 @@ def test_blocks_nest_and_the_process_own_choice_comes_back(monkeypatch: pytest.M
 
 def test_the_earlier_interface_answers_after_a_block() -> None:
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    with repeatable():
+    with deterministic():
         pass
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
 
@@ -120,7 +120,7 @@ def test_lstms_and_convolutions_are_as_precise_as_on_the_cpu() -> None:
     with torch.inference_mode():
         expected = lstm(inputs)[0], convolution(inputs)
         lstm.cuda(), convolution.cuda()
-        with repeatable():
+        with deterministic():
             found = lstm(inputs.cuda())[0], convolution(inputs.cuda())
         with fastest(tf32=True):
             rough = lstm(inputs.cuda())[0], convolution(inputs.cuda())
