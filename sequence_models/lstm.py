@@ -44,10 +44,9 @@ class LSTM(TrainedModel):
 
     @property
     def step(self) -> Step:
-        gates = 4 if self.forget_gate else 3
-        return Step(
-            gates * self.hidden**2, operations=1 if self.forget_gate else 9
-        )  # cuDNN's kernel, or torch's operators
+        if self.forget_gate:
+            return Step(4 * self.hidden**2, operations=1)  # cuDNN's
+        return Step(3 * self.hidden**2, operations=9)
 
     def network(self, features: int, classes: int) -> "networks.lstm.LSTM":
         from sequence_models.networks.lstm import LSTM

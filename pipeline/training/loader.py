@@ -80,7 +80,9 @@ class BatchLoader:
             Where shared memory does not hold what the processes read ahead.
         """
         if self._loaders and self._loader is None:
-            shared_memory.check(self._batches.nbytes(number, max(map(len, batches))), self._loaders * _PREFETCHED)
+            shared_memory.check(
+                self._batches.nbytes(number, max(map(len, batches), default=0)), self._loaders * _PREFETCHED
+            )
             self._loader = self._processes(self._loaders)
         self._sampler.set_epoch(number, batches)
         for batch in self._read_here() if self._loader is None else self._loader:

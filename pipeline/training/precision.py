@@ -2,7 +2,7 @@
 
 TensorFloat-32 rounds the factors of convolutions, and of cuDNN's LSTMs, to 10 bits for the tensor cores; torch does so
 unless it is told otherwise. All other products have IEEE precision here. Both are told by torch's present interface:
-while that holds, its earlier one, ``allow_tf32``, raises instead of answering. cuBLAS repeats by itself, since a process
+while that holds, its earlier one, ``allow_tf32``, raises instead of answering. cuBLAS repeats by itself, as a process
 has one stream. On a CPU nothing changes.
 """
 

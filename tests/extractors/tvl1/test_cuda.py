@@ -25,7 +25,8 @@ from tests.support import plain_tvl1
 
 Flow = Callable[..., np.ndarray]
 
-needs_triton = pytest.mark.skipif(
+needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="needs triton")
+needs_interpreter = pytest.mark.skipif(
     find_spec("triton") is None or Version(version("triton")) < Version("3.7"),
     reason="needs triton>=3.7: the interpreter of 3.6 fails with NumPy 2.4",
 )
@@ -74,7 +75,7 @@ def plain(pairs: np.ndarray, **fields: Any) -> np.ndarray:
     return np.stack([plain_tvl1.flow(TVL1(**fields), *pair) for pair in pairs])
 
 
-@needs_triton
+@needs_interpreter
 @pytest.mark.parametrize("semantics", SEMANTICS)
 def test_a_batch_of_unlike_pairs(semantics: str, interpreted: Flow) -> None:
     fields = {**FAST, "semantics": semantics}
@@ -95,7 +96,7 @@ def test_a_batch_of_unlike_pairs(semantics: str, interpreted: Flow) -> None:
     assert np.array_equal(in_two, flows[::-2])
 
 
-@needs_triton
+@needs_interpreter
 @pytest.mark.parametrize("semantics", SEMANTICS)
 @pytest.mark.parametrize(("height", "width"), [(9, 5), (2, 700), (17, 16), (1, 1)])
 def test_sizes(height: int, width: int, semantics: str, interpreted: Flow) -> None:
@@ -104,7 +105,7 @@ def test_sizes(height: int, width: int, semantics: str, interpreted: Flow) -> No
     np.testing.assert_allclose(interpreted(pairs, **fields), plain(pairs, **fields), rtol=0, atol=1e-3)
 
 
-@needs_triton
+@needs_interpreter
 @pytest.mark.parametrize("semantics", SEMANTICS)
 def test_many_iterations(semantics: str, interpreted: Flow) -> None:
     """More than from one median filter to the next, and to the next look at the change."""
@@ -113,7 +114,7 @@ def test_many_iterations(semantics: str, interpreted: Flow) -> None:
     np.testing.assert_allclose(interpreted(pairs, **fields), plain(pairs, **fields), rtol=0, atol=1e-3)
 
 
-@needs_triton
+@needs_interpreter
 @pytest.mark.slow
 @pytest.mark.parametrize("semantics", SEMANTICS)
 def test_without_an_early_end(semantics: str, interpreted: Flow) -> None:

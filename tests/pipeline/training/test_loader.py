@@ -19,7 +19,7 @@ from pipeline.training.batches import batches
 from pipeline.training.config import Fit
 from pipeline.training.curves import Curves
 from pipeline.training.distributed import ProcessShare
-from pipeline.training.loader import EpochBatches
+from pipeline.training.loader import BatchLoader, EpochBatches
 from pipeline.training.loop import fit
 from pipeline.training.random_state import seeded
 from tests.support.equality import same_tensors
@@ -71,6 +71,11 @@ def test_a_training_killed_within_an_epoch_ends_with_the_same_bits(
     assert again == curves
     assert same_tensors(other, state)
     assert rest.read <= 34 - died + 4  # at most the batch in hand is read again
+
+
+def test_an_epoch_of_which_no_batch_is_left_is_read_by_processes_too() -> None:
+    """As where a training was killed between its last step and its end."""
+    assert list(BatchLoader(Pictures(), seed=0, device="cpu", loaders=1).epoch(0, [])) == []
 
 
 def test_what_a_reader_finds_wrong_is_said_in_one_sentence(tmp_path: Path) -> None:
