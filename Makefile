@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST = $(BIN)/pytest -n 2 --dist worksteal $(COVERAGE)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install evaluate test slow torture check bench matrix
+.PHONY: install evaluate test slow torture check bench gpu matrix
 
 install: .venv/installed
 
@@ -34,6 +34,13 @@ check: install
 
 bench: install
 	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+# Where there is no environment, a Python that has torch, as images for GPUs bring it, does without one.
+gpu:
+	@if [ ! -e .venv/installed ] && $(PYTHON) -c 'import torch' 2>/dev/null; \
+	then python=$(PYTHON); \
+	else $(MAKE) install && python=$(BIN)/python; \
+	fi && $$python benchmarks/gpu/run.py $(GPU)
 
 matrix:
 	.ci/matrix

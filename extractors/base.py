@@ -130,6 +130,9 @@ class FittedNetwork(Config):
     crops, does not make it train again.
     """
 
+    uses_gpu: ClassVar[bool] = False
+    """True where a GPU makes the fit faster."""
+
     seed: int = Field(0, ge=0, le=2 * MAX_SEED, description="seed of all random numbers: of its own or a sum of two")
 
     def check_files(self) -> None:

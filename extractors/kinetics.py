@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from extractors.deterministic import deterministic
+from pipeline.training.precision import deterministic
 
 CLASSES = 400
 """Classes of Kinetics-400."""

@@ -1,7 +1,7 @@
 """Base classes of the sequence models: configurations that can be built into networks and trained."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 
@@ -14,6 +14,28 @@ if TYPE_CHECKING:
     from pipeline.training.batches import Examples
     from pipeline.training.curves import Curves
     from pipeline.training.protocols import Network
+
+
+PRODUCTS_WHILE_STARTING = 125_000
+"""Multiplications that a CPU's core does in the 5 µs or so that it takes to start one operation on a GPU.
+
+Reckoned from 25·10⁹ a second, not measured: where ``make gpu`` finds another number on a GPU, it belongs here.
+"""
+
+
+class Step(NamedTuple):
+    """What one time step of a recurrence costs, apart from the products with the inputs, which are made at once.
+
+    Parameters
+    ----------
+    products : int
+        Multiplications for one sequence.
+    operations : int
+        Operations that are started one after another on a GPU.
+    """
+
+    products: int
+    operations: int
 
 
 class Model(Config):
@@ -41,6 +63,11 @@ class Model(Config):
     def reads(self) -> str:
         """Name of the array of a row that is the input sequence: "features" or "scores"."""
         return "features"
+
+    @property
+    def uses_gpu(self) -> bool:
+        """True where a GPU makes it faster."""
+        return False
 
     @property
     def trained(self) -> bool:
@@ -112,6 +139,21 @@ class TrainedModel(Model):
         description="probability that a feature is set to 0 in training, drawn anew for every step; the others are "
         "scaled up by 1 / (1 - input_dropout)",
     )
+
+    @property
+    def uses_gpu(self) -> bool:
+        """True unless a step's products, for a whole batch, cost a CPU less than a GPU needs to start them.
+
+        Small models compute on the CPU, training and prediction alike, whatever device is set: there they are as fast,
+        and repeat to the last bit.
+        """
+        step = self.step
+        return step is None or self.fit.batch * step.products >= PRODUCTS_WHILE_STARTING * step.operations
+
+    @property
+    def step(self) -> Step | None:
+        """Cost of a time step of one layer; None where it is not known, as of one that is as wide as the features."""
+        return None
 
     @abstractmethod
     def network(self, features: int, classes: int) -> "Network":

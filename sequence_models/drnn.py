@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipeline.config import MAX_FEW, Positive, Size
 from pipeline.training.config import Fit
-from sequence_models.base import TrainedModel
+from sequence_models.base import Step, TrainedModel
 
 if TYPE_CHECKING:
     from sequence_models import networks
@@ -61,6 +61,15 @@ class DRNN(TrainedModel):
         None, description="weights are initialised uniformly in ±init_bound; None: 1/√state"
     )
     fit: Fit = Field(Fit(optimiser="adam", lr=1e-4, epochs=50), description="optimiser, schedule and stopping rule")
+
+    @property
+    def step(self) -> Step:
+        """Cost of a step, of which the few classes that the literal read-out feeds back are left out."""
+        seen = (self.order + 1) * self.state  # d⁰s … dᴺs
+        fed_back = self.state if self.readout == "linear" else 0
+        gates = 2 * self.state * (seen + fed_back)
+        outputs = fed_back * (self.state + seen + fed_back + self.state)  # g, o and the read-out
+        return Step(gates + outputs, operations=15)
 
     def network(self, features: int, classes: int) -> "networks.drnn.DRNN":
         from sequence_models.networks.drnn import DRNN

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipeline.config import Few, Size
 from pipeline.training.config import Fit
-from sequence_models.base import TrainedModel
+from sequence_models.base import Step, TrainedModel
 
 if TYPE_CHECKING:
     from sequence_models import networks
@@ -41,6 +41,12 @@ class LSTM(TrainedModel):
         Fit(optimiser="sgd", lr=1e-3, momentum=0.9, batch=1, epochs=200, patience=10),
         description="optimiser, schedule and stopping rule",
     )
+
+    @property
+    def step(self) -> Step:
+        if self.forget_gate:
+            return Step(4 * self.hidden**2, operations=1)  # cuDNN's
+        return Step(3 * self.hidden**2, operations=9)
 
     def network(self, features: int, classes: int) -> "networks.lstm.LSTM":
         from sequence_models.networks.lstm import LSTM

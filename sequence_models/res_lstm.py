@@ -7,7 +7,7 @@ from pydantic import Field
 from pipeline.config import Few, Size
 from pipeline.errors import InputError
 from pipeline.training.config import Fit
-from sequence_models.base import TrainedModel
+from sequence_models.base import Step, TrainedModel
 
 if TYPE_CHECKING:
     from sequence_models import networks
@@ -38,6 +38,10 @@ class ResLSTM(TrainedModel):
     fit: Fit = Field(
         Fit(optimiser="rmsprop", lr=1e-3, smoothing=0.9, epochs=50), description="optimiser, schedule and stopping rule"
     )
+
+    @property
+    def step(self) -> Step | None:
+        return None if self.hidden is None else Step(4 * self.hidden**2, operations=1)
 
     def network(self, features: int, classes: int) -> "networks.res_lstm.ResLSTM":
         from sequence_models.networks.res_lstm import ResLSTM

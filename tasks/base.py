@@ -156,8 +156,15 @@ class Stage(SettingsTask):
 
     @property
     def uses_gpu(self) -> bool:
-        """True where it uses the GPU, if there is one; luigi's resource ``gpu`` limits how many do at a time."""
+        """True where a GPU makes it faster; luigi's resource ``gpu`` limits how many use one at a time."""
         return False
+
+    def device(self) -> str:
+        """Return the torch device that it computes on: the CPU where it makes no use of a GPU.
+
+        Raises InputError where CUDA is asked for and absent.
+        """
+        return settings.device() if self.uses_gpu else "cpu"
 
     @property
     @abstractmethod

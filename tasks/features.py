@@ -162,7 +162,7 @@ class ExtractShard(ExtractionStage):
             self._build,
             journal=Journal(self.journal),
             earlier=shards_by_key([*self.elsewhere(), *self.earlier()], cache),
-            provenance=lambda: self.provenance(device=settings.device()),
+            provenance=lambda: self.provenance(device=self.device()),
         )
 
     def videos(self) -> list[Keys]:
@@ -172,7 +172,7 @@ class ExtractShard(ExtractionStage):
 
     def _build(self) -> Any:
         states = {fold: stage.path() for fold, stage in self.fitting().items()}
-        extractor = self.extractor.located(locate_weights).build(settings.device(), states)
+        extractor = self.extractor.located(locate_weights).build(self.device(), states)
         self.confirm()  # the weights that it has read are those that its rows' keys tell
         return extractor
 
@@ -268,7 +268,7 @@ class FitExtractor(Stage):
 
     @property
     def uses_gpu(self) -> bool:
-        return True
+        return self.network.uses_gpu
 
     @property
     def network(self) -> FittedNetwork:
@@ -309,7 +309,7 @@ class FitExtractor(Stage):
         from pipeline.training.sequences import StoredRows
         from pipeline.training.weights_file import save_network
 
-        indexed, device = library(self.dataset), settings.device()
+        indexed, device = library(self.dataset), self.device()
         rows = StoredRows(Store(self.material.path()), fold(self.dataset, self.fold).train)
         videos = [video for video, _ in rows.places]
         classes = len(indexed.listing.classes)

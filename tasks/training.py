@@ -133,7 +133,7 @@ class Train(StreamStage):
 
     @property
     def uses_gpu(self) -> bool:
-        return True
+        return self.stream.model.uses_gpu
 
     def requires(self) -> list[Stage]:
         return [*self.features, *self.reduction()]
@@ -148,7 +148,7 @@ class Train(StreamStage):
         from pipeline.training.random_state import seeded
         from pipeline.training.weights_file import save_network
 
-        device, model = settings.device(), self.stream.model
+        device, model = self.device(), self.stream.model
         examples = self.sequences(fold(self.dataset, self.fold).train)
         with seeded(self.seed):
             network = model.build(examples.inputs[0].shape[1], len(library(self.dataset).listing.classes))
@@ -165,7 +165,7 @@ class Predict(StreamStage):
 
     @property
     def uses_gpu(self) -> bool:
-        return True
+        return self.stream.model.uses_gpu
 
     def training(self) -> list[Train] | list[Part]:
         """Return the task that trains the model, if it has anything to train."""
@@ -198,7 +198,7 @@ class Predict(StreamStage):
         values = self._values(usable) if usable else np.empty((0, len(classes)))
         failed = tuple(sorted(set(tested) - set(usable)))
         scores = Scores(tuple(usable), values, "logits", classes, failed)
-        scores.save(self.path(), self.provenance(device=settings.device()))
+        scores.save(self.path(), self.provenance(device=self.device()))
 
     def _values(self, videos: Sequence[str]) -> "np.ndarray":
         """Compute logits (video, class)."""
@@ -206,7 +206,7 @@ class Predict(StreamStage):
 
         examples = self.sequences(videos, variants=1)
         network = self.network(examples.inputs[0].shape[1])
-        return predict(network, examples, batch=PREDICTION_BATCH, device=settings.device())
+        return predict(network, examples, batch=PREDICTION_BATCH, device=self.device())
 
     def network(self, features: int) -> Any:
         """Return the trained network, for sequences with the given number of features."""

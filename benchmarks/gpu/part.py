@@ -1,15 +1,18 @@
-"""GPU figures that the benchmarks against peers do not give: ``part.py PART [--device cuda] [--small]``.
+"""Measures one part of what a GPU does: ``part.py PART [--device cuda] [--small]``.
 
 One JSON object a line, printed and appended to ``gpu.jsonl`` in $OUT.
 """
 
 import argparse
 
-from kernels import drnn, hog3d, networks, smoke, tvl1
+from kernels import fisher, hog3d, networks, smoke, tvl1
 from measuring import Measuring
-from stages import extraction, finetune
+from sequences import recurrent
+from stages import extraction, finetune, startup
 
-PARTS = {part.__name__: part for part in (smoke, tvl1, extraction, drnn, networks, finetune, hog3d)}
+PARTS = {
+    part.__name__: part for part in (smoke, tvl1, extraction, recurrent, finetune, networks, hog3d, fisher, startup)
+}
 
 
 def main() -> None:
@@ -17,9 +20,10 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--small", action="store_true", help="sizes that say nothing of speed")
-    parser.add_argument("--seconds", type=float, default=4, help="that each extraction takes")
     given = parser.parse_args()
-    PARTS[given.part](Measuring(given))
+    on = Measuring(given.part, given.device, small=given.small)
+    PARTS[given.part](on)
+    on.end()
 
 
 if __name__ == "__main__":

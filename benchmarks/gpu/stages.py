@@ -1,119 +1,153 @@
-"""Parts that measure whole stages on real clips: extraction by several processes, and fine-tuning from the store."""
+"""Parts that measure whole stages: extraction to sealed stores, fine-tuning from the store, and what starting costs."""
 
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from configurations import TABLES, extractor, random_weights
+from footage import clips
 from measuring import Measuring, watched
+from tsn_training import stored
 
-EXTRACTORS = ("tsn10", "c3d", "tsn1", "tvl1")
-"""Names of the extractors that are measured, as ``config`` takes them."""
+from extractors.base import Labelled
+from extractors.tsn.training import FittedTSN
+from pipeline.training.sequences import StoredRows
+
+DECODERS = (1, 4, 8)
+"""Numbers of processes that decode and prepare."""
+SECONDS = 3.0
+"""That each number of them extracts."""
 
 
 def extraction(on: Measuring) -> None:
-    """Measure extraction of rows from real clips, by one process and by several that share the device."""
-    for name in EXTRACTORS:
-        for processes in (1,) if on.small else (1, 4) if name == "c3d" else (1, 8):
-            with on.guarded(extractor=name, processes=processes):
-                _extract(on, name, processes)
+    """Measure extraction to sealed stores, and how busy the device is, by the number of processes that decode.
+
+    Each process that decodes has a network of its own on the device. Where decoding processes feed one network, their
+    number belongs into the call of ``fill`` in ``worker.py``, and one worker is started for each number.
+    """
+    source, _ = clips(small=on.small)
+    for name in ("C3D", "TV-L1") if on.small else TABLES:
+        with on.guarded(extractor=name):
+            _extract(on, name, source)
 
 
-def _extract(on: Measuring, name: str, processes: int) -> None:
-    config(name, small=on.small)  # whose weights all processes read
-    command = [sys.executable, str(Path(__file__).with_name("worker.py")), name, on.device, str(on.seconds)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+def _extract(on: Measuring, name: str, source: str) -> None:
+    """Start as many processes as are needed at most, and have ever more of them work."""
+    extractor(name, small=on.small)  # whose weights all processes read
+    command = [sys.executable, str(Path(__file__).with_name("worker.py")), name, on.device]
     command += ["--small"] if on.small else []
-    workers = [subprocess.Popen(command, **pipes) for _ in range(processes)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     began = time.monotonic()
-    try:
+    with ExitStack() as ends:
+        workers = [subprocess.Popen(command, **pipes) for _ in range(1 if on.small else max(DECODERS))]
+        for worker in workers:
+            ends.callback(worker.wait)
+            ends.callback(worker.kill)
         for worker in workers:
             if worker.stdout.readline() != "ready\n":
                 raise RuntimeError("a worker ended before it was ready")
         ready_s = time.monotonic() - began
-        with watched() as busy:
-            began = time.monotonic()
-            for worker in workers:
-                worker.stdin.write("go\n")
-                worker.stdin.flush()
-            done = [[int(number) for number in worker.stdout.readline().split()] for worker in workers]
-            took_s = time.monotonic() - began
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-    rows, videos = np.sum(done, axis=0).tolist()
-    rates = {"time_steps_s": rows / took_s, "videos_s": videos / took_s}
-    on.say(extractor=name, processes=processes, ready_s=ready_s, **rates, **busy)
+        for decoders in (1,) if on.small else DECODERS:
+            with watched() as busy:
+                figures = _rates(workers[:decoders], 0.0 if on.small else SECONDS)
+            on.say(extractor=name, clips=source, decoders=decoders, **figures, **busy, ready_s=ready_s)
 
 
-def config(name: str, *, small: bool):
-    """Return an extractor's configuration, with random weights where it needs any."""
-    from extractors.c3d.config import C3D
-    from extractors.tsn.config import TSN
-    from extractors.tvl1.config import TVL1
-    from pipeline.config import parse
-
-    if name == "tvl1":
-        return TVL1()
-    if name == "c3d":
-        return parse(C3D, {"weights": _weights("c3d")})
-    network = {"backbone": "resnet50", "weights": _weights("resnet50")}
-    snippets = {"snippets": 1} if small else {}
-    return parse(TSN, {"network": network, "crops": int(name.removeprefix("tsn")), **snippets})
-
-
-def _weights(kind: str) -> str:
-    from safetensors.torch import save_file
-
-    from extractors.backbones.registry import BACKBONES
-    from extractors.c3d.network import C3DNetwork
-
-    file = Path(tempfile.gettempdir()) / f"{kind}-random.safetensors"
-    if not file.exists():
-        torch.manual_seed(0)
-        save_file((C3DNetwork() if kind == "c3d" else BACKBONES[kind](channels=3)).state_dict(), file)
-    return str(file)
+def _rates(workers: "list[subprocess.Popen[str]]", seconds: float) -> dict[str, float]:
+    """Have workers extract at the same time; return time steps and videos a second of all of them."""
+    began = time.monotonic()
+    for worker in workers:
+        worker.stdin.write(f"{seconds}\n")
+        worker.stdin.flush()
+    done = [[int(number) for number in worker.stdout.readline().split()] for worker in workers]
+    took_s = time.monotonic() - began
+    time_steps, videos = np.sum(done, axis=0).tolist()
+    return {"time_steps_s": time_steps / took_s, "videos_s": videos / took_s}
 
 
 def finetune(on: Measuring) -> None:
     """Measure snippets a second of a fine-tuning, by the number of processes that read them."""
-    from table import clips
-    from tsn_training import stored
-
-    from extractors.base import Labelled
-    from pipeline.training.sequences import StoredRows
-
-    paths, short_side = (clips(4), 72) if on.small else (clips(24), 256)
+    source, paths = clips(small=on.small)
     with tempfile.TemporaryDirectory() as folder:
-        few = stored(Path(folder), paths, short_side, "rgb")
-        times = 2 if on.small else 16  # as many batches an epoch as keep all loaders busy
+        few = stored(Path(folder), paths, 72 if on.small else 256, "rgb")
+        times = 2 if on.small else 8  # as many batches an epoch as keep all loaders busy
         videos = list(few.videos) * times
         material = Labelled(StoredRows(few.rows.store, videos), list(few.labels) * times, few.classes, videos)
-        for loaders in (1,) if on.small else (1, 6, 14):
+        checkpoint = Path(folder) / "checkpoint.pt"
+        _trained_s(on, 1, material, checkpoint)  # finds the fastest algorithms, and the files in the cache
+        for loaders in (1,) if on.small else (14, 6, 1):
             with on.guarded(loaders=loaders):
                 torch.set_num_threads(loaders)
-                _finetune(on, loaders, material, Path(folder) / "checkpoint.pt")
+                _finetune(on, loaders, material, checkpoint, source)
 
 
-def _finetune(on: Measuring, loaders: int, material, checkpoint: Path) -> None:
-    """The rate of the epochs after the first, which starts the loaders."""
-    from extractors.tsn.training import FittedTSN
+def _finetune(on: Measuring, loaders: int, material: Labelled, checkpoint: Path, source: str) -> None:
+    """Say the rate of the epochs after the first, which starts the loaders."""
+    epochs = 2 if on.small else 4
+    first_s = _trained_s(on, 1, material, checkpoint)
+    with watched() as busy:
+        all_s = _trained_s(on, epochs, material, checkpoint)
+    rate = 3 * len(material.labels) * (epochs - 1) / (all_s - first_s)
+    on.say(clips=source, loaders=loaders, snippets_s=rate, first_epoch_s=first_s, **busy)
 
-    backbone, crop, batch = ("squeezenet1_0", 64, 4) if on.small else ("resnet50", 224, 32)
-    network = {"modality": "rgb", "backbone": backbone, "weights": _weights(backbone), "crop": crop}
-    epochs, took_s = (1, 2) if on.small else (1, 6), []
-    for count in epochs:
-        fit = {"epochs": count, "lr": 1e-3, "batch": batch, "bf16": on.device == "cuda"}
-        config = FittedTSN.model_validate({**network, "fit": fit})
-        began = time.monotonic()
-        with watched() as busy:
-            config.train(material, device=on.device, checkpoint=checkpoint)
-        took_s.append(time.monotonic() - began)
-        checkpoint.unlink()
-    snippets = 3 * len(material.labels) * (epochs[1] - epochs[0])
-    rate = snippets / (took_s[1] - took_s[0])
-    on.say(backbone=backbone, crop=crop, loaders=loaders, snippets_s=rate, start_s=took_s[0], **busy)
+
+def _trained_s(on: Measuring, epochs: int, material: Labelled, checkpoint: Path) -> float:
+    """Fine-tune for some epochs of three snippets a video, and return the seconds that it took."""
+    backbone, crop, batch = ("squeezenet1_0", 64, 2) if on.small else ("resnet50", 224, 32)
+    fit = {"epochs": epochs, "lr": 1e-3, "batch": batch, "segments": 3, "bf16": on.device == "cuda"}
+    network = {"modality": "rgb", "backbone": backbone, "weights": random_weights(backbone), "crop": crop}
+    config = FittedTSN.model_validate({**network, "fit": fit})
+    began = time.monotonic()
+    config.train(material, device=on.device, checkpoint=checkpoint)
+    took_s = time.monotonic() - began
+    checkpoint.unlink()
+    return took_s
+
+
+STARTING = """
+import sys, time
+began = time.monotonic()
+def lap(name):
+    global began
+    now = time.monotonic()
+    print(f"{name}={now - began:.4f}", end=" ")
+    began = now
+import tasks
+lap("tasks_s")
+import torch
+lap("torch_s")
+torch.ones(1, device=sys.argv[2]).sum().item()
+lap("device_s")
+from configurations import extractor
+from footage import clips
+from extractors.base import Clip
+small = sys.argv[3:] == ["--small"]
+config, (_, videos) = extractor(sys.argv[1], small=small), clips(small=small)
+extract = config.build(sys.argv[2])
+lap("network_s")
+for name in ("first_video_s", "second_video_s"):
+    for _ in extract(Clip(videos[0])):
+        pass
+    lap(name)
+"""
+"""A process of a shard: what it imports and sets up before its first row, and the row itself, twice."""
+
+
+def startup(on: Measuring) -> None:
+    """Measure what a process costs that extracts one shard, step by step."""
+    for name in ("TV-L1",) if on.small else ("ResNet-50, 10 crops", "TV-L1"):
+        with on.guarded(extractor=name):
+            extractor(name, small=on.small)
+            options = ["--small"] if on.small else []
+            command = [sys.executable, "-c", STARTING, name, on.device, *options]
+            said = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
+            if said.returncode:
+                raise RuntimeError(said.stderr.splitlines()[-1])
+            laps = dict(lap.split("=") for lap in said.stdout.split())
+            on.say(extractor=name, **{lap: float(seconds) for lap, seconds in laps.items()})

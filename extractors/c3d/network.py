@@ -30,9 +30,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractors.deterministic import deterministic
 from extractors.weights.state_dicts import adapt, load
 from pipeline.errors import InputError
+from pipeline.training.precision import deterministic
 
 CLIP_FRAMES = 16
 """Frames of a clip."""

@@ -40,6 +40,8 @@ class ConvNet3DNetwork(FittedNetwork):
     Baccouche et al., *Sequential Deep Learning for Human Action Recognition* (HBU 2011), section 2.3.
     """
 
+    uses_gpu: ClassVar[bool] = True
+
     fit: Fit = Field(description="optimiser, schedule and stopping rule")
     stride_frames: Count = Field(1, description="frames between the starts of training windows")
     mirror: bool = Field(True, description="train on the mirrored copies, too")

@@ -28,8 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractors.deterministic import deterministic
 from pipeline.training.losses import loss
+from pipeline.training.precision import deterministic
 from pipeline.training.weights_file import load_state
 
 FEATURES = 120

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractors.deterministic import deterministic
 from extractors.tdn.network import TDNNetwork
+from pipeline.training.precision import deterministic
 from pipeline.training.weights_file import load_state
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -32,6 +32,8 @@ class FisherVocabulary(FittedNetwork):
     ----------
     Wang and Schmid, *Action Recognition with Improved Trajectories* (ICCV 2013), section 3.2.
     """
+
+    uses_gpu: ClassVar[bool] = True
 
     widths: tuple[Count, ...] = Field(description="lengths of the descriptors, which lie side by side in features")
     gaussians: Size = Field(description="number of Gaussians of a mixture")

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from extractors.backbones.normalisation import Normalise
 from extractors.backbones.registry import backbone as image_network
-from extractors.deterministic import deterministic
 from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.weights.state_dicts import adapt, check_modality, load
+from pipeline.training.precision import deterministic
 from pipeline.training.weights_file import load_state
 
 

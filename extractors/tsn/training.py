@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ class FittedTSN(FittedNetwork):
     ----------
     Wang et al., *Temporal Segment Networks* (ECCV 2016), section 3.2.
     """
+
+    uses_gpu: ClassVar[bool] = True
 
     modality: Modality = Field(description="what snippets are made of")
     backbone: str = Field(description="image network, as extractors.backbones.registry.backbone takes it")

@@ -16,7 +16,7 @@ from extractors.tvl1.pyramid import Parameters, shapes
 from pipeline.errors import InputError
 
 BATCH_BYTES = 2 << 30
-"""Device memory in bytes that the pairs of a batch may take."""
+"""Device memory in bytes that the pairs of a batch may take; where there is less, it is halved, down to one pair."""
 _FINEST_FIELDS = 20
 """Float32 fields of the finest scale besides the pyramid: 17 while it is solved, and some kept by the allocator."""
 _BLOCK, _NARROW, _WARPS = 4096, 1024, 32
@@ -39,6 +39,8 @@ class CUDAFlow:
     ------
     InputError
         Where Triton is not installed.
+    torch.OutOfMemoryError
+        Where, once called, the device has not enough memory for one pair.
 
     Notes
     -----
@@ -55,6 +57,7 @@ class CUDAFlow:
         except ModuleNotFoundError as error:
             raise InputError("tvl1 on a GPU needs Triton, which torch brings on Linux; use device cpu here") from error
         self.parameters, self.device, self._refine = parameters, torch.device(device), refine
+        self.batch_bytes = BATCH_BYTES
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
         """Compute flow.
@@ -70,20 +73,34 @@ class CUDAFlow:
             x and y in pixels.
         """
         flows = torch.empty(pairs.shape, dtype=torch.float32, pin_memory=self.device.type == "cuda")
-        at_once = self.pairs_at_once(*pairs.shape[2:])
-        for begin in range(0, len(pairs), at_once):
-            batch = torch.tensor(pairs[begin : begin + at_once], device=self.device)
-            with torch.cuda.device_of(batch):
-                flows[begin : begin + at_once].copy_(self._flow(batch))
+        begin = 0
+        while begin < len(pairs):
+            end = min(begin + self.pairs_at_once(*pairs.shape[2:]), len(pairs))
+            if self._fits(pairs[begin:end], flows[begin:end]):
+                begin = end
+            else:
+                self.batch_bytes //= 2
         return flows.numpy()
 
     def pairs_at_once(self, height: int, width: int) -> int:
-        """Return the number of pairs that fit into ``BATCH_BYTES``; more are computed in several batches.
+        """Return the number of pairs that fit into ``batch_bytes``; more are computed in several batches.
 
         The default parameters take some 100 bytes a pixel, 8 MB for a pair of 320×240 images: 270 pairs.
         """
         pyramids = 2 * sum(height * width for height, width in shapes(self.parameters, height, width))
-        return max(1, BATCH_BYTES // (4 * (pyramids + _FINEST_FIELDS * height * width)))
+        return max(1, self.batch_bytes // (4 * (pyramids + _FINEST_FIELDS * height * width)))
+
+    def _fits(self, pairs: np.ndarray, flows: Tensor) -> bool:
+        """Compute the flows of a batch; return False where the device's memory does not suffice for several pairs."""
+        try:
+            batch = torch.tensor(pairs, device=self.device)
+            with torch.cuda.device_of(batch):
+                flows.copy_(self._flow(batch))
+        except torch.OutOfMemoryError:
+            if len(pairs) == 1:
+                raise
+            return False  # what the failed batch still holds ends with this frame
+        return True
 
     def _flow(self, pairs: Tensor) -> Tensor:
         pyramid = [pairs.float()]

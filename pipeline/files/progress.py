@@ -33,13 +33,18 @@ def show_in(path: Path, title: str) -> None:
     _line.show("")
 
 
+def shown_in() -> tuple[Path, str] | None:
+    """Return what ``show_in`` was given, for a process that this one starts; None where bars are on the terminal."""
+    return None if _line is None else (_line.path, _line.title)
+
+
 class _Line(io.TextIOBase):
     """Terminal of one line, which is the content of a file."""
 
     encoding = "utf-8"  # so that bars are drawn in eighths of a letter
 
     def __init__(self, path: Path, title: str) -> None:
-        self._path, self._title = path, title
+        self.path, self.title = path, title
 
     def isatty(self) -> bool:
         return True
@@ -52,4 +57,4 @@ class _Line(io.TextIOBase):
     def show(self, text: str) -> None:
         """Put a text after the title; where the file cannot be written, nobody looks at it any more."""
         with suppress(OSError):
-            self._path.write_text(f"{self._title}: {text}" if text else self._title)
+            self.path.write_text(f"{self.title}: {text}" if text else self.title)

@@ -1,14 +1,14 @@
 """Configure how a network is trained by ``pipeline.training.loop``."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.config import MAX_COUNT, Config, Count, NonNegative, Positive, Size
+from pipeline.config import MAX_COUNT, Count, NonNegative, Positive, Size, WithoutAdded
 
 
-class Fit(Config):
+class Fit(WithoutAdded):
     """Optimiser, schedule and stopping rule of a training.
 
     Parameters
@@ -37,6 +37,9 @@ class Fit(Config):
         Stop after so many epochs without a rise of the training accuracy; None, or 0 in a file, to train to the end.
     bf16
         Compute in bfloat16 where autocast does, on CUDA.
+    tf32
+        Let convolutions and cuDNN's LSTMs round the factors of float32 to 10 bits on CUDA, as torch does by itself;
+        otherwise they have IEEE precision, as everything has on a CPU, and in extraction and prediction.
 
     Raises
     ------
@@ -48,6 +51,8 @@ class Fit(Config):
     >>> Fit(optimiser="sgd", lr=0.1, epochs=30, milestones=(10, 20)).gamma
     0.1
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"tf32"})
 
     optimiser: Literal["sgd", "adam", "rmsprop"] = "adam"
     lr: Positive = 1e-3
@@ -66,6 +71,7 @@ class Fit(Config):
         None, ge=0, le=MAX_COUNT, description="epochs without a rise of training accuracy, then stop; 0: to the end"
     )
     bf16: bool = Field(False, description="autocast to bfloat16 on CUDA")
+    tf32: bool = Field(True, description="TensorFloat-32 in convolutions and cuDNN's LSTMs on CUDA, in training alone")
 
     def merged(self, table: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields that were set, but for those that a table states; either bound replaces the other."""

@@ -6,11 +6,14 @@ statistics over all of them.
 
 import multiprocessing
 import pickle
+import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,14 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, lack_of_memory
+from pipeline.files import progress
+from pipeline.files.atomic import atomic_path
 from pipeline.training.child_process import end_with_parent
 
 _TIMEOUT = timedelta(minutes=10)
-_ERROR_FILE = "error-{}"  # of a process, by its rank: why it left the group
+_ERROR = "error-{}"  # file of a process, by its rank: why it left the group
+_RESULT = "result"  # file of what the first process returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,8 @@ class ProcessShare:
             return network.loss  # type: ignore[no-any-return]
         if torch.device(device).type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        return nn.parallel.DistributedDataParallel(_Loss(network))
+        # statistics of batch normalisation are the same everywhere, or, on CPUs, the first process's own
+        return nn.parallel.DistributedDataParallel(_Loss(network), broadcast_buffers=False)
 
     def mean(self, values: Tensor) -> Tensor:
         """Average values over all processes, in each of them."""
@@ -87,78 +94,101 @@ class _Loss(nn.Module):
         return self.network.loss(*batch)  # type: ignore[operator]
 
 
-@contextmanager
-def companions(
-    function: Callable[..., Any], arguments: tuple[Any, ...], processes: int, device: str
-) -> Iterator[ProcessShare]:
-    """Run a function in other processes while the block runs in this one, the first.
+def in_processes(function: Callable[..., Any], arguments: tuple[Any, ...], processes: int, device: str) -> Any:
+    """Call a function in several processes at once, and end all of them as soon as one dies.
+
+    Who waits in NCCL for a process that has died hangs, and nothing but its own end interrupts that: so none of them is
+    this process, which watches.
 
     Parameters
     ----------
     function
-        Called as ``function(*arguments, share)`` in each of the others.
+        Called as ``function(*arguments, share)`` in each process, with the ``ProcessShare`` of each.
     arguments
         What they get copies of.
     processes
-        Number of all processes, this one included. They end with this one, however it ends.
+        Number of processes. They end with this one, however it ends.
     device
         "cuda" for a GPU each, or "cpu".
 
-    Yields
-    ------
-    ProcessShare
-        The share of this process.
+    Returns
+    -------
+    Any
+        What the first process returned: tensors on the CPU, numbers and texts, in mappings and sequences.
 
     Raises
     ------
-    InputError, OSError
-        What one of the others raised, for whom this one then waited in vain.
+    InputError, OSError, MemoryError
+        What one of them raised; a MemoryError for a GPU's lack of memory, too.
+    RuntimeError
+        Where one died otherwise.
     """
-    if processes == 1:
-        yield ProcessShare()
-        return
-    content = pickle.dumps((function, arguments))  # bytes: tensors on their own would be shared, not copied
+    # bytes: tensors on their own would be shared, not copied
+    content = pickle.dumps((function, arguments, torch.get_num_threads(), progress.shown_in()))
     context = multiprocessing.get_context("spawn")
+    started: list[SpawnProcess] = []
     with tempfile.TemporaryDirectory() as folder:
-        rendezvous = str(Path(folder) / "rendezvous")
-        shares = [ProcessShare(rank, processes) for rank in range(processes)]
-        others = [context.Process(target=_run, args=(content, share, rendezvous, device)) for share in shares[1:]]
         try:
-            for other in others:
-                other.start()
-            with _process_group(shares[0], rendezvous, device):
-                yield shares[0]
-            for other in others:
-                other.join()
-        except RuntimeError:  # torch's, where one has left the group
-            for error in Path(folder).glob(_ERROR_FILE.format("*")):
-                raise pickle.loads(error.read_bytes()) from None
-            raise
+            for rank in range(processes):
+                share = ProcessShare(rank, processes)
+                started.append(context.Process(target=_run, args=(content, share, Path(folder), device)))
+                started[-1].start()
+            _wait(started, Path(folder))
         finally:
-            for other in others:
-                other.kill()
-                other.join()
+            for process in started:
+                if process.pid is not None:
+                    process.kill()
+                    process.join()
+        return torch.load(Path(folder) / _RESULT, weights_only=True)
 
 
-def _run(content: bytes, share: ProcessShare, rendezvous: str, device: str) -> None:
+def _wait(processes: "Sequence[SpawnProcess]", folder: Path) -> None:
+    """Wait until all have ended well; raise what the first that has not died of."""
+    running = {process.sentinel: rank for rank, process in enumerate(processes)}
+    while running:
+        for sentinel in wait(list(running)):
+            rank = running.pop(sentinel)  # type: ignore[arg-type]  # a sentinel is a number here
+            processes[rank].join()
+            if code := processes[rank].exitcode:
+                for error in sorted(folder.glob(_ERROR.format("*"))):  # of another, perhaps, for whom it waited in vain
+                    raise pickle.loads(error.read_bytes())
+                how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+                raise RuntimeError(f"process {rank + 1} of the {len(processes)} that share a training {how}")
+
+
+def _run(content: bytes, share: ProcessShare, folder: Path, device: str) -> None:
+    """Call the function in one of the processes."""
     end_with_parent()
-    function, arguments = pickle.loads(content)
-    with _process_group(share, rendezvous, device):
-        try:
-            function(*arguments, share)
-        except (InputError, OSError) as error:
-            Path(rendezvous).with_name(_ERROR_FILE.format(share.rank)).write_bytes(pickle.dumps(error))
-            raise SystemExit(1) from None
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and ends this process
+    function, arguments, threads, shown_in = pickle.loads(content)
+    torch.set_num_threads(threads)
+    if shown_in is not None:
+        progress.show_in(*shown_in)
+    try:
+        with _process_group(share, folder / "rendezvous", device):
+            result = function(*arguments, share)
+        if share.rank == 0:
+            torch.save(result, folder / _RESULT)
+    except Exception as error:
+        if not isinstance(error, (InputError, OSError)):
+            if (lack := lack_of_memory(error)) is None:
+                raise
+            error = MemoryError(str(lack).partition("\n")[0])
+        with atomic_path(folder / _ERROR.format(share.rank)) as temporary:
+            temporary.write_bytes(pickle.dumps(error))
+        raise SystemExit(1) from None
 
 
 @contextmanager
-def _process_group(share: ProcessShare, rendezvous: str, device: str) -> Iterator[None]:
-    """Join the group of all processes while the block runs."""
+def _process_group(share: ProcessShare, rendezvous: Path, device: str) -> Iterator[None]:
+    """Join the group of all processes while the block runs; on GPUs each is bound to its own at once."""
+    store = FileStore(str(rendezvous), share.processes)
+    group: dict[str, Any] = {"store": store, "rank": share.rank, "world_size": share.processes, "timeout": _TIMEOUT}
     if device == "cuda":
         torch.cuda.set_device(share.rank)
-    store = FileStore(rendezvous, share.processes)
-    backend = "nccl" if device == "cuda" else "gloo"
-    distributed.init_process_group(backend, store=store, rank=share.rank, world_size=share.processes, timeout=_TIMEOUT)
+        distributed.init_process_group("nccl", device_id=torch.device(share.device(device)), **group)
+    else:
+        distributed.init_process_group("gloo", **group)
     try:
         yield
     finally:

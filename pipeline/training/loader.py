@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipeline.errors import InputError
+from pipeline.training import shared_memory
 from pipeline.training.batches import AugmentedExamples, Batch, Examples, Item, collate, transfer
 from pipeline.training.child_process import end_with_parent
 from pipeline.training.prefetch import prefetch
@@ -60,7 +61,8 @@ class BatchLoader:
         self.device = device
         self._sampler = EpochBatches()
         self._batches = _Batches(examples, seed)
-        self._loader = self._processes(loaders) if loaders else None
+        self._loaders = loaders
+        self._loader: DataLoader[Batch | Exception] | None = None
 
     def epoch(self, number: int, batches: Sequence[np.ndarray]) -> Iterator[Batch]:
         """Yield an epoch's batches, on the device, in order.
@@ -71,7 +73,17 @@ class BatchLoader:
             Number of the epoch, from 0.
         batches
             Indices of each batch's examples.
+
+        Raises
+        ------
+        InputError
+            Where shared memory does not hold what the processes read ahead.
         """
+        if self._loaders and self._loader is None:
+            shared_memory.check(
+                self._batches.nbytes(number, max(map(len, batches), default=0)), self._loaders * _PREFETCHED
+            )
+            self._loader = self._processes(self._loaders)
         self._sampler.set_epoch(number, batches)
         for batch in self._read_here() if self._loader is None else self._loader:
             if isinstance(batch, Exception):
@@ -114,6 +126,11 @@ class _Batches(Dataset["Batch | Exception"]):
     def read(self, key: Key) -> Batch:
         epoch, indices = key
         return collate(partial(self._item, epoch), indices)
+
+    def nbytes(self, epoch: int, size: int) -> int:
+        """Return the bytes of a batch of ``size`` examples as long as the longest."""
+        longest = np.argmax(self.examples.lengths)
+        return size * sum(tensor.nbytes for tensor in self.read((epoch, np.array([longest]))))
 
     def _item(self, epoch: int, index: int) -> Item:
         examples: Any = self.examples

@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,13 @@ from pipeline.training import random_state
 from pipeline.training.batches import AugmentedExamples, Batch, Examples, batches, collate, transfer
 from pipeline.training.config import Fit
 from pipeline.training.curves import Curves
-from pipeline.training.distributed import ProcessShare, companions
+from pipeline.training.distributed import ProcessShare, in_processes
 from pipeline.training.loader import BatchLoader
 from pipeline.training.optimisers import OPTIMISERS, groups, learning_rate
+from pipeline.training.precision import deterministic, fastest
 from pipeline.training.protocols import Network
 from pipeline.training.random_state import seeded
+from pipeline.training.shared_memory import translate_deaths
 
 CHECKPOINT_S = 120.0
 """Seconds between checkpoints within an epoch, which is what a killed training loses at most."""
@@ -50,7 +51,7 @@ def fit(
     Parameters
     ----------
     network
-        What is trained; it is moved to ``device``.
+        What is trained; it is moved to ``device``, unless several processes train copies of it.
     examples
         Inputs and targets.
     config
@@ -65,9 +66,9 @@ def fit(
     loaders
         Number of processes that read examples ahead; they change no bit.
     processes
-        Number of processes that share every batch, each with a GPU of its own. With several, sums are added up in
-        another order, each process draws its own random numbers (dropout), and a training that was killed within an
-        epoch draws others when it continues.
+        Number of processes that share every batch, each with a GPU of its own; all end where one dies. With several,
+        sums are added up in another order, each process draws its own random numbers (dropout), and a training that was
+        killed within an epoch draws others when it continues.
 
     Returns
     -------
@@ -84,8 +85,13 @@ def fit(
     if not len(examples):
         raise InputError("there are no training examples; at least one video with a label is needed")
     arguments = (network, examples, config, seed, device, checkpoint, loaders)
-    with seeded(seed, device), companions(_train_unless_diverged, arguments, processes, device) as share:
-        return _train(*arguments, share)
+    if processes == 1:
+        with seeded(seed, device):
+            return _train(*arguments, ProcessShare())
+    found = in_processes(_trained, arguments, processes, device)
+    network.load_state_dict(found["network"])
+    network.eval()
+    return Curves(**found["curves"])
 
 
 def predict(network: Network, examples: Examples, *, batch: int, device: str) -> np.ndarray:
@@ -118,7 +124,7 @@ def predict(network: Network, examples: Examples, *, batch: int, device: str) ->
     network.eval()
     order = np.argsort(np.asarray(examples.lengths), kind="stable")
     scores: list[Tensor] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), deterministic():
         for start in Bar(range(0, len(order), batch), desc="predicting", unit="batch", leave=False):
             indices = order[start : start + batch]
             inputs, lengths, _ = transfer(collate(examples.__getitem__, indices), device)
@@ -126,10 +132,11 @@ def predict(network: Network, examples: Examples, *, batch: int, device: str) ->
     return torch.cat(scores).numpy()[np.argsort(order)]
 
 
-def _train_unless_diverged(*arguments: Any) -> None:
-    """Train in one of the other processes; a divergence shows in all of them, and the first one raises it."""
-    with suppress(Diverged):
-        _train(*arguments)
+def _trained(network: Network, *arguments: Any) -> dict[str, Any]:
+    """Train a copy of the network in one of several processes, and return its state on the CPU, and its curves."""
+    curves = _train(network, *arguments)
+    state = {name: weight.cpu() for name, weight in network.state_dict().items()}
+    return {"network": state, "curves": dataclasses.asdict(curves)}
 
 
 def _train(
@@ -149,9 +156,9 @@ def _train(
     if earlier := checkpoints.read(checkpoint, identity):
         training.restore(earlier)
     saved = time.monotonic()
-    # a GPU adds up in no fixed order anyway: the fastest algorithms, then
     with (
-        torch.backends.cudnn.flags(enabled=True, benchmark=True),
+        fastest(tf32=config.tf32),
+        translate_deaths(),
         Bar(
             desc="training",
             total=training.max_steps,

@@ -13,10 +13,15 @@ from luigi.configuration import get_config
 from safetensors.numpy import load, load_file
 
 import tasks
+from extractors.hog3d.config import HOG3D
 from extractors.skeleton.config import Skeleton
+from extractors.trajectories.fisher_config import IDT
 from pipeline.fingerprint import short_digest
 from pipeline.results.report_files import REPORT
 from pipeline.store import Store
+from sequence_models.drnn import DRNN
+from sequence_models.linear_svm import LinearSVM
+from tasks.features import FitExtractor
 from tests.support.equality import same_rows
 from tests.support.recipes import write_skeleton
 
@@ -282,8 +287,18 @@ def test_only_what_a_gpu_makes_faster_waits_for_one(runs: Runs) -> None:
     (shard, *_), (training,) = prediction.features[0].requires(), prediction.training()
     assert "gpu" not in training.resources
     get_config().set("kinescope", "device", "cuda")
+    large = training.stream.model_copy(update={"model": DRNN(state=300)})
+    training, prediction = training.clone(stream=large), prediction.clone(stream=large)
     assert training.resources["gpu"] == prediction.resources["gpu"] == 1
+    for model in (DRNN(state=4), LinearSVM()):
+        stream = training.stream.model_copy(update={"model": model})
+        for stage in (training.clone(stream=stream), prediction.clone(stream=stream)):
+            assert "gpu" not in stage.resources
+            assert stage.device() == "cpu"  # whatever is set: it is not looked for
     assert "gpu" not in shard.resources
+    for extractor, fitted in ((HOG3D(), False), (IDT(), True)):
+        fit = FitExtractor(dataset=training.dataset, extractor=extractor, fold=0)
+        assert fit.uses_gpu == fitted  # a PCA is the processor's, a mixture of Gaussians is not
 
 
 def test_shards_of_one_stage_may_run_together_and_outputs_are_made_once(runs: Runs) -> None:

@@ -1,19 +1,22 @@
 """BN-Inception against a construction of its own, every backbone's inputs, and the way from RGB to other modalities."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from extractors.backbones.bn_inception import BNInception
 from extractors.backbones.normalisation import Normalise
-from extractors.backbones.registry import BACKBONES
+from extractors.backbones.registry import BACKBONES, check_crop
 from extractors.backbones.resnet50 import ResNet50
 from extractors.backbones.squeezenet import SqueezeNet
 from extractors.snippets.modality import SNIPPETS
+from extractors.tsn.config import TSN
 from extractors.weights.state_dicts import across_modalities, adapt
 from pipeline.errors import InputError
 
@@ -189,6 +192,29 @@ def test_every_backbone_takes_every_modality(name: str, modality: str) -> None:
         assert shown.shape == (2, channels, 64, 64)
         assert network.eval().pooled(shown).shape == (2, network.dim)
     assert network.state_dict()[network.first].shape[1] == channels
+
+
+@pytest.mark.parametrize(("side", "nearest"), [(112, 102), (120, 127)])
+def test_a_crop_that_bn_inception_does_not_take_is_refused_before_anything_is_computed(
+    side: int, nearest: int, state: State, tmp_path: Path
+) -> None:
+    """Its public network cannot join the maps of such pictures either."""
+    with pytest.raises(RuntimeError, match="Sizes of tensors must match"):
+        BNInception().eval().pooled(torch.zeros(1, 3, side, side))
+    assert BNInception().eval().pooled(torch.zeros(1, 3, nearest, nearest)).shape == (1, 1024)
+    save_file(state, tmp_path / "state.safetensors")
+    network = {"backbone": "bn_inception", "weights": str(tmp_path / "state.safetensors")}
+    TSN.model_validate({"network": network, "crop": nearest}).check_files()
+    with pytest.raises(
+        InputError, match=f"a crop of {side} pixels .* bn_inception: the nearest that does has {nearest}$"
+    ):
+        TSN.model_validate({"network": network, "crop": side}).check_files()
+
+
+@pytest.mark.parametrize("name", ["resnet50", "squeezenet1_0"])
+def test_other_backbones_take_odd_crops(name: str) -> None:
+    for side in (21, 112, 113, 115):
+        check_crop(name, 3, side)
 
 
 @pytest.mark.parametrize(("theirs", "key"), [(ResNet50, "conv1.weight"), (SqueezeNet, "features.0.weight")])

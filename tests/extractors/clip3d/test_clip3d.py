@@ -83,6 +83,22 @@ def test_rows_are_what_torchvision_computes(name: str, frames: int, tmp_path: Pa
     assert row["features"].shape == (2, KINETICS_NETWORKS[name].dim)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("name", ["mc3_18", "s3d", "mvit_v2_s", "swin3d_t"])
+def test_a_gpu_gives_the_cpus_numbers(name: str, tmp_path: Path) -> None:
+    with seeded(0):
+        weights = at_random(models.get_model(name), tmp_path / "weights.safetensors")
+    frames = min(KINETICS_NETWORKS[name].frames, 16)
+    window = {} if KINETICS_NETWORKS[name].fixed else {"window_frames": frames}
+    config, clip = Clip3D(network=name, weights=weights, rate_fps=25, **window), Clip(VIDEO, (0, frames))
+    (cpu,), (cuda,), (again,) = (config.build(device)(clip) for device in ("cpu", "cuda", "cuda"))
+    for array in ("features", "kinetics_scores"):
+        np.testing.assert_array_equal(again.arrays[array], cuda.arrays[array])
+        scale = np.abs(cpu.arrays[array]).max()
+        np.testing.assert_allclose(cuda.arrays[array], cpu.arrays[array], rtol=0, atol=1e-3 * scale)
+
+
 def torch_state(path: str) -> dict[str, torch.Tensor]:
     from extractors.weights.state_dicts import load
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from extractors.base import Clip
 from extractors.i3d.config import I3D
 from extractors.i3d.network import I3DNetwork, same_padded
+from extractors.kinetics import KineticsFeatureExtractor
 from extractors.pictures import picture
 from extractors.tvl1.config import TVL1
 from extractors.weights.state_dicts import adapt
@@ -205,3 +206,19 @@ def test_weights_of_the_other_modality_are_refused(tmp_path: Path) -> None:
     save_file({key: tensor.half() for key, tensor in I3DNetwork(2).state_dict().items()}, tmp_path / "flow.safetensors")
     with pytest.raises(InputError, match=r"Conv3d_1a_7x7\.conv3d\.weight"):
         I3D(weights=str(tmp_path / "flow.safetensors")).check_files()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_gpu_gives_the_cpus_numbers(state: State) -> None:
+    windows = np.random.default_rng(0).integers(0, 256, (2, 9, 224, 224, 3), np.uint8)
+
+    def clips(pixels: Tensor) -> Tensor:
+        return pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+
+    cpu, cuda, again = (
+        KineticsFeatureExtractor(I3DNetwork(), state, clips, device)(windows) for device in ("cpu", "cuda", "cuda")
+    )
+    for expected, found, repeated in zip(cpu, cuda, again, strict=True):
+        np.testing.assert_array_equal(repeated, found)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import extractors.tdn.network
 from extractors.tdn.difference_places import LAYERS
 from extractors.tdn.network import TDNNetwork, differences
+from pipeline.training.precision import deterministic
 from pipeline.training.random_state import seeded
 
 SIDE = 64
@@ -247,8 +248,6 @@ def test_a_trained_flow_network_gives_the_images_their_weights() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_on_a_gpu_it_is_as_on_the_cpu(backbone: str) -> None:
-    from extractors.deterministic import deterministic
-
     tdn, given = network(backbone), snippets()
     with torch.no_grad(), deterministic():
         expected = tdn.branches(given)

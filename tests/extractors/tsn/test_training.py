@@ -247,3 +247,20 @@ def test_weights_of_another_network_are_refused(weights: Path, tmp_path: Path) -
     fitted = config(weights).model_copy(update={"backbone": "resnet50"})
     with pytest.raises(InputError, match="not weights of ResNet50"):
         train(fitted, tmp_path)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_gpu_trains_as_the_cpu_does(bf16: bool, weights: Path, tmp_path: Path) -> None:
+    """Dropout is off, since each device draws its own; examples are drawn alike, by whoever reads them."""
+    states, losses = [], []
+    for device in ("cpu", "cuda"):
+        fitted = config(weights, epochs=2, dropout=0.0, tf32=False, bf16=bf16)
+        state, curves = fitted.train(CLIPS, device=device, checkpoint=tmp_path / f"{device}.pt")
+        assert {tensor.device.type for tensor in state.values()} == {"cpu"}
+        states.append(state)
+        losses.append(curves.loss)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.05 if bf16 else 1e-2)
+    moved = {key for key in states[0] if not torch.equal(states[0][key], states[1][key])}
+    assert "head.weight" in moved  # it was trained there, by other sums

@@ -19,11 +19,12 @@ from pipeline.training.batches import batches
 from pipeline.training.config import Fit
 from pipeline.training.curves import Curves
 from pipeline.training.distributed import ProcessShare
-from pipeline.training.loader import EpochBatches
+from pipeline.training.loader import BatchLoader, EpochBatches
 from pipeline.training.loop import fit
 from pipeline.training.random_state import seeded
 from tests.support.equality import same_tensors
 from tests.support.paths import ROOT
+from tests.support.processes import descendants, runs
 from tests.support.tiny_training import Pictures, PicturesNetwork
 
 
@@ -31,7 +32,8 @@ def run(folder: Path, examples: Pictures, dropout: float = 0.0, **more: Any) -> 
     with seeded(5):
         network = PicturesNetwork(dropout)
     config = Fit.model_validate({"optimiser": "sgd", "lr": 0.05, "batch": 4, "iterations": 10, "clip_norm": 1.0})
-    curves = fit(network, examples, config, seed=3, device="cpu", checkpoint=folder / "fit.pt", **more)
+    options: dict[str, Any] = {"seed": 3, "device": "cpu", "checkpoint": folder / "fit.pt", **more}
+    curves = fit(network, examples, config, **options)
     return curves, network.state_dict()
 
 
@@ -71,6 +73,11 @@ def test_a_training_killed_within_an_epoch_ends_with_the_same_bits(
     assert rest.read <= 34 - died + 4  # at most the batch in hand is read again
 
 
+def test_an_epoch_of_which_no_batch_is_left_is_read_by_processes_too() -> None:
+    """As where a training was killed between its last step and its end."""
+    assert list(BatchLoader(Pictures(), seed=0, device="cpu", loaders=1).epoch(0, [])) == []
+
+
 def test_what_a_reader_finds_wrong_is_said_in_one_sentence(tmp_path: Path) -> None:
     for loaders in (0, 1):
         with pytest.raises(InputError, match=r"^picture 7 is bad$"):
@@ -106,6 +113,25 @@ def test_two_processes_go_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pyte
         torch.testing.assert_close(other[key], weight, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("loaders", [0, 2])
+def test_a_gpu_is_fed_what_a_cpu_is_and_goes_on_from_a_checkpoint(
+    loaders: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves, state = run(tmp_path / "cpu", Pictures())
+    again, other = run(tmp_path / "cuda", Pictures(), device="cuda", loaders=loaders)
+    np.testing.assert_allclose(again.loss, curves.loss, rtol=1e-2)
+    monkeypatch.setattr(pipeline.training.loop, "CHECKPOINT_S", 0)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Pictures(die_after=18), device="cuda")
+    rest, last = run(tmp_path, Pictures(), device="cuda", loaders=loaders)
+    np.testing.assert_allclose(rest.loss, curves.loss, rtol=1e-2)
+    for key, weight in state.items():
+        torch.testing.assert_close(other[key].cpu(), weight, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(last[key].cpu(), weight, rtol=1e-2, atol=1e-3)
+
+
 ENDLESS = """
 from pathlib import Path
 from tests.support.tiny_training import Pictures, PicturesNetwork
@@ -121,32 +147,6 @@ if __name__ == "__main__":
     fit(Speaking(), Pictures(), Fit(iterations=10**9), seed=0, device="cpu",
         checkpoint=Path("fit.pt"), loaders=1, processes=2)
 """
-
-
-def descendants(process: int) -> set[int]:
-    """Of those alive, by the system's table."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z":
-            parents[int(status.parent.name)] = int(fields[1])
-    found, new = set(), {process}
-    while new:
-        new = {child for child, parent in parents.items() if parent in new} - found
-        found |= new
-    return found
-
-
-def runs(process: int) -> bool:
-    """Whether it is there, and no zombie that nobody has asked about yet."""
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(") ")[2].split()[0] != "Z"
 
 
 @pytest.mark.slow

@@ -194,7 +194,7 @@ def test_the_gpu_agrees_with_the_cpu(tmp_path: Path) -> None:
     for device, bf16 in (("cpu", False), ("cuda", False), ("cuda", True)):
         with seeded(5):
             network = Steady()
-        config = Fit(epochs=10, lr=0.03, batch=6, bf16=bf16, clip_norm=5.0)
+        config = Fit(epochs=10, lr=0.03, batch=6, bf16=bf16, tf32=False, clip_norm=5.0)
         folder = tmp_path / f"{device}{bf16}.pt"
         curves.append(fit(network, Sequences(), config, seed=3, device=device, checkpoint=folder))
         scores.append(predict(network, Sequences(), batch=8, device=device))
