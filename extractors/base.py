@@ -118,6 +118,8 @@ class Labelled:
         Id of each row's video.
     start : Path, optional
         Safetensors file of the trained network of ``Extractor.started_from``, where there is one.
+    preparers : int
+        Number of processes that may read rows beside the training.
     """
 
     rows: Sequence[Row]
@@ -125,6 +127,7 @@ class Labelled:
     classes: int
     videos: Sequence[str]
     start: Path | None = None
+    preparers: int = 0
 
     def partial(self, index: int) -> Mapping[str, Partial]:
         """Return one row's arrays, of which only the parts that are indexed are read from a store."""

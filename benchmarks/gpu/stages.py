@@ -92,10 +92,10 @@ def finetune(on: Measuring) -> None:
         few = stored(Path(folder), paths, short_side, "rgb")
         times = 2 if on.small else 16  # as many batches an epoch as keep all loaders busy
         videos = list(few.videos) * times
-        material = Labelled(StoredRows(few.rows.store, videos), list(few.labels) * times, few.classes, videos)
+        rows, labels = StoredRows(few.rows.store, videos), list(few.labels) * times
         for loaders in (1,) if on.small else (1, 6, 14):
             with on.guarded(loaders=loaders):
-                torch.set_num_threads(loaders)
+                material = Labelled(rows, labels, few.classes, videos, preparers=loaders)
                 _finetune(on, loaders, material, Path(folder) / "checkpoint.pt")
 
 

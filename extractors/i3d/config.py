@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -17,9 +17,6 @@ from extractors.windows import described, windowed
 from pipeline.config import MAX_SIZE, Count, File
 from pipeline.errors import UnusableVideo
 from pipeline.training.prefetch import stacks
-
-if TYPE_CHECKING:
-    pass
 
 SIDE = 224
 """Side in pixels of the central square that the network sees."""

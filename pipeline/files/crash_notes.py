@@ -42,7 +42,7 @@ def attempt(note: Path, video: str) -> Iterator[list[str]]:
     """
     note.parent.mkdir(parents=True, exist_ok=True)
     with note.open("a+", encoding="utf-8") as file:
-        crashes = _crashes(note)
+        crashes = crashes_in(note)
         if not file.tell():
             print(video, file=file, flush=True)
         with _signing(file):
@@ -55,19 +55,48 @@ def attempt(note: Path, video: str) -> Iterator[list[str]]:
     note.unlink(missing_ok=True)
 
 
+def record(note: Path, video: str, last_words: str) -> str | None:
+    """Note that another process crashed while it was working on ``video``.
+
+    Parameters
+    ----------
+    note
+        File of the video's note.
+    video
+        The video's id.
+    last_words
+        What the process's fault handler wrote.
+
+    Returns
+    -------
+    str or None
+        The crash in one sentence; None where it was none, and nothing is noted.
+    """
+    fatal = _CRASH.search(last_words)
+    if fatal is None:
+        return None
+    note.parent.mkdir(parents=True, exist_ok=True)
+    with note.open("a+", encoding="utf-8") as file:
+        if not file.tell():
+            print(video, file=file)
+        print(last_words, file=file)
+    return _format_crash(fatal["fault"], fatal["threads"])
+
+
 def notes(journal: Path) -> dict[str, int]:
     """Count, for each video that was started and is not finished, the processes that crashed while working on it."""
-    return {_text(note).partition("\n")[0]: len(_crashes(note)) for note in sorted(journal.glob(f"*{NOTE}"))}
+    return {_text(note).partition("\n")[0]: len(crashes_in(note)) for note in sorted(journal.glob(f"*{NOTE}"))}
 
 
 def remove_unsigned(journal: Path) -> None:
     """Remove the notes that no crash signed; call it only while no other process works on this journal."""
     for note in journal.glob(f"*{NOTE}"):
-        if not _crashes(note):
+        if not crashes_in(note):
             note.unlink(missing_ok=True)
 
 
-def _crashes(note: Path) -> list[str]:
+def crashes_in(note: Path) -> list[str]:
+    """Return the crashes that a note tells, one sentence each; none where there is no note."""
     return [_format_crash(crash["fault"], crash["threads"]) for crash in _CRASH.finditer(_text(note))]
 
 

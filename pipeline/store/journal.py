@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.errors import Unavailable
 from pipeline.files.atomic import atomic_path
-from pipeline.files.crash_notes import NOTE, attempt
+from pipeline.files.crash_notes import NOTE, attempt, crashes_in, record
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.layout import failure_path, fixed_text, new_file, row_path, write_row
 from pipeline.store.seal import shards_by_key
@@ -83,6 +83,17 @@ class Journal:
             The crashes of earlier processes that were working on it, one sentence each.
         """
         return attempt(self._note(keys), keys.id)
+
+    def crashes(self, keys: Keys) -> list[str]:
+        """Return the crashes of processes that were working on a video that is not finished, one sentence each."""
+        return crashes_in(self._note(keys))
+
+    def record_crash(self, keys: Keys, last_words: str) -> str | None:
+        """Note the crash of another process that was working on a video, outside of an ``attempt``.
+
+        Returns its sentence; None, and nothing is noted, where what the process's fault handler wrote tells of none.
+        """
+        return record(self._note(keys), keys.id, last_words)
 
     def discard(self, videos: Iterable[Keys]) -> None:
         """Remove the files of videos that a sealed shard now holds."""

@@ -1,5 +1,6 @@
 """Chooses the device of networks."""
 
+import os
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -37,3 +38,8 @@ def choose(asked: str) -> str:
     if asked == "auto":
         return "cpu"
     raise InputError(f"device = {asked}, but torch sees no CUDA device: cpu, or auto, is possible")
+
+
+def cores() -> int:
+    """Return the number of the machine's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
