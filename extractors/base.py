@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -11,6 +12,7 @@ from pydantic import Field
 from extractors.weights.sources import locate
 from pipeline.config import MAX_SEED, Config
 from pipeline.errors import InputError
+from pipeline.preparation.extraction import NetworkExtraction, Prepared
 from pipeline.rows import Partial, Row
 from pipeline.training.devices import choose
 
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
     from pipeline.training.curves import Curves
     from pipeline.video.film import Film
 
-__all__ = ["Clip", "Extract", "Extraction", "Extractor", "FittedNetwork", "Labelled", "Row"]
+__all__ = [
+    "Clip",
+    "Extract",
+    "Extraction",
+    "Extractor",
+    "FittedNetwork",
+    "Labelled",
+    "NetworkExtraction",
+    "Prepared",
+    "Row",
+]
 
 
 DECODING = 3
@@ -106,6 +118,8 @@ class Labelled:
         Id of each row's video.
     start : Path, optional
         Safetensors file of the trained network of ``Extractor.started_from``, where there is one.
+    preparers : int
+        Number of processes that may read rows beside the training.
     """
 
     rows: Sequence[Row]
@@ -113,6 +127,7 @@ class Labelled:
     classes: int
     videos: Sequence[str]
     start: Path | None = None
+    preparers: int = 0
 
     def partial(self, index: int) -> Mapping[str, Partial]:
         """Return one row's arrays, of which only the parts that are indexed are read from a store."""
@@ -319,12 +334,9 @@ class Extractor(Config):
         """
         self._check_states(states)
         extract = self._build(device, states)
-
-        def checked(source: Clip | Sequence[Row]) -> Iterator[Row]:
-            self._check_source(source)
-            return extract(source)
-
-        return checked
+        if isinstance(extract, NetworkExtraction):
+            return replace(extract, prepare=partial(_checked, self, extract.prepare))
+        return partial(_checked, self, extract)
 
     def open(
         self,
@@ -383,7 +395,11 @@ class Extractor(Config):
 
     @abstractmethod
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        """Return a function from a clip, or from upstream rows, to rows; ``build`` checks states and sources."""
+        """Return a function from a clip, or from upstream rows, to rows; ``build`` checks states and sources.
+
+        Where a network computes on what is decoded, return a ``NetworkExtraction``: its parts may run beside each
+        other, in several processes.
+        """
 
     def _check_states(self, states: Mapping[str, Path]) -> None:
         if self.fitted is None and states:
@@ -400,3 +416,8 @@ class Extractor(Config):
             raise TypeError(f"{self.name} reads rows of {self.upstream.name}, not a file")
         if isinstance(source, Clip) and source.span_s is not None and self.reads != "video":
             raise InputError(f"{source.path}: {self.name} cannot read a span in seconds of a file without times")
+
+
+def _checked(config: Extractor, read: Callable[[Any], Iterator[Any]], source: Clip | Sequence[Row]) -> Iterator[Any]:
+    config._check_source(source)
+    return read(source)

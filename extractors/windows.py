@@ -1,9 +1,11 @@
-"""Cuts consecutive pictures of a clip into windows, and has a network describe them."""
+"""Cuts consecutive pictures of a clip into windows, and makes rows of what a network says of them."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+
+from pipeline.rows import Row
 
 
 def windowed(
@@ -39,31 +41,23 @@ def windowed(
             yield np.stack(held)
 
 
-def described(
-    windows: Iterable[np.ndarray],
-    at_once: int,
-    extract: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-    dtype: str,
-) -> dict[str, np.ndarray]:
-    """Compute what a network that was trained on Kinetics says of windows, batch by batch.
+def described(dtype: str, batches: list[tuple[np.ndarray, np.ndarray]], row: Row) -> Row:
+    """Complete a row by what a network that was trained on Kinetics says of its windows.
 
     Parameters
     ----------
-    windows : iterable of ndarray
-    at_once : int
-        Windows of a batch.
-    extract : callable
-        Computes features and scores of a batch.
     dtype : str
-        Type of what is returned.
+        Type of what is added.
+    batches : list of (ndarray, ndarray)
+        Features (batch, dim) and scores (batch, 400) of each batch of windows.
+    row : Row
+        What else is known of the windows.
 
     Returns
     -------
-    dict of str to ndarray
-        ``features`` (time, dim) and ``kinetics_scores`` (time, 400); nothing where there is no window.
+    Row
+        With ``features`` (time, dim) and ``kinetics_scores`` (time, 400).
     """
-    from pipeline.training.prefetch import prefetch, stacks
-
-    batches = [extract(batch) for batch in prefetch(stacks(windows, at_once))]
-    parts = dict(zip(("features", "kinetics_scores"), zip(*batches, strict=True), strict=False))
-    return {name: np.concatenate(arrays).astype(dtype) for name, arrays in parts.items()}
+    names = ("features", "kinetics_scores")
+    parts = zip(names, zip(*batches, strict=True), strict=True)
+    return Row({**{name: np.concatenate(part).astype(dtype) for name, part in parts}, **row.arrays}, row.attributes)

@@ -1,7 +1,7 @@
 """Stage one: extracts rows from videos into sealed shards, and fits what that needs."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +163,7 @@ class ExtractShard(ExtractionStage):
             journal=Journal(self.journal),
             earlier=shards_by_key([*self.elsewhere(), *self.earlier()], cache),
             provenance=lambda: self.provenance(device=self.device()),
+            processes=settings.preparers() if self.uses_gpu else 0,
         )
 
     def videos(self) -> list[Keys]:
@@ -184,26 +185,21 @@ class ExtractShard(ExtractionStage):
         """Given a video id, what the extractor reads: a clip of its file, or the rows it is computed from."""
         shard = self._source_shard()
         if shard is not None:
-            from pipeline.training.sequences import rows_or_failure
+            from pipeline.training.sequences import RowSources
 
-            stored = rows_or_failure(shard.path())
-            return lambda video_id: nullcontext(stored(video_id))
-        from pipeline.video.film import Films
+            return RowSources(shard.path())
+        from extractors.clip_sources import ClipSources
 
-        indexed = library(self.dataset)
-        videos = {video.id: video for video in indexed.listing.videos}
-        films = Films()
-
-        @contextmanager
-        def clip(video_id: str) -> Iterator[Clip]:
-            video = videos[video_id]
-            path, pattern = video.files[self.extractor.reads], self.extractor.flow_pictures
-            film = None if video.span_s is None else films.of(path, video.fps)
-            flow = nullcontext() if pattern is None else indexed.flow[pattern].unchanged(path)
-            with indexed.digests.unchanged(path), flow:
-                yield Clip(path, video.frames, video.span_s, film, video.fps)
-
-        return clip
+        indexed, reads, pattern = library(self.dataset), self.extractor.reads, self.extractor.flow_pictures
+        own = {keys.id for keys in self.videos()}
+        clips = {
+            video.id: Clip(video.files[reads], video.frames, video.span_s, fps=video.fps)
+            for video in indexed.listing.videos
+            if video.id in own
+        }
+        files = {clip.path for clip in clips.values()}
+        flow = None if pattern is None else indexed.flow[pattern].of_files(files)
+        return ClipSources(clips, indexed.digests.of_files(files), flow)
 
     def _number(self) -> str:
         return f"{self.shard:03d}-of-{library(self.dataset).shards:03d}"
@@ -314,7 +310,8 @@ class FitExtractor(Stage):
         videos = [video for video, _ in rows.places]
         classes = len(indexed.listing.classes)
         start = next((stage.path() for stage in self.start), None)
-        material = Labelled(rows, rows.targets(labels(indexed), classes), classes, videos, start)
+        targets = rows.targets(labels(indexed), classes)
+        material = Labelled(rows, targets, classes, videos, start, settings.preparers())
         checkpoint = self.path().with_name("checkpoint.pt")
         network = self.network.located(locate_weights)
         state, curves = network.train(material, device=device, checkpoint=checkpoint)

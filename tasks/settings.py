@@ -46,6 +46,11 @@ class kinescope(luigi.Config):
         default="auto", choices=["auto", "cpu", "cuda"], description="device of networks; auto: a GPU if there is one"
     )
     workers = luigi.IntParameter(default=1, description="number of CPU threads inside one task")
+    preparers = luigi.OptionalIntParameter(
+        default=None,
+        description="number of processes that decode and prepare what one task's network computes on, in extraction "
+        "and in fine-tuning; by default none on a CPU, and beside a GPU one a core but for one, at most 8",
+    )
     gpus = luigi.IntParameter(default=1, description="number of GPUs inside one task, over which a training spreads")
     shard_size = luigi.IntParameter(
         default=64, description="number of videos in a shard, which one task computes, when a data set is first indexed"
@@ -56,8 +61,16 @@ class kinescope(luigi.Config):
 
 
 SECTION = "section [kinescope] of luigi.cfg"
-BOUNDS = {"workers": (1, 1024), "gpus": (1, 1024), "shard_size": (1, 10**6), "max_failed_videos": (0, 10**9)}
+BOUNDS = {
+    "workers": (1, 1024),
+    "preparers": (0, 1024),
+    "gpus": (1, 1024),
+    "shard_size": (1, 10**6),
+    "max_failed_videos": (0, 10**9),
+}
 """Smallest and largest value of each setting that is a number."""
+MAX_PREPARERS = 8
+"""Largest number of preparing processes that is taken by default."""
 _adopted: list[kinescope | InputError] = []
 _limited: list[int] = []
 """The number of threads that this process last limited its libraries to."""
@@ -154,10 +167,12 @@ def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kine
         setting = str(error).rpartition("default value of ")[2]
         raise InputError(f"{SECTION}: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
     for name, (minimum, maximum) in BOUNDS.items():
-        if getattr(settings, name) < minimum:
-            raise InputError(f"{SECTION}: {name!r}: {getattr(settings, name)}; at least {minimum} is needed")
-        if getattr(settings, name) > maximum:
-            raise InputError(f"{SECTION}: {name!r}: {brief(getattr(settings, name))}; at most {maximum} is possible")
+        if (given := getattr(settings, name)) is None:
+            continue
+        if given < minimum:
+            raise InputError(f"{SECTION}: {name!r}: {given}; at least {minimum} is needed")
+        if given > maximum:
+            raise InputError(f"{SECTION}: {name!r}: {brief(given)}; at most {maximum} is possible")
     for name in ("store", "weights"):
         try:
             resolve(getattr(settings, name))
@@ -275,3 +290,14 @@ def limit_gpus() -> None:
 def device() -> str:
     """Return the torch device. Raises InputError where CUDA is asked for and absent."""
     return devices.choose(current().device)
+
+
+def preparers() -> int:
+    """Return the number of processes that prepare what one task's network computes on.
+
+    On a CPU they would only take turns with the network, and luigi's workers extract several shards at a time.
+    """
+    given: int | None = current().preparers
+    if given is not None:
+        return given
+    return min(devices.cores() - 1, MAX_PREPARERS) if device() == "cuda" else 0

@@ -5,11 +5,11 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from configurations import TABLES, extractor, random_weights
 from footage import clips
 from measuring import Measuring, watched
@@ -78,13 +78,13 @@ def finetune(on: Measuring) -> None:
         few = stored(Path(folder), paths, 72 if on.small else 256, "rgb")
         times = 2 if on.small else 8  # as many batches an epoch as keep all loaders busy
         videos = list(few.videos) * times
-        material = Labelled(StoredRows(few.rows.store, videos), list(few.labels) * times, few.classes, videos)
+        rows, labels = StoredRows(few.rows.store, videos), list(few.labels) * times
         checkpoint = Path(folder) / "checkpoint.pt"
-        _trained_s(on, 1, material, checkpoint)  # finds the fastest algorithms, and the files in the cache
+        alone = Labelled(rows, labels, few.classes, videos)
+        _trained_s(on, 1, alone, checkpoint)  # finds the fastest algorithms, and the files in the cache
         for loaders in (1,) if on.small else (14, 6, 1):
             with on.guarded(loaders=loaders):
-                torch.set_num_threads(loaders)
-                _finetune(on, loaders, material, checkpoint, source)
+                _finetune(on, loaders, replace(alone, preparers=loaders), checkpoint, source)
 
 
 def _finetune(on: Measuring, loaders: int, material: Labelled, checkpoint: Path, source: str) -> None:

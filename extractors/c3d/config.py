@@ -1,6 +1,6 @@
 """Configuration of C3D: spatio-temporal features of clips of sixteen frames."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -8,10 +8,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from extractors.base import Clip, Extract, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, NetworkExtraction, Prepared, Row
 from extractors.clip_reader import ClipReader
 from extractors.windows import windowed
 from pipeline.config import Count, File
+from pipeline.training.prefetch import stacks
 
 _BATCH = 8  # clips that are computed at once
 
@@ -70,17 +71,20 @@ class C3D(Extractor):
         from extractors.c3d.network import ClipFeatureExtractor
 
         mean = None if self.mean is None else Path(self.mean)
-        return partial(_extract, self, ClipFeatureExtractor(Path(self.weights), self.layer, self.pool5, mean, device))
+        feature_extractor = ClipFeatureExtractor(Path(self.weights), self.layer, self.pool5, mean, device)
+        return NetworkExtraction(partial(_prepare, self), feature_extractor, partial(_finish, self))
 
 
-def _extract(config: C3D, feature_extractor: Callable[[np.ndarray], np.ndarray], clip: Clip) -> Iterator[Row]:
+def _prepare(config: C3D, clip: Clip) -> Iterator[Prepared]:
     from extractors.c3d.network import CLIP_FRAMES, cropped
-    from pipeline.training.prefetch import prefetch, stacks
     from pipeline.video.sampling import windows
 
     reader = ClipReader(clip)
-    clips = windowed(reader.frames(), CLIP_FRAMES, config.stride_frames, cropped)
-    features = [feature_extractor(batch).astype(config.dtype) for batch in prefetch(stacks(clips, _BATCH))]
+    yield from stacks(windowed(reader.frames(), CLIP_FRAMES, config.stride_frames, cropped), _BATCH)
     starts = windows(reader.length, CLIP_FRAMES, config.stride_frames)
     spans = reader.clock.spans(starts, starts + CLIP_FRAMES - 1)
-    yield Row({"features": np.concatenate(features), "start_frames": starts, **spans}, reader.attributes)
+    yield Row({"start_frames": starts, **spans}, reader.attributes)
+
+
+def _finish(config: C3D, features: list[np.ndarray], row: Row) -> Row:
+    return Row({"features": np.concatenate(features).astype(config.dtype), **row.arrays}, row.attributes)

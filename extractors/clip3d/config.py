@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from extractors.base import Clip, Extract, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, NetworkExtraction, Prepared, Row
 from extractors.clip3d.kinetics_networks import KINETICS_NETWORKS
 from extractors.clip_reader import ClipReader
 from extractors.windows import described, windowed
 from pipeline.config import Count, File, Positive
 from pipeline.errors import UnusableVideo
+from pipeline.training.prefetch import stacks
 
 if TYPE_CHECKING:
-    from extractors.kinetics import KineticsFeatureExtractor
     from pipeline.video.decode import Block
 
 _FRAMES_AT_ONCE = 128
@@ -114,7 +114,8 @@ class Clip3D(Extractor):
         """Load ``weights``, which must be a path."""
         from extractors.clip3d.network import feature_extractor
 
-        return partial(_extract, self, feature_extractor(self.network, Path(self.weights), device))
+        network = feature_extractor(self.network, Path(self.weights), device)
+        return NetworkExtraction(partial(_prepare, self), network, partial(described, self.dtype))
 
 
 def shown_at(blocks: "Iterable[Block]", rate_fps: float) -> Iterator[tuple[int, np.ndarray]]:
@@ -150,7 +151,7 @@ def shown_at(blocks: "Iterable[Block]", rate_fps: float) -> Iterator[tuple[int, 
         looks += 1
 
 
-def _extract(config: Clip3D, feature_extractor: "KineticsFeatureExtractor", clip: Clip) -> Iterator[Row]:
+def _prepare(config: Clip3D, clip: Clip) -> Iterator[Prepared]:
     from extractors.clip3d.network import prepared, preprocessing
     from pipeline.video.sampling import windows
 
@@ -163,8 +164,7 @@ def _extract(config: Clip3D, feature_extractor: "KineticsFeatureExtractor", clip
 
     prepare = partial(prepared, preprocessing(config.network))
     cut = windowed(looked_at(), config.window_frames, config.stride_frames, prepare)
-    at_once = max(1, _FRAMES_AT_ONCE // config.window_frames)
-    arrays = described(cut, at_once, feature_extractor, config.dtype)
+    yield from stacks(cut, max(1, _FRAMES_AT_ONCE // config.window_frames))
     if len(numbers) < config.window_frames:
         raise UnusableVideo(
             f"{reader.length} frames, at which {config.rate_fps:g} looks a second are {len(numbers)}; a window needs "
@@ -174,4 +174,4 @@ def _extract(config: Clip3D, feature_extractor: "KineticsFeatureExtractor", clip
     starts = windows(len(numbers), config.window_frames, config.stride_frames)
     frames = np.array(numbers, np.int64)
     spans = reader.clock.spans(frames[starts], frames[starts + config.window_frames - 1])
-    yield Row({**arrays, "start_frames": frames[starts], **spans}, reader.attributes)
+    yield Row({"start_frames": frames[starts], **spans}, reader.attributes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from extractors.base import Extract, Extractor, FittedNetwork, Labelled, Row
+from extractors.base import Extract, Extractor, FittedNetwork, Labelled, NetworkExtraction, Prepared, Row
 from extractors.clock import Clock
 from extractors.convnet3d.person_boxes import PersonBoxes
 from pipeline.config import Count
@@ -18,7 +18,6 @@ from pipeline.training.config import Fit
 if TYPE_CHECKING:
     import torch
 
-    from extractors.convnet3d.network import ConvNet
     from pipeline.training.batches import Item, Target
     from pipeline.training.curves import Curves
 
@@ -118,10 +117,10 @@ class ConvNet3D(Extractor):
         return self.model_copy(update={"network": network})
 
     def _build(self, device: str, states: Mapping[str, Path]) -> Extract:
-        from extractors.convnet3d.network import load
+        from extractors.convnet3d.network import describe, load
 
         (state,) = states.values()
-        return partial(_extract, load(state, device), self.stride_frames)
+        return NetworkExtraction(partial(_prepare, self.stride_frames), partial(describe, load(state, device)), _finish)
 
 
 class Windows:
@@ -198,9 +197,7 @@ def window_starts(present: np.ndarray, stride_frames: int) -> np.ndarray:
     return starts[seen[starts + WINDOW_FRAMES] > seen[starts]]
 
 
-def _extract(network: "ConvNet", stride_frames: int, rows: Sequence[Row]) -> Iterator[Row]:
-    from extractors.convnet3d.network import describe
-
+def _prepare(stride_frames: int, rows: Sequence[Row]) -> Iterator[Prepared]:
     for row in rows:
         cuboid, present = row.arrays["cuboid"], row.arrays["present"]
         if len(cuboid) < WINDOW_FRAMES:
@@ -208,10 +205,14 @@ def _extract(network: "ConvNet", stride_frames: int, rows: Sequence[Row]) -> Ite
         starts = window_starts(present, stride_frames)
         if not len(starts):
             raise UnusableVideo(f"no window of {WINDOW_FRAMES} frames has a person in it", len(cuboid))
-        features, scores = describe(network, _batches(cuboid, starts))
+        yield from _batches(cuboid, starts)
         spans = Clock.of_row(row).spans(starts, starts + WINDOW_FRAMES - 1)
-        arrays = {"features": features, "scores": scores, "start_frames": starts, **spans}
-        yield Row(arrays, dict(row.attributes))
+        yield Row({"start_frames": starts, **spans}, dict(row.attributes))
+
+
+def _finish(described: list[tuple[np.ndarray, np.ndarray]], row: Row) -> Row:
+    features, scores = map(np.concatenate, zip(*described, strict=True))
+    return Row({"features": features, "scores": scores, **row.arrays}, row.attributes)
 
 
 def _batches(cuboid: np.ndarray, starts: np.ndarray) -> Iterator[np.ndarray]:

@@ -19,7 +19,6 @@ they lead to its number of parameters. S1 and S2 are w·mean + b, one weight and
 are tanh, N2 is linear: its outputs are logits, trained by cross-entropy.
 """
 
-from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
@@ -181,24 +180,23 @@ def load(state: Path, device: str) -> ConvNet:
 
 
 @torch.inference_mode()
-def describe(network: ConvNet, batches: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Compute features and logits of windows.
+def describe(network: ConvNet, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute features and logits of windows, the same bits for the same batch.
 
     Parameters
     ----------
     network : ConvNet
-    batches : iterable of ndarray of float32, shape (batch, 9, 54, 34)
+    windows : ndarray of float32, shape (batch, 9, 54, 34)
 
     Returns
     -------
-    features : ndarray of float32, shape (n, 120)
-    logits : ndarray of float32, shape (n, classes)
+    features : ndarray of float32, shape (batch, 120)
+    logits : ndarray of float32, shape (batch, classes)
     """
-    device = network.n2.weight.device
     with deterministic():
-        features = [network.features(torch.from_numpy(windows).to(device)) for windows in batches]
-        scores = [network.classify(part) for part in features]
-    return torch.cat(features).cpu().numpy(), torch.cat(scores).cpu().numpy()
+        features = network.features(torch.from_numpy(windows).to(network.n2.weight.device))
+        logits = network.classify(features)
+    return features.cpu().numpy(), logits.cpu().numpy()
 
 
 @torch.inference_mode()

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from extractors.base import Clip, Extract, Extractor, Row
+from extractors.base import Clip, Extract, Extractor, NetworkExtraction, Prepared, Row
 from extractors.clip_reader import ClipReader
 from extractors.frames import scaled
 from extractors.snippets.sources import Pictures, of_flow
@@ -16,9 +16,7 @@ from extractors.tvl1.config import TVL1, pixels, quantised
 from extractors.windows import described, windowed
 from pipeline.config import MAX_SIZE, Count, File
 from pipeline.errors import UnusableVideo
-
-if TYPE_CHECKING:
-    from extractors.kinetics import KineticsFeatureExtractor
+from pipeline.training.prefetch import stacks
 
 SIDE = 224
 """Side in pixels of the central square that the network sees."""
@@ -109,7 +107,8 @@ class I3D(Extractor):
         """Load ``weights``, which must be a path."""
         from extractors.i3d.network import feature_extractor
 
-        return partial(_extract, self, feature_extractor(self.channels, Path(self.weights), device))
+        network = feature_extractor(self.channels, Path(self.weights), device)
+        return NetworkExtraction(partial(_prepare, self), network, partial(described, self.dtype))
 
     def prepared(self, picture: np.ndarray) -> np.ndarray:
         """Scale a picture (height, width, channels) uint8, cut out the central square, and bring flow to its bound."""
@@ -121,22 +120,23 @@ class I3D(Extractor):
         return quantised(pixels(square, self.flow.bound_px), BOUND_PX)
 
 
-def _extract(config: I3D, feature_extractor: "KineticsFeatureExtractor", source: Clip | Sequence[Row]) -> Iterator[Row]:
-    def arrays(pictures: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        cut = windowed(pictures, config.window_frames, config.stride_frames, config.prepared)
-        return described(cut, _AT_ONCE, feature_extractor, config.dtype)
-
+def _prepare(config: I3D, source: Clip | Sequence[Row]) -> Iterator[Prepared]:
     if isinstance(source, Clip):
         reader = ClipReader(source)
-        computed = arrays(reader.frames())
-        yield _row(config, computed, np.arange(reader.length), reader)
+        yield from _batches(config, reader.frames())
+        yield _row(config, np.arange(reader.length), reader)
         return
     for row in source:
         flows = of_flow(row, None)
-        yield _row(config, arrays(flows.read(range(len(flows.first_frames)))), flows.first_frames, flows)
+        yield from _batches(config, flows.read(range(len(flows.first_frames))))
+        yield _row(config, flows.first_frames, flows)
 
 
-def _row(config: I3D, arrays: dict[str, np.ndarray], first_frames: np.ndarray, clip: ClipReader | Pictures) -> Row:
+def _batches(config: I3D, pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    return stacks(windowed(pictures, config.window_frames, config.stride_frames, config.prepared), _AT_ONCE)
+
+
+def _row(config: I3D, first_frames: np.ndarray, clip: ClipReader | Pictures) -> Row:
     """Make a row of what is known of a clip's windows and pictures. Raises UnusableVideo where it has no window."""
     from pipeline.video.sampling import windows
 
@@ -146,4 +146,4 @@ def _row(config: I3D, arrays: dict[str, np.ndarray], first_frames: np.ndarray, c
         raise UnusableVideo(f"{given}; a window needs {config.window_frames}: window_frames may be fewer", frames)
     starts = windows(there, config.window_frames, config.stride_frames)
     spans = clip.clock.spans(starts, starts + config.window_frames - 1)
-    return Row({**arrays, "start_frames": first_frames[starts], **spans}, clip.attributes)
+    return Row({"start_frames": first_frames[starts], **spans}, clip.attributes)

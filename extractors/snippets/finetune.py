@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 
 def finetune(
-    network: "nn.Module", examples: "TrainingSnippets", config: Finetuning, *, seed: int, device: str, checkpoint: Path
+    network: "nn.Module",
+    examples: "TrainingSnippets",
+    config: Finetuning,
+    *,
+    seed: int,
+    device: str,
+    checkpoint: Path,
+    loaders: int = 0,
 ) -> "Curves":
     """Train a network in place with ``pipeline.training.loop.fit``, on all GPUs that there are.
 
@@ -31,6 +38,8 @@ def finetune(
         "cpu" or "cuda".
     checkpoint : Path
         File from which a training that was killed continues.
+    loaders : int
+        Number of processes that read snippets, for all GPUs together; 0 for a thread beside each.
 
     Returns
     -------
@@ -45,8 +54,6 @@ def finetune(
     # from the CPU: processes that share a training get a copy, which must not come to lie on one GPU
     network.to("cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     processes = torch.cuda.device_count() if device == "cuda" else 1
-    # on a CPU threads compute, beside a GPU they read
-    loaders = max(1, torch.get_num_threads() // processes) if device == "cuda" else 0
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # training pictures are small: OpenCV's threads would only keep torch's waiting
     try:
@@ -57,7 +64,7 @@ def finetune(
             seed=seed,
             device=device,
             checkpoint=checkpoint,
-            loaders=loaders,
+            loaders=-(-loaders // processes),
             processes=processes,
         )
     finally:

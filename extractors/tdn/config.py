@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from extractors.base import Clip, Extract, Row
+from extractors.base import Clip, Extract, NetworkExtraction, Prepared, Row
 from extractors.snippets.config import Backbone, SnippetExtractor
 from extractors.snippets.finetuning import Finetuning
 from extractors.tdn.difference_places import LAYERS
 from extractors.tdn.training import FittedTDN, JointFinetuning
 from extractors.tsn.config import TSN
 from pipeline.config import Seed, Size, unknown
+from pipeline.training.prefetch import stacks
 
 if TYPE_CHECKING:
     from extractors.snippets.sources import Pictures
@@ -158,7 +159,8 @@ class TDN(SnippetExtractor):
         from extractors.tdn.inference import TDNFeatureExtractor
 
         (state,) = states.values()
-        return partial(_extract, self, TDNFeatureExtractor(self.fitted.build, state, device))
+        feature_extractor = TDNFeatureExtractor(self.fitted.build, state, device)
+        return NetworkExtraction(partial(_prepare, self), feature_extractor, partial(_finish, self, feature_extractor))
 
     def starts(self, length: int) -> np.ndarray:
         """Return the first pictures (clips, segment) int64 of the snippets of a video of ``length`` frames or flows."""
@@ -226,26 +228,20 @@ def over_frames(
     return clip, np.concatenate([centred.cropped(whole[frame]) for frame in frames.tolist()])
 
 
-def _extract(config: TDN, feature_extractor: "TDNFeatureExtractor", source: Clip | Sequence[Row]) -> Iterator[Row]:
+def _prepare(config: TDN, source: Clip | Sequence[Row]) -> Iterator[Prepared]:
+    at_once = max(1, _BATCH // config.network.fit.segments)
     for pictures in config.sources(source):
         starts = config.starts(len(pictures.first_frames))
         frames = pictures.first_frames[starts]
-        arrays = _features_and_scores(config, feature_extractor, snippets_at(config, pictures, starts), len(starts))
+        yield from stacks((crop for clip in snippets_at(config, pictures, starts) for crop in clip), at_once)
         spans = pictures.clock.spans(starts[:, 0], starts[:, -1] + config.span - 1)
-        places = {"snippet_frames": frames, "start_frames": frames[:, 0].copy(), **spans}
-        yield Row({**arrays, **places}, pictures.attributes)
+        yield Row({"snippet_frames": frames, "start_frames": frames[:, 0].copy(), **spans}, pictures.attributes)
 
 
-def _features_and_scores(
-    config: TDN, feature_extractor: "TDNFeatureExtractor", clips: Iterator[np.ndarray], count: int
-) -> dict[str, np.ndarray]:
-    """Compute features, and the scores of both subnetworks and of their mean."""
-    from pipeline.training.prefetch import prefetch, stacks
-
-    crops = (crop for clip in clips for crop in clip)
-    at_once = max(1, _BATCH // config.network.fit.segments)
-    described = np.concatenate([feature_extractor(batch) for batch in prefetch(stacks(crops, at_once))])
-    features = described.reshape(count, config.crops, -1).mean(axis=1)
+def _finish(config: TDN, feature_extractor: "TDNFeatureExtractor", described: list[np.ndarray], row: Row) -> Row:
+    """Average the features of each clip's crops, and add the scores of both subnetworks and of their mean."""
+    features = np.concatenate(described).reshape(len(row["start_frames"]), config.crops, -1).mean(axis=1)
     images, changes = feature_extractor.classify(features)  # linear: scores of the mean are the mean of scores
-    arrays = {"scores": (images + changes) / 2, "image_scores": images, "difference_scores": changes}
-    return {name: array.astype(config.dtype) for name, array in {"features": features, **arrays}.items()}
+    scores = {"scores": (images + changes) / 2, "image_scores": images, "difference_scores": changes}
+    arrays = {name: array.astype(config.dtype) for name, array in {"features": features, **scores}.items()}
+    return Row({**arrays, **row.arrays}, row.attributes)

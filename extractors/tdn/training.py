@@ -109,6 +109,7 @@ class FittedTDN(FittedTSN):
             seed=2 * self.seed,  # the phases draw from different ones
             device=device,
             checkpoint=checkpoint.with_stem(f"{checkpoint.stem}-phase-1"),
+            loaders=material.preparers,
         )
         network.freeze_image_backbone(False)
         second = finetune(
@@ -118,5 +119,6 @@ class FittedTDN(FittedTSN):
             seed=2 * self.seed + 1,
             device=device,
             checkpoint=checkpoint,
+            loaders=material.preparers,
         )
         return on_cpu(network.state_dict()), first.followed_by(second)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from extractors.base import Clip, Extract, Row
+from extractors.base import Clip, Extract, NetworkExtraction, Prepared, Row
 from extractors.snippets.config import SnippetExtractor
 from extractors.tsn.training import FittedTSN
 from pipeline.config import Count, Size
+from pipeline.training.prefetch import stacks
 
 if TYPE_CHECKING:
-    from extractors.snippets.sources import Pictures
     from extractors.tsn.inference import SnippetFeatureExtractor
 
 _BATCH = 50  # crops that are computed at once: five snippets of ten
@@ -109,7 +109,7 @@ class TSN(SnippetExtractor):
             feature_extractor = SnippetFeatureExtractor.trained(backbone, self.modality, state, device)
         else:
             feature_extractor = SnippetFeatureExtractor.pretrained(backbone, self.modality, weights, device)
-        return partial(_extract, self, feature_extractor)
+        return NetworkExtraction(partial(_prepare, self), feature_extractor, partial(_finish, self, feature_extractor))
 
     def starts(self, length: int) -> np.ndarray:
         """Return the first pictures (time,) int64, rising, of the snippets of a clip of ``length`` frames or flows."""
@@ -121,24 +121,19 @@ class TSN(SnippetExtractor):
         return windows(length, self.span, self.stride_frames // (self.flow.stride_frames if self.flow else 1))
 
 
-def _extract(config: TSN, feature_extractor: "SnippetFeatureExtractor", source: Clip | Sequence[Row]) -> Iterator[Row]:
+def _prepare(config: TSN, source: Clip | Sequence[Row]) -> Iterator[Prepared]:
     for pictures in config.sources(source):
         starts = config.starts(len(pictures.first_frames))
-        arrays = _features_and_scores(config, feature_extractor, pictures, starts)
+        snippets = pictures.snippets(starts, config.span)
+        yield from stacks((image for snippet in snippets for image in config.cropped(snippet)), _BATCH)
         spans = pictures.clock.spans(starts, starts + config.span - 1)
-        yield Row({**arrays, "start_frames": pictures.first_frames[starts], **spans}, pictures.attributes)
+        yield Row({"start_frames": pictures.first_frames[starts], **spans}, pictures.attributes)
 
 
-def _features_and_scores(
-    config: TSN, feature_extractor: "SnippetFeatureExtractor", pictures: "Pictures", starts: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Compute features, and scores where there is a classifier, of the snippets that begin at ``starts``."""
-    from pipeline.training.prefetch import prefetch, stacks
-
-    images = (image for snippet in pictures.snippets(starts, config.span) for image in config.cropped(snippet))
-    described = np.concatenate([feature_extractor(batch) for batch in prefetch(stacks(images, _BATCH))])
-    features = described.reshape(len(starts), config.crops, -1).mean(axis=1)
+def _finish(config: TSN, feature_extractor: "SnippetFeatureExtractor", described: list[np.ndarray], row: Row) -> Row:
+    """Average the features of each snippet's crops, and classify the means where there is a classifier."""
+    features = np.concatenate(described).reshape(len(row["start_frames"]), config.crops, -1).mean(axis=1)
     arrays = {"features": features.astype(config.dtype)}
     if config.network.fit:  # the classifier is linear: scores of the mean are the mean of scores
         arrays["scores"] = feature_extractor.classify(features).astype(config.dtype)
-    return arrays
+    return Row({**arrays, **row.arrays}, row.attributes)

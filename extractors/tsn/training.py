@@ -83,5 +83,13 @@ class FittedTSN(FittedNetwork):
                 dropout=self.fit.dropout,
                 partial_bn=self.fit.partial_bn,
             ).start_from(load(Path(self.weights)))
-        curves = finetune(network, examples, self.fit, seed=self.seed, device=device, checkpoint=checkpoint)
+        curves = finetune(
+            network,
+            examples,
+            self.fit,
+            seed=self.seed,
+            device=device,
+            checkpoint=checkpoint,
+            loaders=material.preparers,
+        )
         return on_cpu(network.state_dict()), curves

@@ -61,16 +61,46 @@ class CrashNotes:
         list of str
             The crashes of earlier processes that were working on the video, one sentence each.
         """
-        note, own = self._opened(), f"{key}{NOTE}"
-        crashes = _crashes(self.folder / own) if own in self._signed else []
-        note.write(f"{' '.join(video.splitlines())}\n{key}\n".encode())
+        note, crashes = self._opened(), self.crashes(key)
+        note.write(_heading(key, video).encode())
         try:
             with _signing(note):
                 yield crashes
         finally:
             os.truncate(note.fileno(), 0)
         if crashes:
-            (self.folder / own).unlink(missing_ok=True)
+            self._of_video(key).unlink(missing_ok=True)
+
+    def crashes(self, key: str) -> list[str]:
+        """Return the crashes of processes that were working on a video, one sentence each."""
+        self._opened()
+        return _crashes(self._of_video(key)) if key in self._signed else []
+
+    def record(self, key: str, video: str, last_words: str) -> str | None:
+        """Note that another process crashed while it was working on a video.
+
+        Parameters
+        ----------
+        key
+            The video's key.
+        video
+            The video's id.
+        last_words
+            What that process's fault handler wrote.
+
+        Returns
+        -------
+        str or None
+            The crash in one sentence; None where it was none, and nothing is noted.
+        """
+        fatal = _CRASH.search(last_words)
+        if fatal is None:
+            return None
+        self._opened()
+        with self._of_video(key).open("ab") as note:
+            note.write(f"{_heading(key, video)}{last_words}\n".encode())
+        self._signed.add(key)
+        return _format_crash(fatal["fault"], fatal["threads"])
 
     def discard(self, keys: Container[str]) -> None:
         """Remove this process's note, those of processes that name no video, and those of videos that are finished."""
@@ -89,8 +119,11 @@ class CrashNotes:
             self._note = self._path.open("ab", buffering=0)
             weakref.finalize(self, self._note.close)
             os.truncate(self._note.fileno(), 0)
-            self._signed = {path.name for path in self.folder.glob(f"*{NOTE}")}
+            self._signed = {path.stem for path in self.folder.glob(f"*{NOTE}")}
         return self._note
+
+    def _of_video(self, key: str) -> Path:
+        return self.folder / f"{key}{NOTE}"
 
 
 def notes(journal: Path) -> dict[str, int]:
@@ -112,6 +145,10 @@ def settle(journal: Path) -> None:
             write_text(own, _text(own) + text)
         if of_process or not signed:
             note.unlink(missing_ok=True)
+
+
+def _heading(key: str, video: str) -> str:
+    return f"{' '.join(video.splitlines())}\n{key}\n"
 
 
 def _crashes(note: Path) -> list[str]:

@@ -112,6 +112,10 @@ class Digests:
             raise InputError(f"{self._fault(files[0])}; a readable file is needed")
         return type(self)(entries, self.members)
 
+    def of_files(self, files: Iterable[Path]) -> Self:
+        """Return the digests of some of the files."""
+        return type(self)({str(file): self.entries[str(file)] for file in files}, self.members)
+
     def __getitem__(self, file: Path) -> str:
         """Return the SHA-256 of a file, in hexadecimal digits. Raises KeyError where it has no entry."""
         return self.entries[str(file)].digest

@@ -95,6 +95,17 @@ class Journal:
         """
         return self._notes.attempt(keys.name, keys.id)
 
+    def crashes(self, keys: Keys) -> list[str]:
+        """Return the crashes of processes that were working on a video that is not finished, one sentence each."""
+        return self._notes.crashes(keys.name)
+
+    def record_crash(self, keys: Keys, last_words: str) -> str | None:
+        """Note the crash of another process that was working on a video, outside of an ``attempt``.
+
+        Returns its sentence; None, and nothing is noted, where what the process's fault handler wrote tells of none.
+        """
+        return self._notes.record(keys.name, keys.id, last_words)
+
     def discard(self, videos: Iterable[Keys]) -> None:
         """Remove the files of videos that a sealed shard now holds, and the notes."""
         names = {keys.name for keys in videos}

@@ -1,6 +1,7 @@
 """Chooses the device of networks."""
 
 import logging
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -56,3 +57,8 @@ def _warn_of_unused_gpu() -> None:
             f"torch sees a CUDA device, but there is none of {', '.join(SIGNS)}, by which device = auto knows a GPU: "
             "the CPU computes; device = cuda would use the GPU"
         )
+
+
+def cores() -> int:
+    """Return the number of the machine's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,7 @@
 """Read sealed rows as sequences: to extract from, to fit on, to train on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -18,20 +19,25 @@ if TYPE_CHECKING:
     from pipeline.training.batches import Item, Target
 
 
-def rows_or_failure(shard: Path) -> Callable[[str], list[Row]]:
-    """Return a function from a video's id to its rows, one a variant.
+class RowSources:
+    """Given a video's id, a context of its rows in a sealed shard, one a variant.
 
     It raises UnusableVideo, with the reason that an earlier stage found, where the shard has none.
+
+    Parameters
+    ----------
+    shard
+        The shard.
     """
-    store = Store(shard)
-    failures = store.failures()
 
-    def rows(video: str) -> list[Row]:
-        if video in failures:
-            raise UnusableVideo(failures[video].reason, failures[video].frames_decoded)
-        return store.rows(video)
+    def __init__(self, shard: Path) -> None:
+        self._store = Store(shard)
+        self._failures = self._store.failures()
 
-    return rows
+    def __call__(self, video: str) -> AbstractContextManager[list[Row]]:
+        if video in self._failures:
+            raise UnusableVideo(self._failures[video].reason, self._failures[video].frames_decoded)
+        return nullcontext(self._store.rows(video))
 
 
 class StoredRows(Sequence[Row]):

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 NOT_PROVENANCE = ("stage", "fingerprint")
 
+LIMITS = {"waiting": "decoding and preparation", "computing": "the extractor", "writing": "the disk"}
+"""What most of a shard's time was spent on, by the name that its provenance has for those seconds."""
+
 
 def describe(path: Path, video: str | None = None) -> Iterator[str]:
     """Describe, line by line, a store, a data set, a stage or a file, or the rows of one video in it.
@@ -167,6 +170,8 @@ def _shard(shard: Path) -> tuple[str, ...]:
     made = (
         f"{origin.get('computed', '?')} rows computed on {origin.get('device', '?')} in {origin.get('wall_s', '?')} s"
     )
+    if any((seconds := origin.get("seconds", {})).values()):
+        made += f", limited by {LIMITS[max(seconds, key=seconds.__getitem__)]}"
     return shard.name, format_count(len(found.keys), "video"), format_size(shard.stat().st_size), made
 
 

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from extractors import EXTRACTORS
-from extractors.base import Clip, Row
+from extractors.base import Clip, NetworkExtraction, Row
 from pipeline.config import one_of, parse
 from pipeline.errors import UnusableVideo
+from pipeline.preparation.preparers import preparers
+from pipeline.rows import Keys
 from pipeline.video.decode import read
 from tests.support import contracts
 from tests.support.contracts import GOLDEN, MEMBERS, Member
 from tests.support.equality import same_rows
 from tests.support.films import encode
+from tests.support.prepared import Given
 
 ENTRIES = ("features", "scores", "start_frames", "times", "ends")
 """Arrays with one item for each entry of a row."""
@@ -73,6 +76,19 @@ def test_rows_repeat_to_the_last_bit_whatever_came_before(member: Member) -> Non
     assert same_rows(first, again)
     opened = member.config.open("cpu", states=member.states)
     assert same_rows(first, list(opened(clip if clip.frames else str(clip.path))))
+
+
+def test_what_another_process_prepares_gives_the_same_rows_to_the_last_bit(member: Member) -> None:
+    extraction = member.config.build("cpu", member.states)
+    if not isinstance(extraction, NetworkExtraction):
+        return
+    upstream, clip = member.config.upstream, member.source
+    source = Given(clip if upstream is None else contracts.extracted(upstream, clip))
+    videos = [Keys("one", "file", ("one",)), Keys("two", "other", ("two",))]
+    with preparers(1) as beside:
+        rows = [list(extraction.compute(items)) for _, items in beside.videos(extraction.prepare, source, videos)]
+    assert same_rows(rows[0], list(extraction(source.source)))
+    assert same_rows(rows[0], rows[1])
 
 
 def test_a_range_of_frames_is_a_clip_of_its_own(member: Member) -> None:

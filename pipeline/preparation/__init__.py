@@ -1,0 +1,1 @@
+"""Prepare what networks compute on, in this process or in others beside it."""
