@@ -13,6 +13,7 @@ from tests.support.paths import ROOT
 ON_REAL_DATA = {
     "decode": ["--clips", "1", "--rounds", "1"],
     "extraction": ["--clips", "1", "--snippets", "1", "--c3d-frames", "16", "--rounds", "1"],
+    "extraction_scaling": ["--clips", "2", "--crops", "1", "--batch-ms", "1", "--rounds", "1"],
     "shared_decode": ["--clips", "1", "--rounds", "1"],
     "tdn_training": ["--clips", "2", "--crop", "48", "--batch", "2", "--epochs", "1", "--rounds", "1"],
     "tsn_training": ["--clips", "2", "--crop", "48", "--batch", "2", "--epochs", "1", "--rounds", "1"],

@@ -159,7 +159,8 @@ class Told(preparing.Preparers):
         print(*[each.process.pid for each in self._all], flush=True)
 
 preparing.Preparers = Told
-filled(Path(sys.argv[1]), [keys("v1"), keys("slow-1"), keys("slow-2")], 2)
+filled(Path(sys.argv[1]) / "first", [keys("v1")], 2)
+filled(Path(sys.argv[1]) / "next", [keys("slow-1"), keys("slow-2")], 2)
 """
 
 
@@ -170,7 +171,7 @@ def test_no_process_outlives_the_one_that_it_prepares_for(how: signal.Signals, t
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         started = list(map(int, process.stdout.readline().split()))
-        while keys("v1") not in Journal(tmp_path / "journal"):
+        while not notes(tmp_path / "next" / "journal"):
             time.sleep(0.05)
             assert process.poll() is None
         process.send_signal(how)
