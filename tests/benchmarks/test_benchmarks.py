@@ -68,7 +68,7 @@ def test_each_benchmark_on_real_data_prints_its_lines(name: str, shared: Path) -
 def test_the_table_for_people_has_a_header_and_the_same_lines() -> None:
     header, *rows = run("store", *ON_THEIR_OWN["store"]).splitlines()
     assert header.split()[:3] == ["ours", "peer", "ratio"]
-    assert len(rows) == 10
+    assert len(rows) == 7 * 3  # of as many sizes
     assert all(" 1; " in row and "float32" in row for row in rows)
 
 
