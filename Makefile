@@ -20,7 +20,7 @@ test: install
 	$(PYTEST)
 
 slow: install
-	$(PYTEST) -m slow
+	$(PYTEST) -n 3 -m slow  # they wait more than they compute
 
 torture: install
 	$(PYTEST) -m torture

@@ -21,7 +21,7 @@ from tasks.index import AnyDataset, fold, folds, library
 from tasks.memory import remembered
 from tasks.parts import Part, given_part
 from tasks.pretrained_weights import locate_weights, weights_digest
-from tasks.rows import ExtractionKeys, extraction_keys, labels, rows_digest, shard_digest, videos_by_shard
+from tasks.rows import ExtractionKeys, extraction_keys, labels, rows_digest, shard_digest, videos_by_id, videos_by_shard
 
 if TYPE_CHECKING:
     AnyExtractor = Extractor
@@ -191,12 +191,8 @@ class ExtractShard(ExtractionStage):
         from extractors.clip_sources import ClipSources
 
         indexed, reads, pattern = library(self.dataset), self.extractor.reads, self.extractor.flow_pictures
-        own = {keys.id for keys in self.videos()}
-        clips = {
-            video.id: Clip(video.files[reads], video.frames, video.span_s, fps=video.fps)
-            for video in indexed.listing.videos
-            if video.id in own
-        }
+        videos = [videos_by_id(indexed)[name] for name in videos_by_shard(indexed)[self.shard]]
+        clips = {video.id: Clip(video.files[reads], video.frames, video.span_s, fps=video.fps) for video in videos}
         files = {clip.path for clip in clips.values()}
         flow = None if pattern is None else indexed.flow[pattern].of_files(files)
         return ClipSources(clips, indexed.digests.of_files(files), flow)

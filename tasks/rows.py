@@ -68,6 +68,12 @@ def _flow_digest(indexed: Library, pattern: str, video: Video) -> str:
 
 
 @cache
+def videos_by_id(indexed: Library) -> dict[str, Video]:
+    """Return the videos by id."""
+    return {video.id: video for video in indexed.listing.videos}
+
+
+@cache
 def videos_by_shard(indexed: Library) -> dict[int, tuple[str, ...]]:
     """Return video ids by shard, for the shards that hold any."""
     shards: dict[int, list[str]] = {}

@@ -93,7 +93,8 @@ def _finetune(on: Measuring, loaders: int, material: Labelled, checkpoint: Path,
     first_s = _trained_s(on, 1, material, checkpoint)
     with watched() as busy:
         all_s = _trained_s(on, epochs, material, checkpoint)
-    rate = 3 * len(material.labels) * (epochs - 1) / (all_s - first_s)
+    rest_s = all_s - first_s
+    rate = 3 * len(material.labels) * (epochs - 1) / rest_s if rest_s > 0 else None  # less than two runs differ by
     on.say(clips=source, loaders=loaders, snippets_s=rate, first_epoch_s=first_s, **busy)
 
 
