@@ -1,5 +1,6 @@
 """Remembers what was computed for as long as all that it was computed from stands."""
 
+import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -35,8 +36,14 @@ class _Result(NamedTuple, Generic[T]):
         return all(observed(key, read) == value for key, (value, read) in self.readings.items())
 
 
-_computing: list[_Readings] = []
-"""What was read so far for each result that is being computed, the outermost first."""
+class _Computing(threading.local):
+    """What this thread has read so far for each result that it is computing, the outermost first."""
+
+    def __init__(self) -> None:
+        self.readings = list[_Readings]()
+
+
+_computing = _Computing()
 
 
 def observed(key: Hashable, read: Callable[[], T]) -> T:
@@ -80,14 +87,15 @@ def remembered(method: Callable[[Any], T]) -> Callable[[Any], T]:
 def _noting() -> Iterator[_Readings]:
     """Note what is read in the block, for nothing outside of it."""
     readings: _Readings = {}
-    _computing.append(readings)
+    _computing.readings.append(readings)
     try:
         yield readings
     finally:
-        _computing.pop()
+        _computing.readings.pop()
 
 
 def _note(readings: _Readings) -> None:
     """Count readings among those of the result that is being computed, if one is; the first of each name holds."""
-    if _computing:
-        _computing[-1].update({key: reading for key, reading in readings.items() if key not in _computing[-1]})
+    if _computing.readings:
+        known = _computing.readings[-1]
+        known.update({key: reading for key, reading in readings.items() if key not in known})

@@ -127,8 +127,12 @@ class StoredArray(NamedTuple):
 
     def _fill(self, file: int, number: int, content: np.ndarray) -> None:
         """Read a chunk into its place."""
-        if os.preadv(file, [content.data], self.offsets[number]) != len(content):
-            raise Contradiction(f"it ends before byte {self.offsets[number] + len(content)}")
+        done = os.preadv(file, [content.data], self.offsets[number])
+        while done < len(content):  # the end of the file, or a network's file system gave a part
+            more = os.preadv(file, [content[done:].data], self.offsets[number] + done)
+            if not more:
+                raise Contradiction(f"it ends before byte {self.offsets[number] + len(content)}")
+            done += more
         if fletcher32(content) != self.checksums[number]:
             raise Contradiction(f"the checksum of what lies at byte {self.offsets[number]} does not match")
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -98,6 +99,37 @@ def test_nothing_is_asked_after_the_first_difference() -> None:
     assert sums.read == 3  # "a" once to see that it differs, both to compute it
     sums.readings["b"] = 2
     assert sums.total == 9
+
+
+def test_what_another_thread_reads_meanwhile_is_no_part_of_a_result() -> None:
+    values, reads, reading, may_end = {"here": 1, "there": 2}, list[str](), threading.Event(), threading.Event()
+
+    class Value:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def read(self) -> int:
+            reads.append(self.name)
+            return values[self.name]
+
+        @remembered
+        def value(self) -> int:
+            if threading.current_thread() is not threading.main_thread():
+                reading.set()
+                assert may_end.wait(60)
+            return observed(self.name, self.read)
+
+    here, there = Value("here"), Value("there")
+    thread = threading.Thread(target=there.value)
+    thread.start()
+    assert reading.wait(60)  # the other result is half-way, and this one begins and ends within it
+    assert here.value() == 1
+    may_end.set()
+    thread.join()
+    reads.clear()
+    values["here"] = 5
+    assert (there.value(), here.value()) == (2, 5)
+    assert reads == ["there", "here", "here"]  # each asked whether it stands, and the one that does not computed
 
 
 def test_an_outer_result_depends_on_what_an_inner_one_was_remembered_for() -> None:

@@ -106,3 +106,12 @@ def test_a_file_that_ends_early_and_zeros_that_fill_up_the_last_chunk_are_looked
     os.ftruncate(file, end - 1)
     with pytest.raises(Contradiction, match=f"ends before byte {end}"):
         there.read(file, -1)
+
+
+def test_a_file_system_may_give_a_part_at_a_time(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, whole = stored(file, ARRAYS["half"]), os.preadv
+    monkeypatch.setattr(os, "preadv", lambda of, buffers, offset: whole(of, [buffers[0][:50_001]], offset))
+    np.testing.assert_array_equal(there.read(file), ARRAYS["half"])
+    os.ftruncate(file, there.offsets[-1] + 60_000)
+    with pytest.raises(Contradiction, match=f"ends before byte {there.offsets[-1] + there.chunk_bytes}"):
+        there.read(file)
