@@ -187,21 +187,20 @@ def corner_crops(height: int, width: int, size: int) -> Indices:
     return np.array([(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)])
 
 
-def ten_crops(pictures: NDArray[np.generic], size: int) -> NDArray[np.generic]:
+def ten_crops(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Cut the five crops of ``corner_crops`` from pictures, and mirror each left to right.
 
     Mirrors keep their values: where these are horizontal flow, the caller inverts them.
 
     Parameters
     ----------
-    pictures : array, shape (..., height, width, channel)
-        Any numbers.
+    pictures : uint8 array, shape (..., height, width, channel)
     size
         Side of a crop, in pixels.
 
     Returns
     -------
-    array, shape (..., 10, size, size, channel)
+    uint8 array, shape (..., 10, size, size, channel)
         Five crops, then their mirror images.
 
     Examples
@@ -209,10 +208,19 @@ def ten_crops(pictures: NDArray[np.generic], size: int) -> NDArray[np.generic]:
     >>> ten_crops(np.zeros((25, 256, 340, 3), np.uint8), size=224).shape
     (25, 10, 224, 224, 3)
     """
-    height, width = pictures.shape[-3:-1]
-    places = corner_crops(height, width, size)
-    crops = np.stack([pictures[..., y : y + size, x : x + size, :] for y, x in places], axis=-4)
-    return np.concatenate([crops, crops[..., ::-1, :]], axis=-4)
+    import cv2
+
+    *leading, height, width, channels = pictures.shape
+    places = corner_crops(height, width, size).tolist()
+    crops = np.empty((*leading, 10, size, size, channels), pictures.dtype)
+    single, tens = pictures.reshape(-1, height, width, channels), crops.reshape(-1, *crops.shape[-4:])
+    for picture, ten in zip(single, tens, strict=True):
+        mirrored = cv2.flip(picture, 1).reshape(picture.shape)  # once, as NumPy's mirror of each crop takes far longer
+        for number, (top, left) in enumerate(places):
+            right = width - left - size
+            ten[number] = picture[top : top + size, left : left + size]
+            ten[number + 5] = mirrored[top : top + size, right : right + size]
+    return crops
 
 
 def _places(frames: int, length: int) -> int:

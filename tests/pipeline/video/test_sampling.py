@@ -104,7 +104,7 @@ def test_crops_touch_the_corners(height: int, width: int, data: st.DataObject) -
 def test_ten_crops_of_a_picture_of_coordinates() -> None:
     height, width, size = 7, 9, 4
     y, x = np.mgrid[:height, :width]
-    crops = ten_crops(np.stack([y, x], -1)[None].repeat(3, 0), size)
+    crops = ten_crops(np.stack([y, x], -1).astype(np.uint8)[None].repeat(3, 0), size)
     assert crops.shape == (3, 10, size, size, 2)
     for crop, mirrored, (top, left) in zip(crops[1, :5], crops[1, 5:], corner_crops(height, width, size), strict=True):
         assert crop[0, 0].tolist() == [top, left]
