@@ -32,7 +32,7 @@ def check(batch_bytes: int, batches: int) -> None:
     if free < batches * batch_bytes:
         raise InputError(
             f"{batches} batches of {batch_bytes / _MB:.0f} MB that are read ahead do not fit into {FOLDER}, where "
-            f"{free / _MB:.0f} MB are free: {_ENLARGE}; smaller batches, or fewer workers in [kinescope], need less"
+            f"{free / _MB:.0f} MB are free: {_ENLARGE}; smaller batches, or fewer preparers in [kinescope], need less"
         )
 
 
