@@ -20,7 +20,7 @@ class ClipReader:
     clip
         The file, and the range of its frames.
     **options
-        Those of ``pipeline.video.decode.decode``: ``colour`` and ``block_frames``.
+        Those of ``pipeline.video.decode.decode``: ``colour``, ``block_frames`` and ``deferred``.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class ClipReader:
 
         clip = self.clip
         part = {"frames": clip.frames, "span_s": clip.span_s, "film": clip.film, "fps": clip.fps}
-        for block in decode(clip.path, **part, **self.options):  # type: ignore[arg-type]
+        for block in decode(clip.path, **part, **self.options):  # type: ignore[call-overload]
             self.fps, self.notes, self._end = block.fps, block.notes, block.end
             self._times.append(block.times)
             yield block

@@ -14,7 +14,7 @@ from extractors.pictures import Spool
 from pipeline.config import Positive, Size
 
 if TYPE_CHECKING:
-    from pipeline.video.decode import Block
+    from pipeline.video.decode import Part
 
 Interpolation = Literal["area", "bilinear", "bicubic"]
 """Ways to scale a picture."""
@@ -113,12 +113,12 @@ def scaled(
     return resized(picture, size_px) if interpolation == "area" else antialiased(picture, size_px, interpolation)
 
 
-def numbered(blocks: "Iterable[Block]", every_s: float | None) -> Iterator[tuple[int, np.ndarray]]:
+def numbered(blocks: "Iterable[Part[Any]]", every_s: float | None) -> Iterator[tuple[int, Any]]:
     """Choose frames by their times.
 
     Parameters
     ----------
-    blocks : iterable of Block
+    blocks : iterable of Block or DeferredBlock
     every_s : float or None
         Seconds, counted from the first frame's time, at or after which a frame is chosen; None chooses all.
 
@@ -127,6 +127,7 @@ def numbered(blocks: "Iterable[Block]", every_s: float | None) -> Iterator[tuple
     number : int
         The frame's number in the clip.
     frame : ndarray of uint8, shape (height, width, 3)
+        Of a deferred block, what ``numpy.asarray`` makes it of.
     """
     due: float | None = None
     for block in blocks:

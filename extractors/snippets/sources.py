@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from extractors.clock import Clock
 from extractors.frames import Interpolation, numbered, scaled
 from extractors.pictures import picture
 
-_HELD_BYTES = 2**28  # up to here a video's frames are held until their number is known; beyond, it is decoded twice
+_HELD_BYTES = (
+    2**28
+)  # up to here pictures, as large as RGB, are held until it is known how many there are; beyond, it is decoded twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,11 @@ def of_video(
     Returns
     -------
     Pictures
-        Frames that take little memory are kept; those of a long clip are decoded again when they are read.
+        Only frames that are read are converted. Those that take little memory are kept; those of a long clip are
+        decoded again when they are read.
     """
-    reader, numbers, held_bytes = ClipReader(clip), list[int](), 0
-    held: list[np.ndarray] | None = []
+    reader, numbers, held_bytes = ClipReader(clip, deferred=True), list[int](), 0
+    held: list[Any] | None = []
     for number, frame in numbered(reader.blocks(), every_s):
         numbers.append(number)
         held_bytes += frame.nbytes
@@ -93,9 +97,10 @@ def of_video(
 
     def read(indices: Sequence[int]) -> Iterator[np.ndarray]:
         wanted = set(indices)
-        frames = held if held is not None else (frame for _, frame in numbered(ClipReader(clip).blocks(), every_s))
+        again = ClipReader(clip, deferred=True)
+        frames = held if held is not None else (frame for _, frame in numbered(again.blocks(), every_s))
         chosen = (frame for index, frame in enumerate(frames) if index in wanted)
-        return (scaled(frame, short_side, size_px, interpolation) for frame in chosen)
+        return (scaled(np.asarray(frame), short_side, size_px, interpolation) for frame in chosen)
 
     chosen = np.array(numbers, np.int64)
     return Pictures(chosen, Clock(**reader.clock.spans(chosen, chosen)), reader.attributes, read)

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import numpy as np
 from av.error import FFmpegError
@@ -25,23 +26,24 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.video.film import Film
-from pipeline.video.picture import Colour, Image, Pictures
+from pipeline.video.picture import Colour, Deferred, Image, Pictures
 from pipeline.video.presentation import fault_of_file, presented
 from pipeline.video.shown import Shown
 
-__all__ = ["Block", "Colour", "Image", "decode", "read"]
+__all__ = ["Block", "Colour", "DeferredBlock", "Image", "Part", "decode", "read"]
 
 _MAX_BLOCK_BYTES = 64 * 2**20
+Frames = TypeVar("Frames")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class Part(Generic[Frames]):
     """Consecutive frames of a clip.
 
     Attributes
     ----------
-    frames : uint8 array, shape (time, height, width, 3) RGB or (time, height, width) grey
-        The pixels.
+    frames
+        The pictures, in order.
     start
         Index of the first frame within the clip.
     times : float64 array, shape (time,)
@@ -63,6 +65,42 @@ class Block:
     notes: Mapping[str, str | int]
 
 
+class Block(Part[Image]):
+    """Consecutive frames, (time, height, width, 3) RGB or (time, height, width) grey."""
+
+    __slots__ = ()
+
+
+class DeferredBlock(Part[list[Image | Deferred]]):
+    """Consecutive frames, most of which are converted when they are asked for."""
+
+    __slots__ = ()
+
+
+@overload
+def decode(
+    path: Path,
+    *,
+    colour: Colour = ...,
+    frames: tuple[int, int] | None = ...,
+    span_s: tuple[float, float] | None = ...,
+    film: Film | None = ...,
+    fps: float | None = ...,
+    block_frames: int = ...,
+    deferred: Literal[False] = ...,
+) -> Iterator[Block]: ...
+@overload
+def decode(
+    path: Path,
+    *,
+    colour: Colour = ...,
+    frames: tuple[int, int] | None = ...,
+    span_s: tuple[float, float] | None = ...,
+    film: Film | None = ...,
+    fps: float | None = ...,
+    block_frames: int = ...,
+    deferred: Literal[True],
+) -> Iterator[DeferredBlock]: ...
 def decode(
     path: Path,
     *,
@@ -72,7 +110,8 @@ def decode(
     film: Film | None = None,
     fps: float | None = None,
     block_frames: int = 8,
-) -> Iterator[Block]:
+    deferred: bool = False,
+) -> Iterator[Block] | Iterator[DeferredBlock]:
     """Decode a clip in order, block by block.
 
     Every frame that decodes is delivered before anything is raised. Frames that a decoder still holds back when it
@@ -95,10 +134,13 @@ def decode(
         Of a folder, how many of its frames are shown in a second; a file says it itself.
     block_frames
         Largest number of frames in a block. Blocks have at most 64 MiB, but one frame at least.
+    deferred
+        Convert a frame only when ``numpy.asarray`` asks for its picture, and keep it as it was decoded until then. What
+        is said of the file is the same, and so are the pictures: for readers that look at few of many frames.
 
     Yields
     ------
-    Block
+    Block or, where deferred, DeferredBlock
         Consecutive frames, in new arrays.
 
     Raises
@@ -116,7 +158,7 @@ def decode(
     if first < 0 or (end is not None and end <= first) or not 0 <= since < until or block_frames < 1:
         part = f"seconds {span_s}" if span_s else f"frames {frames}"
         raise InputError(f"{part} in blocks of {block_frames}: 0 <= first < end and blocks of 1 or more are needed")
-    seen, blocks, fault = 0, _Blocks(Pictures(colour), block_frames), ""
+    seen, blocks, fault = 0, _Blocks(Pictures(colour), block_frames, deferred), ""
     try:
         with closing(presented(path, fps) if film is None else film.frames(since)) as shown_frames:
             for shown in shown_frames:
@@ -172,8 +214,10 @@ def read(
 class _Blocks:
     """Collects the pictures of frames until a block is full."""
 
-    def __init__(self, pictures: Pictures, block_frames: int) -> None:
-        self.pictures, self.block_frames = pictures, block_frames
+    def __init__(self, pictures: Pictures, block_frames: int, deferred: bool) -> None:
+        self.pictures, self.block_frames, self.deferred = pictures, block_frames, deferred
+        self.convert = pictures.deferred if deferred else pictures.picture
+        self.frames: Any  # an array, or where deferred a list
         self.start = self.count = 0
         self.deinterlaced = self.damaged = 0
 
@@ -182,11 +226,12 @@ class _Blocks:
         return self.count > 0 and self.count == len(self.frames)
 
     def add(self, shown: Shown) -> None:
-        """Convert a frame."""
-        picture = self.pictures.picture(shown.frame, shown.sample_aspect)
+        """Add a frame's picture."""
+        picture = self.convert(shown.frame, shown.sample_aspect)
         if not self.count:
             size = min(self.block_frames, max(1, _MAX_BLOCK_BYTES // picture.nbytes))
-            self.frames, self.times = np.empty((size, *picture.shape), np.uint8), np.empty(size)
+            self.frames = [picture] * size if self.deferred else np.empty((size, *picture.shape), np.uint8)  # type: ignore[union-attr]
+            self.times = np.empty(size)
         self.frames[self.count] = picture
         self.times[self.count] = shown.time
         self.last = shown
@@ -194,12 +239,13 @@ class _Blocks:
         self.damaged += shown.frame.is_corrupt
         self.count += 1
 
-    def take(self) -> Block:
+    def take(self) -> Any:
         """Return the frames collected so far as a block, and begin another."""
         frames, times = self.frames[: self.count], self.times[: self.count]
         counted = {"stream": self.last.stream, "deinterlaced_frames": self.deinterlaced or None}
         counted |= {"damaged_frames": self.damaged or None, "clock_restarts": self.last.restarts or None}
         notes = {name: value for name, value in counted.items() if value is not None} | self.pictures.notes
-        block = Block(frames, self.start, times, self.last.end, self.last.fps, notes)
+        kind: type[Part[Any]] = DeferredBlock if self.deferred else Block
+        block = kind(frames, self.start, times, self.last.end, self.last.fps, notes)
         self.start, self.count = self.start + self.count, 0
         return block

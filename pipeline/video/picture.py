@@ -1,8 +1,9 @@
 """Make the picture that a player shows of a decoded frame: its colours, proportions and orientation."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import cv2
@@ -18,6 +19,8 @@ Image = NDArray[np.uint8]
 """Pixels, (height, width, 3) RGB or (height, width) grey, or frames of them along a first axis."""
 Colour = Literal["rgb", "grey"]
 
+_FAST = ("yuv420p", "yuvj420p")
+"""Formats that swscale has a fast path for; decoded frames of them take half the memory of their pictures."""
 # Without these swscale halves the chroma's width, which costs 4:2:0 nothing, and rounds by table.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _SQUARE = 0.01  # programs that scale films leave aspects of 224:225 and the like behind
@@ -57,6 +60,7 @@ class Pictures:
         self._sample_aspect: Fraction | None = None
         self._squares: dict[tuple[int, int], tuple[int, int]] = {}
         self._reformatter = VideoReformatter()
+        self._converted: tuple[object, ...] | None = None
 
     def begin(self, frame: av.VideoFrame, sample_aspect: Fraction | None) -> None:
         """Take the size of all pictures from the video's first frame, given as to ``picture``."""
@@ -86,6 +90,25 @@ class Pictures:
             picture = resized(picture, self._size)
         return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if self.colour == "grey" else picture  # type: ignore[return-value]
 
+    def deferred(self, frame: av.VideoFrame, sample_aspect: Fraction | None) -> "Image | Deferred":
+        """Return the picture of a frame, or what makes it when it is asked for, and keeps the frame until then.
+
+        Only what cannot fail and leaves no note is put off: a change of colours, of a frame of the format, matrix and
+        range of the one before it that was converted at once. What decoding says of a file is thereby the same.
+
+        Parameters
+        ----------
+        frame, sample_aspect
+            As for ``picture``.
+        """
+        kind = frame.format.name, frame.colorspace, frame.color_range
+        as_it_is = self._square(frame, sample_aspect) == (frame.width, frame.height) == self._size
+        if as_it_is and kind == self._converted and frame.color_trc not in TRANSFERS and not any(_turns(frame)):
+            return Deferred(frame, sample_aspect, self)
+        picture = self.picture(frame, sample_aspect)
+        self._converted = kind if kind[0] in _FAST else None
+        return picture.copy()
+
     def _square(self, frame: av.VideoFrame, sample_aspect: Fraction | None) -> tuple[int, int]:
         """Return the size at which a frame's samples are square; fractions are slow, and few sizes occur."""
         if sample_aspect != self._sample_aspect:
@@ -105,7 +128,7 @@ class Pictures:
         if transfer := TRANSFERS.get(frame.color_trc):
             self._note("transfer", transfer)
             return standard_range(self._deep(frame), transfer, wide_gamut=frame.color_primaries == BT2020)
-        flags = None if frame.format.name in ("yuv420p", "yuvj420p") else _EXACT
+        flags = None if frame.format.name in _FAST else _EXACT
         (plane,) = self._reformatter.reformat(frame, format="rgb24", interpolation=flags, threads=1).planes
         lines = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
         return lines[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)  # no copy yet: the block takes one
@@ -115,6 +138,27 @@ class Pictures:
         planes = self._reformatter.reformat(frame, format="gbrp16le", interpolation=_EXACT, threads=1).planes
         green, blue, red = (np.frombuffer(memoryview(plane), np.uint16).reshape(plane.height, -1) for plane in planes)
         return np.stack([red, green, blue], -1)[:, : frame.width]
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A picture that is made of its decoded frame whenever ``numpy.asarray`` asks for it."""
+
+    frame: av.VideoFrame
+    sample_aspect: Fraction | None
+    pictures: Pictures
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Image:
+        return self.pictures.picture(self.frame, self.sample_aspect).astype(dtype or np.uint8)
+
+    def copy(self) -> "Deferred":
+        """Return itself: it shares no memory with other pictures, and cannot be changed."""
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the picture as RGB, twice what the frame takes."""
+        return 3 * self.frame.width * self.frame.height
 
 
 def orientation(matrix: NDArray[np.int32]) -> Turns:

@@ -187,6 +187,21 @@ def test_a_video_too_long_to_hold_is_decoded_twice_to_the_same_row(
         np.testing.assert_array_equal(twice.arrays[name], array)
 
 
+@pytest.mark.parametrize("held_bytes", [2**28, 0])
+@pytest.mark.parametrize("name", ["h265.mp4", "long-test.mp4", "rotated-90.mov", "v_ApplyEyeMakeup_g01_c01.avi"])
+def test_pictures_looked_at_are_those_of_the_decoded_clip(
+    shared: Path, name: str, held_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extractors.snippets.sources, "_HELD_BYTES", held_bytes)
+    whole = pipeline.video.decode.read(shared / "clips" / name)
+    pictures = extractors.snippets.sources.of_video(Clip(shared / "clips" / name), 64)
+    looked_at = np.unique(np.linspace(0, len(whole.frames) - 1, 5).astype(int)).tolist()
+    assert len(pictures.first_frames) == pictures.attributes["frames"] == len(whole.frames)
+    assert pictures.attributes["end_s"] == whole.end
+    for index, picture in zip(looked_at, pictures.read(looked_at), strict=True):
+        np.testing.assert_array_equal(picture, scaled(whole.frames[index], 64))
+
+
 def test_a_row_does_not_depend_on_what_was_extracted_before(film: Film, weights: dict[str, Path]) -> None:
     network = {"backbone": "resnet50", "weights": str(weights["resnet50"])}
     extraction = parse(TSN, {"network": network, "snippets": 3, "crops": 1}).build("cpu")

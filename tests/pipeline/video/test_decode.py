@@ -15,6 +15,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from pipeline.errors import InputError, UnusableVideo
 from pipeline.video.decode import Block, decode, read
 from pipeline.video.encode import write
+from pipeline.video.picture import Pictures
 from tests.support.footage import gradient
 
 MATRICES = {
@@ -207,6 +208,45 @@ def test_what_fails_after_28_frames_delivers_28(shared: Path) -> None:
     assert fault.frames_decoded == 28
     assert "after 28 frames" in fault.reason
     assert len(read(shared / "clips" / "corrupted.mp4", frames=(3, 28)).frames) == 25
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cases/cut_frag.mp4", "cases/half.avi", "cases/hdr10.mp4", "cases/hflip.mp4", "cases/sar.mp4"),
+        *(
+            "cases/sizechange.ts",
+            "cases/vfr.mp4",
+            "clips/corrupted.mp4",
+            "clips/h265.mp4",
+            "clips/no-first-keyframe.mp4",
+        ),
+        *("clips/odd-size-444.mp4", "clips/rotated-90.mov", "clips/v_ApplyEyeMakeup_g01_c01.avi"),
+    ],
+)
+@pytest.mark.parametrize("colour", ["rgb", "grey"])
+def test_deferred_pictures_are_the_same_and_so_is_what_is_said(shared: Path, name: str, colour: str) -> None:
+    at_once, fault = blocks_and_fault(shared / name, colour=colour)
+    deferred, other = blocks_and_fault(shared / name, colour=colour, deferred=True)
+    assert str(fault) == str(other)
+    assert getattr(fault, "frames_decoded", None) == getattr(other, "frames_decoded", None)
+    for block, later in zip(at_once, deferred, strict=True):
+        assert (later.start, later.end, later.fps, later.notes) == (block.start, block.end, block.fps, block.notes)
+        assert (later.times == block.times).all()
+        assert len(later.frames) == len(block.frames)
+    for block, later in zip(at_once[::-1], deferred[::-1], strict=True):  # in whatever order they are asked for
+        assert all(
+            (np.asarray(frame) == picture).all() for frame, picture in zip(later.frames, block.frames, strict=True)
+        )
+
+
+def test_deferred_frames_are_converted_when_asked_for(ramp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    convert, converted = Pictures.picture, []
+    monkeypatch.setattr(Pictures, "picture", lambda *given: converted.append(given) or convert(*given))
+    blocks = list(decode(ramp, deferred=True))
+    assert len(converted) == 1  # the first, which shows that the others can be
+    assert (np.asarray(blocks[1].frames[3]) == np.asarray(blocks[1].frames[3])).all()
+    assert len(converted) == 3
 
 
 def test_presentation_times_and_rate(shared: Path) -> None:
