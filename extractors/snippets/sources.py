@@ -13,9 +13,11 @@ from extractors.clock import Clock
 from extractors.frames import Interpolation, numbered, scaled
 from extractors.pictures import picture
 
-_HELD_BYTES = (
-    2**28
-)  # up to here pictures, as large as RGB, are held until it is known how many there are; beyond, it is decoded twice
+_HELD_BYTES = 2**28
+"""Size of a clip's pictures in RGB up to which its frames are held until their number is known.
+
+A larger one is decoded twice.
+"""
 
 
 @dataclass(frozen=True, slots=True)
