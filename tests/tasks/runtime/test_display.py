@@ -67,16 +67,14 @@ def on_terminal(folder: Path, *words: str, program: str = "from tasks.commands.a
 
 
 def test_a_run_shows_itself_and_clears_up(tmp_path: Path) -> None:
-    (tmp_path / "shown.toml").write_text(RECIPE)
+    (tmp_path / "shown.toml").write_text(RECIPE.replace("epochs = 1", "epochs = 15"))  # long enough to be seen
     shown = on_terminal(tmp_path, "run", "shown.toml")
     frames = shown.split(CLEAR)
     stages = [match for frame in frames if (match := re.match(r"stage (\d) of (\d): \w+ \w+, (\d+) of \d+ \w+", frame))]
     assert [int(match[1]) for match in stages] == sorted(int(match[1]) for match in stages)
     assert {match[2] for match in stages} <= {"1", "2", "3", "4", "5"}
     lines = [line for frame in frames for line in frame.splitlines()[1:] if line.startswith("  ")]
-    assert any(
-        re.match(r"  convnet3d · (shard 1 of 1|fit to subjects): \w+: +\d+%\|[^#]*\|", line) for line in lines
-    ), lines
+    assert any(re.match(r"  \w+ · (shard|fit) .*: +\d+%\|[^#]*\|", line) for line in lines), lines
     assert all(len(line) < 120 for line in lines)
     *_, last = frames
     assert last.lstrip().startswith("shown")
