@@ -7,7 +7,7 @@ from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection, wait
 from types import SimpleNamespace
 
-from luigi.scheduler import FAILED
+from luigi.task_status import FAILED
 from luigi.worker import fork_lock
 
 from tasks.runtime.display import hide_line
