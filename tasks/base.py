@@ -71,6 +71,11 @@ class SettingsTask(luigi.Task):
         """Name for people, in front of its progress bar."""
         return str(self.task_family)
 
+    @property
+    def on_gpu(self) -> bool:
+        """True where it uses a GPU in this run."""
+        return False
+
     def __getstate__(self) -> dict[str, Any]:
         own = {name: value for name, value in vars(self).items() if name != MEMORY}
         return {**own, "settings": settings.handed_on()}
@@ -167,6 +172,10 @@ class Stage(SettingsTask):
         return settings.device() if self.uses_gpu else "cpu"
 
     @property
+    def on_gpu(self) -> bool:
+        return self.uses_gpu and settings.wants_gpu()
+
+    @property
     @abstractmethod
     def fingerprint(self) -> str:
         """Fingerprint of the output: 12 hexadecimal digits."""
@@ -189,7 +198,7 @@ class Stage(SettingsTask):
     @property
     def resources(self) -> dict[str, int]:  # type: ignore[override]
         """Resources of luigi: tasks that make the same file take turns, and so do tasks that use GPUs."""
-        return {str(self.path()): 1} | ({"gpu": 1} if self.uses_gpu and settings.wants_gpu() else {})
+        return {str(self.path()): 1} | ({"gpu": 1} if self.on_gpu else {})
 
     def run(self) -> Iterator[Any]:
         """Compute the output from one state of all that it depends on.

@@ -167,12 +167,12 @@ def _parsed(given: tuple[tuple[str, str], ...], _: CmdlineParser | None) -> kine
         setting = str(error).rpartition("default value of ")[2]
         raise InputError(f"{SECTION}: {setting}: {error.__cause__ or ''}".rstrip(": ")) from None
     for name, (minimum, maximum) in BOUNDS.items():
-        if (given := getattr(settings, name)) is None:
+        if (number := getattr(settings, name)) is None:
             continue
-        if given < minimum:
-            raise InputError(f"{SECTION}: {name!r}: {given}; at least {minimum} is needed")
-        if given > maximum:
-            raise InputError(f"{SECTION}: {name!r}: {brief(given)}; at most {maximum} is possible")
+        if number < minimum:
+            raise InputError(f"{SECTION}: {name!r}: {number}; at least {minimum} is needed")
+        if number > maximum:
+            raise InputError(f"{SECTION}: {name!r}: {brief(number)}; at most {maximum} is possible")
     for name in ("store", "weights"):
         try:
             resolve(getattr(settings, name))

@@ -2,8 +2,9 @@
 
 from typing import Any, NamedTuple, Protocol
 
-import luigi
 from luigi.worker import ContextManagedTaskProcess, TaskStatusReporter
+
+from tasks.base import SettingsTask
 
 
 class Results(Protocol):
@@ -17,7 +18,7 @@ class Assignment(NamedTuple):
 
     Attributes
     ----------
-    task : luigi.Task
+    task : SettingsTask
         The task, which brings the settings with it.
     worker_id : str
         Name of luigi's worker.
@@ -27,7 +28,7 @@ class Assignment(NamedTuple):
         Luigi's settings of these names.
     """
 
-    task: luigi.Task
+    task: SettingsTask
     worker_id: str
     context: str | None
     check_unfulfilled_deps: bool

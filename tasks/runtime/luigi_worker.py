@@ -20,6 +20,7 @@ class Worker(luigi.worker.Worker):  # type: ignore[misc]
 
     def __exit__(self, *raised: Any) -> Any:
         self._executor.close()
+        self._task_result_queue.cancel_join_thread()  # results that came too late to be read would hold up the exit
         return super().__exit__(*raised)
 
     def _create_task_process(self, task: luigi.Task) -> "ContextManagedTaskProcess | Execution":

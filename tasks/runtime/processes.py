@@ -7,6 +7,7 @@ from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection, wait
 from types import SimpleNamespace
 
+from luigi.task_status import FAILED
 from luigi.worker import fork_lock
 
 from tasks.runtime.display import hide_line
@@ -15,7 +16,10 @@ from tasks.runtime.workers import end_with_the_main_process
 
 
 class Processes:
-    """Executor whose processes take task after task; another one is begun where none is free, as after a death.
+    """Executor whose processes take task after task; another one is begun where none is free.
+
+    A process takes no task after one that failed, which may leave anything behind: a GPU that refuses all further
+    work, or no memory.
 
     Tasks that use the GPU have processes of their own: a process keeps a part of the GPU's memory once it has used it,
     so that there are never more of these than tasks that use it at a time.
@@ -32,17 +36,17 @@ class Processes:
 
     def submit(self, assignment: Assignment) -> "_Job":
         """Give a task to a free process."""
-        processes = self._processes["gpu" in assignment.task.resources]
+        processes = self._processes[assignment.task.on_gpu]
         while True:
             processes[:] = [process for process in processes if not process.ended]
-            process = next((process for process in processes if process.job is None), None)
+            process = next((process for process in processes if process.free), None)
             if process is None:
                 process = _LivingProcess(self._results)
                 processes.append(process)
             try:
                 return process.take(assignment)
-            except OSError:  # it has died since its last task
-                process.wait()
+            except OSError:  # it has died since its last task; luigi holds the lock that its watcher needs
+                processes.remove(process)
 
     def close(self) -> None:
         """Terminate what is running, and end all processes."""
@@ -71,6 +75,8 @@ class _LivingProcess:
     ----------
     job : _Job, optional
         What it executes.
+    failed : bool
+        Whether a task has failed in it.
     ended : bool
         Whether it is no more.
     """
@@ -78,7 +84,7 @@ class _LivingProcess:
     def __init__(self, results: Results) -> None:
         self._results = results
         self.job: _Job | None = None
-        self.ended = False
+        self.failed = self.ended = False
         self._connection, theirs = Pipe()
         # No daemon, as it may have children.
         self._process = Process(target=_serve, args=(theirs,))
@@ -86,6 +92,11 @@ class _LivingProcess:
         theirs.close()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
+
+    @property
+    def free(self) -> bool:
+        """Whether it may take a task."""
+        return self.job is None and not self.failed
 
     def take(self, assignment: Assignment) -> _Job:
         """Send it a task. Raises OSError where it has died."""
@@ -110,13 +121,17 @@ class _LivingProcess:
         self._watcher.join()
 
     def _watch(self) -> None:
-        """Pass on its results, and note its end once all of them are passed on."""
+        """Pass on its results, end it after a failure, and note its end once all of them are passed on."""
         with suppress(EOFError, OSError):
             while self._connection in wait([self._connection, self._process.sentinel]):
                 result = self._connection.recv()
                 assert self.job is not None
+                _, status, *_ = result
+                self.failed = status == FAILED
                 self.job.exitcode, self.job = 0, None
                 self._results.put(result)
+                if self.failed:
+                    self.end()
         wait([self._process.sentinel])
         with fork_lock:  # a process that starts asks all others for their exit codes, which only one may read
             self._process.join()

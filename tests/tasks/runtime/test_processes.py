@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import queue
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import Any
 
 import luigi
 import pytest
+from luigi.worker import fork_lock
 
+from pipeline.errors import InputError
 from tasks.base import SettingsTask
 from tasks.runtime.executor import Assignment
 from tasks.runtime.processes import Processes
@@ -24,8 +28,16 @@ class WhoAmI(SettingsTask):
     number = luigi.IntParameter()
     ends_by = luigi.OptionalIntParameter(default=None)
     seconds = luigi.FloatParameter(default=0.0)
+    fails = luigi.BoolParameter(default=False)
+    on_gpu = luigi.BoolParameter(default=False)
+
+    @property
+    def resources(self) -> dict[str, int]:  # type: ignore[override]
+        raise InputError("the weights that name its output have just been deleted")
 
     def run(self) -> None:
+        if self.fails:
+            raise ValueError("a fault")
         if self.ends_by is not None:
             os.kill(os.getpid(), self.ends_by)
         time.sleep(self.seconds)
@@ -87,6 +99,47 @@ def test_a_process_that_dies_between_two_tasks_costs_none(processes: Processes, 
     second = processes.submit(assigned(1))
     assert results.get(timeout=60)[1] == "DONE"
     assert (first.exitcode, second.exitcode) == (0, 0)
+
+
+def test_a_death_in_the_moment_of_the_next_task_costs_none(processes: Processes, results: "queue.Queue[Any]") -> None:
+    processes.submit(assigned(0))
+    process = results.get(timeout=60)[2]
+    with fork_lock:  # which luigi's worker holds while it has a task executed
+        os.kill(process, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{process}").exists())
+        processes.submit(assigned(1))
+    assert results.get(timeout=60)[1] == "DONE"
+
+
+def test_what_a_failure_leaves_behind_is_no_next_task_s(processes: Processes, results: "queue.Queue[Any]") -> None:
+    processes.submit(assigned(0))
+    first = results.get(timeout=60)[2]
+    job = processes.submit(assigned(1, fails=True))
+    assert results.get(timeout=60)[1] == "FAILED"
+    assert job.exitcode == 0
+    processes.submit(assigned(2))
+    assert results.get(timeout=60)[2] != first
+    until(lambda: not Path(f"/proc/{first}").exists())
+
+
+def test_tasks_on_a_gpu_have_processes_of_their_own(processes: Processes, results: "queue.Queue[Any]") -> None:
+    found = []
+    for number, on_gpu in enumerate((True, False, True, False)):
+        processes.submit(assigned(number, on_gpu=on_gpu))
+        found.append(results.get(timeout=60)[2])
+    assert found[:2] == found[2:]
+    assert found[0] != found[1]
+
+
+def test_results_that_nobody_reads_do_not_hold_up_the_end() -> None:
+    script = """
+from luigi.scheduler import Scheduler
+from tasks.runtime.luigi_worker import WorkerSchedulerFactory
+
+with WorkerSchedulerFactory().create_worker(Scheduler(), 2) as worker:
+    worker._task_result_queue.put(bytes(2**20))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_what_runs_can_be_terminated(processes: Processes) -> None:
