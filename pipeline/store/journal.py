@@ -14,7 +14,7 @@ from pipeline.files.crash_notes import CrashNotes
 from pipeline.files.place import Contradiction
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.layout import failure_path, row_path
-from pipeline.store.log import SUFFIX, Entry, Log
+from pipeline.store.log import SUFFIX, Entry, Log, is_written_to
 from pipeline.store.log_reader import LogReader
 from pipeline.store.seal import shards_by_key
 from pipeline.store.table import Attributes
@@ -110,8 +110,10 @@ class Journal:
         """Remove the files of videos that a sealed shard now holds, and the notes."""
         names = {keys.name for keys in videos}
         self._notes.discard(names)
-        self._remove(names, torn=True)
+        if self._log is not None:
+            self._log.close()
         self._log, self._found = None, None
+        self._remove(names, torn=True)
 
     def discard_sealed(self, shards: Iterable[Path]) -> None:
         """Remove the files of videos that these sealed shards hold.
@@ -151,15 +153,17 @@ class Journal:
                 number += 1
 
     def _remove(self, names: set[str], *, torn: bool) -> None:
-        """Remove files that hold none but these videos; with ``torn`` also those that hold no whole one."""
+        """Remove files that hold none but these videos; with ``torn`` also those that hold no whole one.
+
+        A log to which another process writes stays: it would add to a file that is no more.
+        """
         for path in self.folder.glob(f"*{_FORMER}"):
             if path.stem in names:
                 path.unlink(missing_ok=True)
-        known: dict[Path, set[str]] = {}
-        for key, path in (self._found or {}).items():
-            known.setdefault(path, set()).add(key)
         for path in _logs(self.folder):
-            held = known.get(path) or set(_keys_in(path, check=False))
+            if is_written_to(path):
+                continue
+            held = set(_keys_in(path, check=False))
             if held <= names and (held or torn):
                 path.unlink(missing_ok=True)
         with suppress(OSError):  # another state's videos are in it, or it is gone

@@ -3,12 +3,14 @@
 ``docs/store-format.md`` describes the bytes.
 """
 
+import fcntl
 import io
 import os
 import struct
 import time
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -71,12 +73,28 @@ class Entry(NamedTuple):
     def chunks(self) -> Iterator[np.ndarray]:
         """Yield the bytes of all chunks. Raises UnusableVideo where a number is not finite."""
         for name, each in self.arrays.items():
-            real = each.array.dtype.kind == "f"
+            if not each.array.shape:  # it has no chunks, and lies in the head
+                self._check(name, each.array)
             for chunk in each.chunks():
-                if real and not np.isfinite(chunk.view(each.array.dtype)).all():
-                    reason = f"{name} came out as NaN or infinity, or too large for {each.array.dtype}"
-                    raise UnusableVideo(reason, int(self.attributes.get("frames", 0)))
+                self._check(name, chunk.view(each.array.dtype))
                 yield chunk
+
+    def _check(self, name: str, numbers: np.ndarray) -> None:
+        if numbers.dtype.kind in "fc" and not np.isfinite(numbers).all():
+            reason = f"{name} came out as NaN or infinity, or too large for {numbers.dtype}"
+            raise UnusableVideo(reason, int(self.attributes.get("frames", 0)))
+
+
+def is_written_to(path: Path) -> bool:
+    """Return whether somebody has a log open to write to it; False where the file system has no locks."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def sealed(checksums: bytes, crc: bytes) -> bytes:
@@ -91,7 +109,7 @@ def first_line(stage: str, version: str) -> bytes:
 
 
 class Log:
-    """A log that this process alone writes to.
+    """A log that this process alone writes to. It is locked until it is closed, or its process has ended.
 
     Parameters
     ----------
@@ -104,12 +122,19 @@ class Log:
     ------
     FileExistsError
         Where there is such a file.
+
+    Attributes
+    ----------
+    close
+        Closes it, if it is not closed yet.
     """
 
     def __init__(self, path: Path, stage: str) -> None:
         self.path = path
         self._file = io.FileIO(path, "x")
-        weakref.finalize(self, self._file.close)
+        self.close = weakref.finalize(self, self._file.close)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._end, self._synced = 0, time.monotonic()
         with naming(path):
             self._write([first_line(stage, FORMAT)])

@@ -118,8 +118,8 @@ class Table:
         """Return whether another table says the same, be it in another order."""
         return self._said() == other._said()
 
-    def _said(self) -> tuple[dict[str, str], dict[str, str]]:
-        return dict(zip(self.places, map(_line, self.entries), strict=True)), self.links
+    def _said(self) -> tuple[list[tuple[str, str, str]], dict[str, str]]:
+        return sorted(zip(self.places, self.keys, map(_line, self.entries), strict=True)), self.links
 
     @cached_property
     def _by_place(self) -> dict[str, Item | str]:

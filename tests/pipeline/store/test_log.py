@@ -174,6 +174,23 @@ def test_two_processes_never_write_to_the_same_log(tmp_path: Path) -> None:
     seals_what_was_written(Journal(tmp_path), tmp_path / "s.h5")
 
 
+def test_a_log_to_which_another_process_writes_is_not_removed(tmp_path: Path) -> None:
+    """Its state of the data set has a video more, so that it goes on when the other's shard is sealed."""
+    folder, shard = tmp_path / "journal", tmp_path / "s.h5"
+    one, other = Journal(folder), Journal(folder)
+    other.write(VIDEOS[0], rows(VIDEOS[0]))
+    for keys in VIDEOS[:2]:
+        one.write(keys, rows(keys))
+    seal(shard, VIDEOS[:2], {keys.name: one.path(keys) for keys in VIDEOS[:2]}, {})
+    one.discard(VIDEOS[:2])
+    Journal(folder).discard_sealed([shard])
+    other.write(VIDEOS[2], rows(VIDEOS[2]))
+    assert found(Journal(folder)) == [VIDEOS[0], VIDEOS[2]]
+    seal(tmp_path / "t.h5", [VIDEOS[2]], {keys.name: other.path(keys) for keys in VIDEOS[2:3]}, {})
+    other.discard([VIDEOS[0], VIDEOS[2]])
+    assert not folder.exists()
+
+
 def test_logs_are_removed_once_all_that_they_hold_is_sealed(log: Path, tmp_path: Path) -> None:
     journal, shard = Journal(log.parent), tmp_path / "s.h5"
     seal(shard, [*VIDEOS[:2], BAD], {keys.name: journal.path(keys) for keys in (*VIDEOS, BAD)}, {})
@@ -212,6 +229,9 @@ def test_what_the_disk_does_not_take_leaves_the_log_as_it_was(log: Path) -> None
     with limit(size + 1000), pytest.raises(OSError, match="File too large") as caught:
         journal.write(large, [Row({"features": np.ones((900, 300))})])
     assert caught.value.filename == str(new)
+    assert new.read_bytes() == before
+    with pytest.raises(UnusableVideo, match="mean came out as NaN"):
+        journal.write(large, [Row({"mean": np.array(np.inf)})])
     assert new.read_bytes() == before
     with pytest.raises(UnusableVideo, match="features came out as NaN") as refused:
         journal.write(
