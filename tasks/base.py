@@ -365,9 +365,10 @@ def _commit() -> str:
 
 def elsewhere(path: Path) -> list[Path]:
     """Return the files in other data sets' folders of the same stage whose name fits; no link is followed."""
-    found = sorted(settings.store().glob(f"*/{path.parent.name}/{path.name}"))
-    others = [file for file in found if file.parent != path.parent]
-    return [file for file in others if not any(map(Path.is_symlink, (file, *file.parents[:2])))]
+    found = sorted(settings.store().glob(f"*/{path.parent.name}"))
+    others = [folder for folder in found if folder != path.parent]  # its own, which holds the most, is not listed
+    real = [folder for folder in others if not any(map(Path.is_symlink, (folder, folder.parent)))]
+    return [file for folder in real for file in sorted(folder.glob(path.name)) if not file.is_symlink()]
 
 
 def checkpoints(output: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,8 +208,8 @@ class ExtractShard(ExtractionStage):
     def earlier(self) -> list[Path]:
         """Return sealed shards that may hold the same rows: those of this number, or of another number of shards."""
         number, dealing = self._number(), f"-of-{library(self.dataset).shards:03d}-"
-        shards = sorted(self.folder.glob("[0-9]*-of-*.h5"))
-        return [path for path in shards if path.name.startswith(number) or dealing not in path.name]
+        names = sorted(glob("[0-9]*-of-*.h5", root_dir=self.folder))  # each shard asks, among hundreds: no paths of all
+        return [self.folder / name for name in names if name.startswith(number) or dealing not in name]
 
 
 class Extract(ExtractionStage):
