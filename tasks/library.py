@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -59,7 +59,7 @@ class _Manifest(BaseModel):
         for video in self.videos:
             if not all(0 <= label < len(self.classes) for label in video.labels):
                 raise ValueError(f"{video.id} has a label that is none of the {len(self.classes)} classes")
-            if unknown := set(video.files.values()) - self.files.keys():
+            if unknown := [path for path in video.files.values() if path not in self.files]:  # a set less keys asks all
                 raise ValueError(f"{video.id} has a file without digest: {min(unknown)}")
         return self
 
@@ -95,7 +95,10 @@ class Library:
 
     def save(self, path: Path) -> None:
         """Write the manifest atomically."""
-        videos = [{**asdict(video), "files": _names(video)} for video in self.listing.videos]
+        named = [field.name for field in fields(Video)]  # asdict would copy each value
+        videos = [
+            {name: getattr(video, name) for name in named} | {"files": _names(video)} for video in self.listing.videos
+        ]
         known = {"classes": self.listing.classes, "videos": videos, "remarks": self.listing.remarks}
         flow = {pattern: digests.entries for pattern, digests in self.flow.items()}
         more = {"flow": flow} if flow else {}
