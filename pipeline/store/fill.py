@@ -19,6 +19,7 @@ from pipeline.preparation.timing import Timing
 from pipeline.rows import Failure, Keys, Row
 from pipeline.store.journal import Journal
 from pipeline.store.seal import seal
+from pipeline.training.child_process import format_end
 from pipeline.training.prefetch import prefetch
 
 Source = Callable[[str], AbstractContextManager[Any]]
@@ -164,8 +165,7 @@ class _Filling:
         if crash is not None:
             logging.getLogger("luigi-interface").warning(f"a process that prepared {keys.id} crashed: {crash}")
             return
-        code = died.exit_code
-        how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        if code == -signal.SIGKILL:
-            raise MemoryError(f"a process that prepared {keys.id} {how}, as the system does when memory runs out")
-        raise ChildProcessError(f"a process that prepared {keys.id} {how}")
+        end = f"a process that prepared {keys.id} {format_end(died.exit_code)}"
+        if died.exit_code == -signal.SIGKILL:
+            raise MemoryError(f"{end}, as the system does when memory runs out")
+        raise ChildProcessError(end)

@@ -1,7 +1,8 @@
-"""End child processes with their parent."""
+"""End child processes with their parent, and say how they ended."""
 
 import multiprocessing
 import os
+import signal
 import threading
 from multiprocessing.connection import wait
 
@@ -17,3 +18,14 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def format_end(exit_code: int) -> str:
+    """Say how a process ended, given its code as ``multiprocessing.Process`` has it.
+
+    Examples
+    --------
+    >>> format_end(-11), format_end(3)
+    ('died of SIGSEGV', 'ended with code 3')
+    """
+    return f"died of {signal.Signals(-exit_code).name}" if exit_code < 0 else f"ended with code {exit_code}"

@@ -25,7 +25,7 @@ from torch.distributed import FileStore  # type: ignore[attr-defined]
 from pipeline.errors import InputError, lack_of_memory
 from pipeline.files import progress
 from pipeline.files.atomic import atomic_path
-from pipeline.training.child_process import end_with_parent
+from pipeline.training.child_process import end_with_parent, format_end
 
 _TIMEOUT = timedelta(minutes=10)
 _ERROR = "error-{}"  # file of a process, by its rank: why it left the group
@@ -152,8 +152,8 @@ def _wait(processes: "Sequence[SpawnProcess]", folder: Path) -> None:
             if code := processes[rank].exitcode:
                 for error in sorted(folder.glob(_ERROR.format("*"))):  # of another, perhaps, for whom it waited in vain
                     raise pickle.loads(error.read_bytes())
-                how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-                raise RuntimeError(f"process {rank + 1} of the {len(processes)} that share a training {how}")
+                which = f"process {rank + 1} of the {len(processes)} that share a training"
+                raise RuntimeError(f"{which} {format_end(code)}")
 
 
 def _run(content: bytes, share: ProcessShare, folder: Path, device: str) -> None:

@@ -17,6 +17,7 @@ from types import FrameType
 import luigi
 
 from pipeline.files.deferred_errors import DeferredErrors
+from pipeline.training.child_process import format_end
 from tasks.base import Terminated
 from tasks.features import ExtractShard
 
@@ -63,11 +64,10 @@ def _end(_: luigi.Task, error: BaseException) -> None:
 @luigi.Task.event_handler(luigi.Event.PROCESS_FAILURE)
 def _died(task: luigi.Task, message: str) -> None:
     code = int(message.rpartition(" ")[2])
-    how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     reason = " (the system does that when memory runs out)" if code == -signal.SIGKILL else ""
     videos = task.record_death() if isinstance(task, ExtractShard) else []
     working_on = f" while computing {', '.join(videos)}" if videos else ""
-    logging.getLogger("luigi-interface").warning(f"{task}: its process {how}{reason}{working_on}")
+    logging.getLogger("luigi-interface").warning(f"{task}: its process {format_end(code)}{reason}{working_on}")
 
 
 def _terminate(_: int, frame: FrameType | None) -> None:
