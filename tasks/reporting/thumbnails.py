@@ -13,6 +13,7 @@ from pipeline.report.thumbnails import CARD, Sampling
 from tasks.experiment import AnyStream
 from tasks.features import extract
 from tasks.index import library
+from tasks.rows import videos_by_id
 
 
 def pictures(
@@ -22,7 +23,7 @@ def pictures(
 
     source: what reads its files, which says which of them is opened, and how a skeleton file is read.
     """
-    videos = {video.id: video for video in library(dataset).listing.videos}
+    videos = videos_by_id(library(dataset))
     return {id: _first(dataset, videos[id], source, sampling) for id in ids}
 
 
