@@ -1,5 +1,7 @@
 """Image networks that turn pictures into pooled features."""
 
+from functools import cache
+
 import torch
 
 from extractors.backbones.bn_inception import BNInception
@@ -34,6 +36,7 @@ def backbone(name: str, channels: int) -> Backbone:
     return BACKBONES[name](channels=channels) if library is None else PublishedBackbone(library, name, channels)
 
 
+@cache  # every stream and split asks, and building a network takes up to a fifth of a second
 def check_crop(name: str, channels: int, side: int) -> None:
     """Raise InputError where an image network does not take pictures of a side's length.
 
