@@ -127,8 +127,8 @@ class StoredArray(NamedTuple):
 
     def _fill(self, file: int, number: int, content: np.ndarray) -> None:
         """Read a chunk into its place."""
-        done = os.preadv(file, [content.data], self.offsets[number])
-        while done < len(content):  # the end of the file, or a network's file system gave a part
+        done = 0
+        while done < len(content):  # a network's file system may give a part
             more = os.preadv(file, [content[done:].data], self.offsets[number] + done)
             if not more:
                 raise Contradiction(f"it ends before byte {self.offsets[number] + len(content)}")

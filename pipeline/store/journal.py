@@ -203,11 +203,7 @@ def _finished_in(path: Path) -> list[Finished]:
     try:
         with LogReader(path) as log:
             records = list(log.records())
-    except (
-        OSError,
-        Contradiction,
-        Unavailable,
-    ):  # another process has just removed it; or it is damaged, which who fills it says
+    except (OSError, Contradiction, Unavailable):  # just removed; or damaged, which is said where the journal is used
         return []
     return [Finished(record.key, record.time, record.items[0][1].reason is not None) for record in records]
 
