@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from pipeline.errors import DamagedStore
 from pipeline.files.atomic import quarantine
+from pipeline.files.place import Contradiction
 from pipeline.store.layout import DAMAGE
 from pipeline.store.sealed import load_table, verify
 from pipeline.store.table import Table
@@ -22,9 +23,9 @@ _times = count()
 class OpenFile:
     """A file of rows that is opened when it is read, and closed when many others of this process were read since.
 
-    It is read in a ``with`` block, while which no other thread closes or reads it. What the block raises because of
-    damage becomes DamagedStore, and the file is quarantined. Its table stays in memory, and is read anew only where the
-    file is another when it is opened again.
+    It is read in a ``with`` block, while which no other thread closes or reads it. A Contradiction that the block
+    raises becomes DamagedStore, and the file is quarantined. Its table stays in memory, and is read anew only where
+    the file is another when it is opened again.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ class OpenFile:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         try:
-            if isinstance(error, DAMAGE):
+            if isinstance(error, Contradiction):  # HDF5's own errors are of a file that the block writes
                 self.close()
                 self._condemn(error)
         finally:
@@ -102,10 +103,10 @@ class OpenFile:
         self.file, self._stamp = file, stamp
         _recent.add(self)
 
-    def _condemn(self, error: Exception) -> NoReturn:
+    def _condemn(self, error: Contradiction) -> NoReturn:
         """Quarantine the file that could not be read, unless it is another by now, or was written to meanwhile."""
         found = _stamp(self.path)
-        if found == self._stamp or getattr(error, "errno", None) is not None:
+        if found == self._stamp:
             quarantine(self.path, error)
         if found and self._stamp and found[0] == self._stamp[0]:
             verify(self.path)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.files.atomic import quarantine
+from pipeline.files.place import Contradiction
 from pipeline.rows import Failure, Partial, Row
 from pipeline.store.arrays import StoredArray
 from pipeline.store.layout import DAMAGE, failure_path, open_file, row_path
@@ -155,5 +156,8 @@ class _Part:
     def __getitem__(self, part: Any) -> np.ndarray:
         with self._file as opened:
             if self._found is None or self._found[0] is not opened.table:
-                self._found = opened.table, opened.table.item(self._place).arrays[self._name]
+                try:
+                    self._found = opened.table, opened.table.item(self._place).arrays[self._name]
+                except KeyError:
+                    raise Contradiction(f"it no longer holds {self._name} of {self._place}") from None
             return self._found[1].read(opened.file, part)

@@ -142,6 +142,22 @@ def test_damage_after_the_journal_was_read_is_found_when_it_is_sealed(log: Path,
     seals_what_was_written(Journal(log.parent), tmp_path / "s.h5")
 
 
+@pytest.mark.parametrize("error", [RuntimeError, OSError, KeyError])
+def test_what_hdf5_finds_in_the_shard_that_it_writes_is_no_damage_of_the_log(
+    error: type[Exception], log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk it reads again what was not written."""
+
+    def fails(*_: object) -> None:
+        raise error("incorrect metadata checksum after all read attempts")
+
+    journal = Journal(log.parent)
+    monkeypatch.setattr("pipeline.store.hdf5_rows._copy", fails)
+    with pytest.raises(error, match="metadata checksum"):
+        seal(tmp_path / "s.h5", VIDEOS, {keys.name: journal.path(keys) for keys in VIDEOS}, {})
+    assert [path.name for path in log.parent.iterdir()] == [log.name]
+
+
 def test_what_is_no_log_is_said_and_computed_again(log: Path) -> None:
     for content in (b"\x00" * 500, b"text\n" * 100, b"{}\n"):
         log.write_bytes(content)
