@@ -142,7 +142,10 @@ def settle(journal: Path) -> None:
         if signed and of_process:
             _, key, _ = f"{text}\n\n".split("\n", 2)
             own = note.with_name(f"{key}{NOTE}")
-            write_text(own, _text(own) + text)
+            if own.exists():
+                write_text(own, _text(own) + text)
+            else:  # at once: who is killed in between must not count the first crash twice
+                note.replace(own)
         if of_process or not signed:
             note.unlink(missing_ok=True)
 

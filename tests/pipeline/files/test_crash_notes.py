@@ -55,6 +55,19 @@ def test_crashes_are_counted_for_the_video_in_hand_until_it_is_finished(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_crash_counts_once_however_often_notes_are_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    dies(tmp_path, signal.SIGSEGV, "first")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        with suppress(KeyboardInterrupt):
+            settle(tmp_path)
+    settle(tmp_path)
+    assert notes(tmp_path) == {"the first": 1}
+
+
 def test_a_process_that_died_between_two_videos_leaves_nothing_behind(tmp_path: Path) -> None:
     dies(tmp_path, signal.SIGSEGV, "first")
     (tmp_path / "process-1.started").touch()
