@@ -69,7 +69,7 @@ def _attributes(held: "h5py.Group | h5py.Dataset") -> Attributes:
 
 def _array(descriptor: int, held: h5py.Dataset) -> StoredArray:
     if held.shape == ():
-        return StoredArray(held.dtype.str, (), 0, value=np.asarray(held[()]).tobytes().hex())
+        return StoredArray(held.dtype.str, (), 0, value=np.asarray(held[()], held.dtype).tobytes().hex())
     if not held.size:
         return StoredArray(held.dtype.str, held.shape, 0)
     if held.chunks is None or held.chunks[1:] != held.shape[1:] or not held.fletcher32 or held.compression is not None:

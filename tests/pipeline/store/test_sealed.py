@@ -27,6 +27,8 @@ ARRAYS = {
     "present": np.array([True, False]),
     "empty": np.zeros((0, 7), np.int64),
     "single": np.array(2.5),
+    "turned": np.array(7, ">i4"),
+    "padded": np.array(b"ab", "S5"),
 }
 ATTRIBUTES = {"fps": 29.97, "frames": 17, "note": "PQ", "none": ""}
 BAD = Keys("gone/away", "digest", ("bad-0",))
