@@ -1,8 +1,8 @@
 """Measures what the machinery costs on many small files.
 
-    python benchmarks/scheduling.py [--json]
+    python benchmarks/scheduling.py [--json] [--videos 3000,13320]
 
-``Evaluate`` over a ``folder`` of 13,320 small skeleton files, as a user starts it, each time in a process of its own;
+``Evaluate`` over a ``folder`` of so many small skeleton files, as a user starts it, each time in a process of its own;
 against a script that does the same work without it: a loop over the files that extracts and ``np.save``s, then the
 same SVM. The difference of the two is what journal, digests, shards, luigi and the report cost. A rerun that has
 nothing to do is set against hashing all files anew, which is what a tool without an index of digests does.
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from table import ROOT, Comparison, options
+from table import ROOT, Comparison, Table, options
 
 CLASSES = 8
 JOINTS = 20
@@ -79,21 +79,27 @@ def seconds(*command: str) -> float:
     return time.perf_counter() - began
 
 
+def compare(table: Table, folder: Path, videos: int) -> None:
+    """Add the lines for so many videos to the table."""
+    files = folder / "files"
+    make_files(files, videos)
+    (folder / "recipe.toml").write_text(RECIPE.format(root=files))
+    (folder / "arrays").mkdir()
+    (folder / "luigi.cfg").write_text(f"[core]\nworkers = 1\n[kinescope]\nstore = {folder}/store\ndevice = cpu\n")
+    os.environ["LUIGI_CONFIG_PATH"] = f"{folder}/luigi.cfg"
+    run = ("-m", "luigi", "--module", "tasks", "Evaluate", "--experiment", f"{folder}/recipe.toml")
+    sizes = f"{videos} files of {FRAMES} frames, {CLASSES} classes"
+    peer = seconds("-c", SCRIPT, str(files), f"{folder}/arrays")
+    table.add(Comparison("first run; a script without the machinery", seconds(*run), peer, "s", sizes, 1))
+    peer = seconds("-c", HASHING, str(files))
+    table.add(Comparison("rerun with nothing to do; hashing every file", seconds(*run), peer, "s", sizes, 1))
+
+
 def main() -> None:
-    given, table = options(__doc__ or "", videos=13_320)
-    with tempfile.TemporaryDirectory() as name:
-        folder, files = Path(name), Path(name) / "files"
-        make_files(files, given.videos)
-        (folder / "recipe.toml").write_text(RECIPE.format(root=files))
-        (folder / "arrays").mkdir()
-        (folder / "luigi.cfg").write_text(f"[core]\nworkers = 1\n[kinescope]\nstore = {folder}/store\ndevice = cpu\n")
-        os.environ["LUIGI_CONFIG_PATH"] = f"{folder}/luigi.cfg"
-        run = ("-m", "luigi", "--module", "tasks", "Evaluate", "--experiment", f"{folder}/recipe.toml")
-        sizes = f"{given.videos} files of {FRAMES} frames, {CLASSES} classes"
-        peer = seconds("-c", SCRIPT, str(files), f"{folder}/arrays")
-        table.add(Comparison("first run; a script without the machinery", seconds(*run), peer, "s", sizes, 1))
-        peer = seconds("-c", HASHING, str(files))
-        table.add(Comparison("rerun with nothing to do; hashing every file", seconds(*run), peer, "s", sizes, 1))
+    given, table = options(__doc__ or "", videos="3000,13320")
+    for videos in map(int, given.videos.split(",")):
+        with tempfile.TemporaryDirectory() as name:
+            compare(table, Path(name), videos)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ ON_THEIR_OWN = {
     "harris3d": ["--frames", "40", "--rounds", "1"],
     "hog3d": ["--frames", "20", "--boxes", "1", "--rounds", "1"],
     "idt": ["--frames", "20", "--rounds", "1"],
+    "many_videos": ["--few", "40", "--many", "80"],
     "pca": ["--rows", "256", "--dim", "8200", "--dims", "5"],
     "recurrent": ["--rounds", "1"],
     "scheduling": ["--videos", "40"],
