@@ -66,6 +66,9 @@ class ACT(Dataset):
         )
         return Listing(classes, by_id(videos), (*remarks, *links))
 
+    def split_files(self, root: Path) -> list[Path]:
+        return [root.resolve() / MANIFEST]
+
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Return the one split. Raises InputError where a half is empty, or a line has no side."""
         sides = {}

@@ -189,6 +189,10 @@ class Dataset(WithoutAdded):
             Where files are missing, which it counts, or a list is malformed, whose line it names.
         """
 
+    def split_files(self, root: Path) -> list[Path]:
+        """Return the files that ``folds`` reads: all that the division depends on besides the listing."""
+        return []
+
     @abstractmethod
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Divide the videos by the protocol.

@@ -75,6 +75,9 @@ class FCVID(Dataset):
         videos = (Video(id, {"video": files[id]}, tuple(place[label] for label in labels[id])) for id in there)
         return Listing(tuple(names[label] for label in kept), by_id(videos), (*remarks, *links))
 
+    def split_files(self, root: Path) -> list[Path]:
+        return [_lists(root.resolve()) / SPLIT_LIST]
+
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Return the one split. Raises InputError where a half is empty."""
         sides = {video_id(path): side for path, side in _listed(_lists(root.resolve())).items()}

@@ -128,6 +128,9 @@ class Folder(Dataset):
         videos = _videos(examples, {label: (n,) for n, label in enumerate(classes)}, self.fps)
         return Listing(classes, by_id(videos), remarks)
 
+    def split_files(self, root: Path) -> list[Path]:
+        return list(filter(None, [self._manifest(root.resolve())]))
+
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Return the split of the manifest's column, or trials drawn at random.
 

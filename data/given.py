@@ -111,6 +111,9 @@ class Given(Dataset):
             videos += [] if windows else [Video(id, files, (), fps=fps)]
         return Listing(classes, by_id(videos), found.remarks)
 
+    def split_files(self, root: Path) -> list[Path]:
+        return [Path(self.recognizer) / recognizer.TABLE] if self.recognizer else []
+
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         names = recognizer.read(Path(self.recognizer)).folds if self.recognizer else (self.name,)
         return tuple(Fold(name, (), tuple(video.id for video in listing.videos)) for name in names)

@@ -44,5 +44,8 @@ class Redivided(Dataset):
         """Return the data set itself, whose files and rows these are."""
         return self.of.without_protocol()
 
+    def split_files(self, root: Path) -> list[Path]:
+        return self.of.split_files(root)
+
     def listing(self, root: Path) -> Listing:
         return self.of.listing(root)

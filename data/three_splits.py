@@ -123,6 +123,9 @@ class ThreeSplits(Dataset):
             (*remarks, *links),
         )
 
+    def split_files(self, root: Path) -> list[Path]:
+        return sorted(self._lists(root.resolve()).glob("*.txt"))
+
     def folds(self, root: Path, listing: Listing) -> tuple[Fold, ...]:
         """Return the official split, or all three.
 

@@ -1,9 +1,10 @@
 """Indexes data sets: their videos and the digests of their files, on which everything else depends."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,17 +173,40 @@ def as_if_indexed(dataset: Dataset, survey: Library) -> AbstractContextManager[N
 
 def fold(dataset: Dataset, number: int) -> Fold:
     """Return one fold of the indexed videos, by the data set's protocol."""
-    return _folds(dataset, library(dataset))[number]
+    return folds(dataset)[number]
 
 
 def folds(dataset: Dataset) -> tuple[Fold, ...]:
-    """Return all folds of the indexed videos, by the data set's protocol."""
-    return _folds(dataset, library(dataset))
+    """Return all folds of the indexed videos, by the data set's protocol, as the snapshot around the call holds them.
+
+    They are divided once in a process, and again when the manifest, or a file that says how, is replaced.
+    """
+    indexed, root = library(dataset), settings.data_root(dataset)
+
+    def divide() -> tuple[Fold, ...]:
+        return _folds(dataset, root, indexed, tuple(map(_stamp, dataset.split_files(root))))
+
+    return held((dataset, root, indexed), divide, partial(_other_folds, dataset.name))
 
 
 @lru_cache
-def _folds(dataset: Dataset, indexed: Library) -> tuple[Fold, ...]:
-    return dataset.folds(settings.data_root(dataset), indexed.listing)
+def _folds(dataset: Dataset, root: Path, indexed: Library, _: Hashable) -> tuple[Fold, ...]:
+    return dataset.folds(root, indexed.listing)
+
+
+def _stamp(path: Path) -> Hashable:
+    """Return what changes with a file's content; a missing one is left to who reads it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path, None
+    return path, found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _other_folds(name: str, old: tuple[Fold, ...], new: tuple[Fold, ...]) -> Iterator[str]:
+    for before, now in zip_longest(old, new):
+        if before != now:
+            yield f"{name}: {(now or before).name} has other videos"
 
 
 def manifest(dataset: Dataset) -> Path:

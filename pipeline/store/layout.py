@@ -75,6 +75,11 @@ def fixed_text(value: str) -> np.bytes_:
     return np.bytes_(value.encode())
 
 
+def state_provenance(file: h5py.File, value: Mapping[str, Any]) -> None:
+    """Write what a file says of its origin, JSON values."""
+    file.attrs["provenance"] = fixed_text(canonical_json(value))
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
     """Create a HDF5 file to write to. Raises OSError at the block's end where the disk did not take all of it."""

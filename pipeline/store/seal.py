@@ -10,7 +10,7 @@ from pipeline.files.atomic import atomic_path
 from pipeline.files.place import Contradiction
 from pipeline.rows import Keys
 from pipeline.store.hdf5_rows import NewRows
-from pipeline.store.layout import canonical_json, failure_path, new_file, row_path
+from pipeline.store.layout import failure_path, new_file, row_path, state_provenance
 from pipeline.store.open_files import OpenFile
 from pipeline.store.sealed import read_all, sealed_table
 
@@ -43,7 +43,7 @@ def seal(shard: Path, videos: Sequence[Keys], sources: Mapping[str, Path], prove
             for keys in videos:
                 _copy_video(files[sources[keys.name]], keys, rows)
             rows.close()
-            file.attrs["provenance"] = canonical_json(provenance)
+            state_provenance(file, provenance)
         sealed = set(rows.table.keys)
         missing = [keys.id for keys in videos if keys.name not in sealed]
         if missing:
@@ -80,7 +80,7 @@ def write_index(index: Path, shards: Iterable[Path], provenance: Mapping[str, An
             for place in sealed_table(shard).places:
                 rows.link(place, shard.name)
         rows.close()
-        file.attrs["provenance"] = canonical_json(provenance)
+        state_provenance(file, provenance)
 
 
 def _copy_video(source: OpenFile, keys: Keys, target: NewRows) -> None:

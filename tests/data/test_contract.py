@@ -1,9 +1,11 @@
 """One contract for all data sets."""
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +66,21 @@ class TestContract:
             assert set(fold.train) | set(fold.test) <= {video.id for video in listing.videos}
         assert config.folds(root, listing) == folds
         assert config.folds(root, Listing(listing.classes, listing.videos[::-1])) == folds
+
+    def test_folds_read_only_the_files_that_say_how_videos_are_divided(
+        self, toy: tuple[Dataset, Path], monkeypatch: pytest.MonkeyPatch
+    ):
+        config, root = toy
+        listing, plain, read = config.listing(root), io.open, set[Path]()
+
+        def noting(file: Any, *arguments: Any, **named: Any) -> Any:
+            read.add(Path(file))
+            return plain(file, *arguments, **named)
+
+        monkeypatch.setattr(io, "open", noting)
+        config.folds(root, listing)
+        assert {path for path in read if path.is_relative_to(root)} <= set(config.split_files(root))
+        assert bool(read) == (config.name in ("act", "fcvid", "folder", "hmdb51", "ucf101"))
 
     def test_subjects_stay_on_one_side(self, toy: tuple[Dataset, Path]):
         config, root = toy

@@ -207,6 +207,12 @@ def relabel_a_video(folder: Path) -> None:
     reindex(folder)
 
 
+def move_to_the_other_half(folder: Path) -> None:
+    """Only the list of the split tells it; the index stays as it is."""
+    manifest = folder / "files" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("3.mp4,b,train", "3.mp4,b,test"))
+
+
 def replace_the_weights(folder: Path) -> None:
     (folder / "other").write_bytes(b"these are others")
     (folder / "other").replace(folder / "weights.safetensors")
@@ -217,7 +223,7 @@ def move_the_store(folder: Path) -> None:
     get_config().set("kinescope", "store", str(folder / "elsewhere"))
 
 
-CHANGES = [change_a_video, relabel_a_video, replace_the_weights, move_the_store]
+CHANGES = [change_a_video, relabel_a_video, move_to_the_other_half, replace_the_weights, move_the_store]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -230,7 +236,7 @@ def test_what_changes_between_two_questions_is_seen(folder: Path, change: Callab
     assert after == plain(folder)
 
 
-@pytest.mark.parametrize("change", CHANGES[:3])
+@pytest.mark.parametrize("change", CHANGES[:4])
 def test_a_snapshot_remembers_its_own_state_and_the_present_is_another(
     folder: Path, change: Callable[[Path], None]
 ) -> None:

@@ -1,9 +1,12 @@
 """Sealed files are plain HDF5 for every program, and their tables and checksums tell damage that HDF5 does not see."""
 
 import json
+import multiprocessing
+import random
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -165,3 +168,34 @@ def test_what_is_no_table_is_damage(tmp_path: Path, text: bytes) -> None:
         pass
     with pytest.raises(DamagedStore, match="table"):
         Store(path).ids()
+
+
+def unnoticed(path: Path, places: Sequence[int]) -> list[int]:
+    """Those of the places at which verification does not notice a flipped bit."""
+    content, found = path.read_bytes(), []
+    rng = random.Random(0)
+    verify(path)
+    for place in places:
+        path.write_bytes(content)
+        altered(path, place, bytes([content[place] ^ 1 << rng.randrange(8)]))
+        try:
+            verify(path)
+        except DamagedStore:
+            continue
+        found.append(place)
+    return found
+
+
+@pytest.mark.parametrize("name", ["000.h5", "index.h5"])
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_flipped_bit_anywhere_in_a_file_is_noticed(step: int, name: str, tmp_path: Path) -> None:
+    """In a process of its own, as HDF5 could go on for ever where it reads a heap without a checksum."""
+    journal, keys = Journal(tmp_path / "journal"), Keys("a/b", "digest", ("a-0",))
+    journal.write(keys, [Row({"features": ARRAYS["half"], "single": ARRAYS["single"]}, dict(ATTRIBUTES))])
+    journal.fail(BAD, Failure("no frame decodes", 3))
+    sources = {each.name: journal.path(each) for each in (keys, BAD)}
+    seal(tmp_path / "000.h5", [keys, BAD], sources, {"stage": "test"})
+    write_index(tmp_path / "index.h5", [tmp_path / "000.h5"], {"stage": "test"})
+    places = range(0, (tmp_path / name).stat().st_size, step)
+    with multiprocessing.get_context("spawn").Pool(1) as apart:
+        assert apart.apply_async(unnoticed, (tmp_path / name, places)).get(timeout=300) == []
