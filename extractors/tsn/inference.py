@@ -1,6 +1,7 @@
 """Inference with a temporal segment network."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from extractors.backbones.normalisation import Normalise
 from extractors.backbones.registry import backbone as image_network
+from extractors.libraries.names import library_of
 from extractors.snippets.modality import SNIPPETS, Modality
 from extractors.weights.state_dicts import adapt, check_modality, load
 from pipeline.training.precision import deterministic
@@ -56,9 +58,11 @@ class SnippetFeatureExtractor:
     def __init__(
         self, backbone: str, modality: Modality, state: Mapping[str, Tensor], head: tuple[Tensor, ...], device: str
     ) -> None:
-        network = image_network(backbone, SNIPPETS[modality].channels)
-        network.load_state_dict(adapt(state, network))
-        self.network = network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        published = library_of(backbone) is not None  # and may hold tensors that no state dict has
+        with nullcontext() if published else torch.device("meta"):
+            network = image_network(backbone, SNIPPETS[modality].channels)
+        network.load_state_dict(adapt(state, network), assign=not published)
+        self.network = network.float().eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.normalise = Normalise(network.normalisation, modality).to(device)
         self.head = tuple(tensor.to(device) for tensor in head)
         self.device = device

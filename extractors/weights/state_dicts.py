@@ -114,7 +114,7 @@ def adapt(state: "Mapping[str, Tensor]", network: Loadable) -> "dict[str, Tensor
     }
     for key in expected:
         if key.endswith("num_batches_tracked"):  # counts training steps: older files lack it, and nothing here reads it
-            given.setdefault(key, expected[key])
+            given.setdefault(key, expected[key].new_zeros((), device="cpu"))
     _check(given, expected, type(network).__name__)
     return {key: given[key] for key in expected}
 

@@ -77,6 +77,22 @@ def extract(clip: Clip, file: Path, backbone: str = "squeezenet1_0", **fields: A
     return row
 
 
+def test_weights_of_half_precision_without_counters_compute_in_single(
+    weights: dict[str, Path], film: Film, tmp_path: Path
+) -> None:
+    """As other projects publish them."""
+    full = load(weights["resnet50"])
+    halved = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in full.items()}
+    few = {key: tensor for key, tensor in halved.items() if not key.endswith("num_batches_tracked")}
+    save_file(few, tmp_path / "half.safetensors")
+    save_file({key: tensor.float() for key, tensor in halved.items()}, tmp_path / "single.safetensors")
+    half, single = (
+        extract(film(noise(3, 40, 52)), tmp_path / f"{name}.safetensors", "resnet50", crop=32, snippets=2, crops=1)
+        for name in ("half", "single")
+    )
+    np.testing.assert_array_equal(half.arrays["features"], single.arrays["features"], strict=True)
+
+
 def normalised(images: np.ndarray) -> torch.Tensor:
     """(batch, height, width, 3) uint8 as torchvision's own presets prepare it."""
     preset = models.ResNet50_Weights.IMAGENET1K_V1.transforms()
