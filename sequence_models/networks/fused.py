@@ -25,17 +25,18 @@ class FusedForward:
         self.feed = None if few else packed(feedback, len(seen))
         self.feedback = np.ascontiguousarray((feedback if few else feedback[:, :0]).numpy().T)
 
-    def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
+    def advance(self, step: int, entering: Tensor, recurrent: Tensor, to_readout: Tensor) -> Tensor:
         if self.feed:
             if step:
-                self.finish(step - 1, recurrent)
+                self.finish(step - 1, recurrent, to_readout)
             entering.add_(self.feed(self.trail.outputs[step]))
+        came, more, last = entering.numpy(), recurrent.numpy(), to_readout.numpy()
         before, seen = self.places[(step + 1) % 2], self.places[step % 2]
-        _advance(step, self.arrays, entering.numpy(), recurrent.numpy(), self.bias, self.feedback, before, seen)
+        _advance(step, self.arrays, came, more, last, self.bias, self.feedback, before, seen)
         return self.seen[step % 2]
 
-    def finish(self, step: int, recurrent: Tensor) -> None:
-        _finish(step, self.arrays, recurrent.numpy(), self.bias)
+    def finish(self, step: int, recurrent: Tensor, to_readout: Tensor) -> None:
+        _finish(step, self.arrays, recurrent.numpy(), to_readout.numpy(), self.bias)
 
 
 class FusedBackward:
@@ -91,13 +92,13 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _finish(step, trail, recurrent, bias):  # type: ignore[no-untyped-def]
+def _finish(step, trail, recurrent, to_readout, bias):  # type: ignore[no-untyped-def]
     """Finish a step, as ``PlainForward.finish`` does."""
     gates, readout, _, outputs = trail
     k = outputs.shape[2]
     for row in range(gates.shape[1]):
         o, r, z = gates[step % len(gates), row, -k:], readout[step % len(readout), row], outputs[step + 1, row]
-        for_o, for_r = recurrent[row, -2 * k : -k], recurrent[row, -k:]
+        for_o, for_r = recurrent[row, -k:], to_readout[row]
         for c in range(z.size):
             o[c] = _sigmoid(o[c] + for_o[c])
             r[c] = _tanh(for_r[c] + bias[c])
@@ -105,7 +106,7 @@ def _finish(step, trail, recurrent, bias):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _advance(step, trail, entering, recurrent, bias, feedback, before, seen):  # type: ignore[no-untyped-def]
+def _advance(step, trail, entering, recurrent, to_readout, bias, feedback, before, seen):  # type: ignore[no-untyped-def]
     """Begin a step, as ``PlainForward.advance`` does.
 
     Where ``feedback`` is empty, (0, …), the step before is finished already, and its output added to ``entering``.
@@ -113,7 +114,7 @@ def _advance(step, trail, entering, recurrent, bias, feedback, before, seen):  #
     gates, _, states, outputs = trail
     m, few = states.shape[2], len(feedback)
     if step and few:
-        _finish(step - 1, trail, recurrent, bias)
+        _finish(step - 1, trail, recurrent, to_readout, bias)
     for row in range(len(entering)):
         now, z, more = gates[step % len(gates), row], outputs[step, row], recurrent[row]
         came = entering[row]

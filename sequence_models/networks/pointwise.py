@@ -21,19 +21,20 @@ class Trail(NamedTuple):
 class Forward(Protocol):
     """The steps of one forward pass, to be called in turn.
 
-    In both methods ``recurrent``, (batch, 2·state + 2·output), is the contribution of d⁰s … dᴺs of the last step that
-    began: to i and f of the next step, to its own o, and to its readout, without the readout's bias.
+    In both methods ``recurrent``, (batch, 2·state + output), is the contribution of d⁰s … dᴺs of the last step that
+    began: to i and f of the next step, and to its own o; ``to_readout``, (batch, output), that of its s to its readout,
+    without the readout's bias.
     """
 
-    def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
+    def advance(self, step: int, entering: Tensor, recurrent: Tensor, to_readout: Tensor) -> Tensor:
         """Finish the step before, if there is one, and begin this one: i, f, g and s. Return d⁰s … dᴺs.
 
         ``entering``, (batch, 3·state + output), is the contribution of the inputs to i, f, g and o; it may be
         overwritten.
         """
 
-    def finish(self, step: int, recurrent: Tensor) -> None:
-        """Compute o, the readout and z; only the last 2·output columns of ``recurrent`` are needed."""
+    def finish(self, step: int, recurrent: Tensor, to_readout: Tensor) -> None:
+        """Compute o, the readout and z; only the last columns of ``recurrent``, to o, are needed."""
 
 
 class Backward(Protocol):
@@ -83,9 +84,9 @@ class PlainForward:
         self.trail, self.bias, self.feedback = trail, bias, feedback.T
         self.seen, self.before = seen, seen.clone()
 
-    def advance(self, step: int, entering: Tensor, recurrent: Tensor) -> Tensor:
+    def advance(self, step: int, entering: Tensor, recurrent: Tensor, to_readout: Tensor) -> Tensor:
         if step:
-            self.finish(step - 1, recurrent)
+            self.finish(step - 1, recurrent, to_readout)
         gates, _, states, outputs = self.trail
         m, now = states.shape[2], gates[step % len(gates)]
         torch.addmm(entering, outputs[step], self.feedback, out=now)
@@ -99,11 +100,10 @@ class PlainForward:
         states[(step + 1) % len(states)] = s
         return self.seen
 
-    def finish(self, step: int, recurrent: Tensor) -> None:
+    def finish(self, step: int, recurrent: Tensor, to_readout: Tensor) -> None:
         gates, readout, states, outputs = self.trail
-        m = states.shape[2]
-        o, r = recurrent[:, -2 * len(self.bias) :].chunk(2, dim=1)
-        r = torch.tanh(r + self.bias, out=readout[step % len(readout)])
+        m, o = states.shape[2], recurrent[:, -len(self.bias) :]
+        r = torch.tanh(to_readout + self.bias, out=readout[step % len(readout)])
         torch.mul(gates[step % len(gates), :, 3 * m :].add_(o).sigmoid_(), r, out=outputs[step + 1])
 
 

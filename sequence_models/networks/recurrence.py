@@ -1,7 +1,7 @@
 """The dRNN's recurrence over time, with a backward pass written by hand.
 
 The contribution of the inputs and the gradients of all weights are one matrix product each over all steps. Within a
-step, one product maps d⁰s … dᴺs at once to o, to the readout, and to i and f of the step after.
+step, one product maps d⁰s … dᴺs at once to o, and to i and f of the step after.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -81,18 +81,20 @@ def forward(inputs: Tensor, weights: Recurrence, *, history: bool) -> Trail:
         outputs=inputs.new_empty(time + 1, batch, k),
     )
     trail.states[0] = trail.outputs[0] = 0
-    outward = weights.outward()
-    seen, recurrent = inputs.new_zeros(batch, outward.shape[1]), inputs.new_zeros(batch, 2 * m + 2 * k)
+    seen = inputs.new_zeros(batch, weights.gates.shape[1] - k)
+    recurrent, to_readout = inputs.new_zeros(batch, 2 * m + k), inputs.new_zeros(batch, k)
     steps: Forward = (FusedForward if _fusible(inputs) else PlainForward)(
         trail, seen, weights.readout_bias, weights.feedback()
     )
-    linear = packed(torch.cat([weights.gates[:, :-k], outward]), batch)
+    to_gates = packed(torch.cat([weights.gates[:, :-k], weights.output_gate[:, :-k]]), batch)
+    to_z = packed(weights.readout, batch)  # apart: of d¹s … dᴺs it sees nothing
     step = 0
     for block in inputs.split(max(1, BLOCK // batch)):
         for entering in affine(block, weights.inputs, weights.bias):
-            seen = steps.advance(step, entering, linear(seen) if step else recurrent)
+            seen = steps.advance(step, entering, recurrent, to_readout)
+            recurrent, to_readout = to_gates(seen), to_z(seen[:, :m])
             step += 1
-    steps.finish(time - 1, F.linear(seen, outward))
+    steps.finish(time - 1, recurrent, to_readout)
     return trail
 
 
