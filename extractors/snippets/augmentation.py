@@ -70,12 +70,10 @@ def drawn_crop(height: int, width: int, *, scales: Sequence[float], corners: boo
     return Crop(down * quarters[0] // 4, right * quarters[1] // 4, high, wide)
 
 
-def mirrored(pictures: np.ndarray, *, flow: bool) -> np.ndarray:
-    """Mirror pictures (..., height, width, channel) uint8 left to right; of flow, x (channel 0) changes its sign."""
-    turned = pictures[..., ::-1, :].copy()
-    if flow:
-        turned[..., 0] = 255 - turned[..., 0]
-    return turned
+def mirrored(picture: np.ndarray, *, negated: bool) -> np.ndarray:
+    """Mirror a picture (height, width[, channel]) uint8 left to right; one of flow in x changes its sign, too."""
+    turned = cv2.flip(picture, 1)
+    return cv2.bitwise_not(turned) if negated else turned
 
 
 def colour_jittered(pictures: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,5 +1,8 @@
 """Training examples of temporal segment networks, read from rows of pictures."""
 
+from itertools import chain
+
+import cv2
 import numpy as np
 
 from extractors.base import Labelled
@@ -36,8 +39,8 @@ class TrainingSnippets:
     """
 
     def __init__(self, material: Labelled, *, modality: Modality, crop: int, fit: Finetuning) -> None:
-        self.material, self.flow, self.crop, self.fit = material, modality == "flow", crop, fit
-        self.snippet, self.names = SNIPPETS[modality], ("x", "y") if self.flow else ("frames",)
+        self.material, self.crop, self.fit = material, crop, fit
+        self.snippet, self.names = SNIPPETS[modality], ("x", "y") if modality == "flow" else ("frames",)
         counts = [len(material.partial(index)["start_frames"][:]) for index in range(len(material.labels))]
         self.places = [(index, count) for index, count in enumerate(counts) if count >= self.snippet.pictures]
         if not self.places:
@@ -71,17 +74,18 @@ class TrainingSnippets:
         read = [[pictures(arrays, name, start, start + span) for name in self.names] for start in starts]
         height, width = read[0][0][0].shape[:2]
         crop = drawn_crop(height, width, scales=fit.jitter_scales, corners=fit.corner_crop, rng=rng)
-        cropped = np.stack([self._cropped(crop, snippet) for snippet in read])
-        if fit.mirror and rng.random() < 0.5:
-            cropped = mirrored(cropped, flow=self.flow)
+        mirror = fit.mirror and rng.random() < 0.5
+        cropped = [self._cropped(crop, mirror, snippet) for snippet in read]
         if fit.colour_jitter:
-            cropped = colour_jittered(cropped, fit.colour_jitter, rng)
-        # (segment, picture, height, width, channel) -> (segment, height, width, picture · channel)
-        side = self.crop
-        return np.moveaxis(cropped, 1, 3).reshape(fit.segments, side, side, -1), self.material.labels[row]
+            cropped = [*colour_jittered(np.stack([np.stack(each) for each in cropped]), fit.colour_jitter, rng)]
+        return np.stack([cv2.merge(list(each)) for each in cropped]), self.material.labels[row]
 
-    def _cropped(self, crop: Crop, snippet: list[list[np.ndarray]]) -> np.ndarray:
-        """Crop a snippet, whose pictures come name by name, to (picture, side, side, channel)."""
-        side = self.crop
-        named = [np.stack([crop(picture, side) for picture in pictures]) for pictures in snippet]
-        return named[0] if named[0].ndim == 4 else np.stack(named, axis=-1)
+    def _cropped(self, crop: Crop, mirror: bool, snippet: list[list[np.ndarray]]) -> list[np.ndarray]:
+        """Crop a snippet, whose pictures come name by name; return them moment by moment."""
+        cropped = [[crop(picture, self.crop) for picture in pictures] for pictures in snippet]
+        if mirror:
+            cropped = [
+                [mirrored(picture, negated=name == "x") for picture in pictures]
+                for name, pictures in zip(self.names, cropped, strict=True)
+            ]
+        return list(chain.from_iterable(zip(*cropped, strict=True)))

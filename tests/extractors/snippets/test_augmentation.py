@@ -53,12 +53,13 @@ def test_a_crop_keeps_flat_pictures_and_directions() -> None:
 
 
 def test_mirroring_flow_negates_x_and_keeps_y() -> None:
-    flow = np.random.default_rng(0).integers(0, 256, (3, 8, 6, 2)).astype(np.uint8)
-    turned = mirrored(flow, flow=True).astype(int) - 127.5
-    np.testing.assert_array_equal(turned[..., 0], -(flow[:, :, ::-1, 0].astype(int) - 127.5))
-    np.testing.assert_array_equal(turned[..., 1], flow[:, :, ::-1, 1].astype(int) - 127.5)
-    np.testing.assert_array_equal(mirrored(mirrored(flow, flow=True), flow=True), flow)
-    np.testing.assert_array_equal(mirrored(flow, flow=False), flow[:, :, ::-1])
+    x, y = np.random.default_rng(0).integers(0, 256, (2, 8, 6)).astype(np.uint8)
+    turned = mirrored(x, negated=True).astype(int) - 127.5
+    np.testing.assert_array_equal(turned, -(x[:, ::-1].astype(int) - 127.5))
+    np.testing.assert_array_equal(mirrored(mirrored(x, negated=True), negated=True), x)
+    np.testing.assert_array_equal(mirrored(y, negated=False), y[:, ::-1])
+    colours = np.stack([x, y, x], axis=-1)
+    np.testing.assert_array_equal(mirrored(colours, negated=False), colours[:, ::-1])
 
 
 def test_colours_vary_alike_in_all_pictures_and_not_at_strength_zero() -> None:
