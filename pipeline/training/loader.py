@@ -1,16 +1,16 @@
-"""Read the batches of an epoch ahead of the training, in a thread or in other processes.
+"""Read batches ahead of the training, in a thread or in other processes.
 
 An augmented item draws from a generator of its own, seeded by training, epoch and index: how many processes read, and
 how far ahead, changes no bit.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from pipeline.errors import InputError
 from pipeline.training import shared_memory
@@ -21,24 +21,6 @@ from pipeline.training.prefetch import prefetch
 _PREFETCHED = 2  # batches that each process has ready
 Key = tuple[int, np.ndarray]
 """Number of an epoch, and the indices of one of its batches' examples."""
-
-
-class EpochBatches(Sampler[Key]):
-    """Sampler of whole batches: those of the epoch that ``set_epoch`` names, in order."""
-
-    def __init__(self) -> None:
-        self._epoch = 0
-        self._batches: Sequence[np.ndarray] = ()
-
-    def set_epoch(self, number: int, batches: Sequence[np.ndarray]) -> None:
-        """Sample these batches, as those of epoch ``number``, from the next iteration on."""
-        self._epoch, self._batches = number, tuple(batches)
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter([(self._epoch, indices) for indices in self._batches])
-
-    def __len__(self) -> int:
-        return len(self._batches)
 
 
 class BatchLoader:
@@ -52,63 +34,56 @@ class BatchLoader:
         Seed of the training.
     device
         Device that batches are copied to.
+    batch
+        Largest number of examples in a batch.
     loaders
-        Number of processes that read; 0 for a thread. They open their files themselves, are kept from one epoch to the
-        next, and end with this one.
+        Number of processes that read; 0 for a thread. They open their files themselves, and end with this one.
     """
 
-    def __init__(self, examples: Examples | AugmentedExamples, *, seed: int, device: str, loaders: int) -> None:
-        self.device = device
-        self._sampler = EpochBatches()
+    def __init__(
+        self, examples: Examples | AugmentedExamples, *, seed: int, device: str, batch: int, loaders: int
+    ) -> None:
+        self.device, self.batch, self.loaders = device, batch, loaders
         self._batches = _Batches(examples, seed)
-        self._loaders = loaders
-        self._loader: DataLoader[Batch | Exception] | None = None
 
-    def epoch(self, number: int, batches: Sequence[np.ndarray]) -> Iterator[Batch]:
-        """Yield an epoch's batches, on the device, in order.
+    def read(self, keys: Iterable[Key]) -> Generator[Batch]:
+        """Yield batches, on the device, in order; those that come next are read meanwhile, the next epoch's, too.
 
         Parameters
         ----------
-        number
-            Number of the epoch, from 0.
-        batches
-            Indices of each batch's examples.
+        keys
+            Which batches: of all epochs, one after another.
 
         Raises
         ------
         InputError
             Where shared memory does not hold what the processes read ahead.
         """
-        if self._loaders and self._loader is None:
-            shared_memory.check(
-                self._batches.nbytes(number, max(map(len, batches), default=0)), self._loaders * _PREFETCHED
-            )
-            self._loader = self._processes(self._loaders)
-        self._sampler.set_epoch(number, batches)
-        for batch in self._read_here() if self._loader is None else self._loader:
+        for batch in self._read_beside(keys) if self.loaders else self._read_here(keys):
             if isinstance(batch, Exception):
                 raise batch
             yield transfer(batch, self.device)
 
-    def _read_here(self) -> Iterable[Batch]:
-        batches = map(self._batches.read, self._sampler)
+    def _read_here(self, keys: Iterable[Key]) -> Iterator[Batch]:
+        batches = map(self._batches.read, keys)
         # what is drawn is decoded first, which takes longer than handing it from one thread to another
         return prefetch(batches) if self._batches.vary else batches
 
-    def _processes(self, loaders: int) -> "DataLoader[Batch | Exception]":
-        return DataLoader(
+    def _read_beside(self, keys: Iterable[Key]) -> "Iterator[Batch | Exception]":
+        shared_memory.check(self._batches.nbytes(self.batch), self.loaders * _PREFETCHED)
+        processes = DataLoader(
             self._batches,
-            batch_size=None,  # the sampler's batches are the data set's entries
-            sampler=self._sampler,
-            num_workers=loaders,
+            batch_size=None,  # a batch is an entry of the data set
+            sampler=keys,
+            num_workers=self.loaders,
             collate_fn=_unchanged,  # type: ignore[arg-type]
             pin_memory=torch.device(self.device).type == "cuda",
             worker_init_fn=_prepare,
             multiprocessing_context="spawn",  # a fork copies locks that another thread holds, and CUDA's state
             generator=torch.Generator(),  # the global one belongs to the network
             prefetch_factor=_PREFETCHED,
-            persistent_workers=True,
         )
+        return iter(processes)
 
 
 class _Batches(Dataset["Batch | Exception"]):
@@ -127,10 +102,10 @@ class _Batches(Dataset["Batch | Exception"]):
         epoch, indices = key
         return collate(partial(self._item, epoch), indices)
 
-    def nbytes(self, epoch: int, size: int) -> int:
+    def nbytes(self, size: int) -> int:
         """Return the bytes of a batch of ``size`` examples as long as the longest."""
         longest = np.argmax(self.examples.lengths)
-        return size * sum(tensor.nbytes for tensor in self.read((epoch, np.array([longest]))))
+        return size * sum(tensor.nbytes for tensor in self.read((0, np.array([longest]))))
 
     def _item(self, epoch: int, index: int) -> Item:
         examples: Any = self.examples

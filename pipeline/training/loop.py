@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.training.batches import AugmentedExamples, Batch, Examples, batche
 from pipeline.training.config import Fit
 from pipeline.training.curves import Curves
 from pipeline.training.distributed import ProcessShare, in_processes
-from pipeline.training.loader import BatchLoader
+from pipeline.training.loader import BatchLoader, Key
 from pipeline.training.optimisers import OPTIMISERS, groups, learning_rate
 from pipeline.training.precision import deterministic, fastest
 from pipeline.training.protocols import Network
@@ -150,11 +151,12 @@ def _train(
     share: ProcessShare,
 ) -> Curves:
     device, first = share.device(device), share.rank == 0
-    loader = BatchLoader(examples, seed=seed, device=device, loaders=loaders)
     training = _Training(network, examples.lengths, config, seed, device, share)
     identity = checkpoints.identity(network.state_dict(), examples.lengths, config, seed)
     if earlier := checkpoints.read(checkpoint, identity):
         training.restore(earlier)
+    largest = -(-min(config.batch, len(examples)) // share.processes)
+    loader = BatchLoader(examples, seed=seed, device=device, batch=largest, loaders=loaders)
     saved = time.monotonic()
     with (
         fastest(tf32=config.tf32),
@@ -167,9 +169,10 @@ def _train(
             disable=None if first else True,
             leave=False,
         ) as bar,
+        closing(loader.read(training.keys())) as read,
     ):
         while training.goes_on():
-            for _ in training.epoch(loader):
+            for _ in training.epoch(read):
                 bar.update()
                 if first and time.monotonic() - saved >= CHECKPOINT_S:
                     checkpoints.write(checkpoint, identity, training.state())
@@ -221,21 +224,33 @@ class _Training:
         """Return whether there is an epoch to begin or to finish."""
         return len(self.curves) < self.max_epochs and not _stalled(self.curves, self.config.patience)
 
-    def epoch(self, loader: BatchLoader) -> Iterator[None]:
-        """Train for the rest of an epoch, within the bound on iterations, and yield after every step."""
+    def keys(self) -> Iterator[Key]:
+        """Yield what this process reads, from the next step to the last that is allowed."""
+        done = self.done
+        for number in range(len(self.curves), self.max_epochs):
+            yield from ((number, self.share.part(indices)) for indices in self._batches(number)[done:])
+            done = 0
+
+    def epoch(self, read: Iterator[Batch]) -> Iterator[None]:
+        """Train for the rest of an epoch on the batches that are read, and yield after every step."""
         number = len(self.curves)
-        entropy = np.random.SeedSequence((self.seed, number))
-        epoch = batches(self.lengths, self.config.batch, np.random.default_rng(entropy))
-        epoch = epoch[: self.max_steps - number * self.epoch_steps]
-        self._set_generators(entropy)
+        epoch = self._batches(number)
+        self._set_generators(self._entropy(number))
         self.network.train()
-        rest = epoch[self.done :]
-        read = loader.epoch(number, [self.share.part(indices) for indices in rest])
-        for indices, batch in zip(rest, read, strict=True):
-            self.totals += self._step(batch, self._rate(self.steps), self.share.weight(indices)) * len(indices)
+        for indices in epoch[self.done :]:
+            mean = self._step(next(read), self._rate(self.steps), self.share.weight(indices))
+            self.totals += mean * len(indices)
             self.done += 1
             yield
         self._end_epoch(sum(map(len, epoch)), self._rate(self.steps - 1))
+
+    def _entropy(self, number: int) -> np.random.SeedSequence:
+        return np.random.SeedSequence((self.seed, number))
+
+    def _batches(self, number: int) -> list[np.ndarray]:
+        """Return the batches of an epoch, within the bound on iterations."""
+        epoch = batches(self.lengths, self.config.batch, np.random.default_rng(self._entropy(number)))
+        return epoch[: self.max_steps - number * self.epoch_steps]
 
     def _end_epoch(self, examples: int, rate: float) -> None:
         loss, accuracy = (self.totals / examples).tolist()

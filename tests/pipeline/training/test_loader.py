@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from pipeline.training.batches import batches
 from pipeline.training.config import Fit
 from pipeline.training.curves import Curves
 from pipeline.training.distributed import ProcessShare
-from pipeline.training.loader import BatchLoader, EpochBatches
+from pipeline.training.loader import BatchLoader, Key
 from pipeline.training.loop import fit
 from pipeline.training.random_state import seeded
 from tests.support.equality import same_tensors
 from tests.support.paths import ROOT
 from tests.support.processes import descendants, runs
+from tests.support.runs import until
 from tests.support.tiny_training import Pictures, PicturesNetwork
 
 
@@ -46,18 +49,6 @@ def test_reading_ahead_changes_no_bit(tmp_path: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_an_epochs_batches_are_sampled_and_a_later_epoch_changes_none_under_way() -> None:
-    sampler, parts = EpochBatches(), [np.array([3, 1]), np.array([2])]
-    assert len(sampler) == len(list(sampler)) == 0
-    sampler.set_epoch(4, parts)
-    under_way = iter(sampler)
-    assert (len(sampler), next(under_way)[0]) == (2, 4)
-    parts.append(np.array([9]))
-    sampler.set_epoch(5, [np.array([7])])
-    assert [(number, part.tolist()) for number, part in under_way] == [(4, [2])]
-    assert [(number, part.tolist()) for number, part in sampler] == [(5, [7])]
-
-
 @pytest.mark.parametrize("died", range(1, 30, 4))
 def test_a_training_killed_within_an_epoch_ends_with_the_same_bits(
     died: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -73,9 +64,22 @@ def test_a_training_killed_within_an_epoch_ends_with_the_same_bits(
     assert rest.read <= 34 - died + 4  # at most the batch in hand is read again
 
 
-def test_an_epoch_of_which_no_batch_is_left_is_read_by_processes_too() -> None:
-    """As where a training was killed between its last step and its end."""
-    assert list(BatchLoader(Pictures(), seed=0, device="cpu", loaders=1).epoch(0, [])) == []
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_the_next_epoch_is_read_before_this_one_ends(loaders: int) -> None:
+    asked = []
+
+    def keys() -> Iterator[Key]:
+        for number in range(3):
+            asked.append(number)
+            yield number, np.array([number, 5])
+
+    with closing(BatchLoader(Pictures(), seed=0, device="cpu", batch=2, loaders=loaders).read(keys())) as read:
+        first, *_ = next(read)
+        until(lambda: len(asked) > 1)
+        rest = [inputs for inputs, *_ in read]
+    assert asked == [0, 1, 2]
+    assert len(rest) == 2
+    assert not torch.equal(first[1], rest[0][1])  # drawn anew
 
 
 def test_what_a_reader_finds_wrong_is_said_in_one_sentence(tmp_path: Path) -> None:
