@@ -79,6 +79,40 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtractionTime:
+    """Time that the extraction of a stage took, in seconds: the sum over its shards, of which several may run at once.
+
+    Attributes
+    ----------
+    extractor
+        Title of the extractor.
+    videos
+        Number of videos that were computed; the rows of others were there.
+    wall
+        All of it.
+    waiting
+        Part of it in which the process that computes waited for videos to be read and prepared beside it.
+    computing
+        Part in which it computed; an extractor without a network reads the video meanwhile.
+    writing
+        Part in which it wrote rows.
+    """
+
+    extractor: str
+    videos: int
+    wall: float
+    waiting: float
+    computing: float
+    writing: float
+
+    @property
+    def limit(self) -> str:
+        """What took the longest."""
+        parts = {"reading videos": self.waiting, "computing": self.computing, "writing rows": self.writing}
+        return max(parts, key=parts.__getitem__)
+
+
+@dataclass(frozen=True, slots=True)
 class StreamFigures:
     """Figures of a stream or of the fusion, as fractions.
 
@@ -140,6 +174,8 @@ class Result:
         JSON values: the protocol, and the videos of both halves of each fold.
     explained
         Variance that each PCA of each fold explains.
+    times
+        What the time of each extraction was spent on.
     positive
         Index of the class that is to be detected, of two; None where there are others.
 
@@ -162,6 +198,7 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     folds: Mapping[str, Any] = field(default_factory=dict)
     explained: tuple[Explained, ...] = ()
+    times: tuple[ExtractionTime, ...] = ()
     positive: int | None = None
 
     def __post_init__(self) -> None:

@@ -10,12 +10,13 @@ from pipeline.files.names import printable
 from pipeline.pca.project import load_reducer
 from pipeline.report.example_videos import choose
 from pipeline.report.illustrations import Illustrations
-from pipeline.results.result import Explained, ReportedStream, Result, Run
+from pipeline.results.result import Explained, ExtractionTime, ReportedStream, Result, Run
 from pipeline.rows import Failure
 from pipeline.scoring.scores import Scores
 from pipeline.scoring.scores import provenance as scores_provenance
 from pipeline.scoring.weight_search import Choice
 from pipeline.store import Store, provenance
+from pipeline.store.inspection import linked
 from pipeline.training.weights_file import load_curves
 from tasks.features import Extract
 from tasks.index import folds, library
@@ -53,6 +54,7 @@ def gather(runs: Runs, fingerprint: str) -> Result:
         groups=recipe.dataset.groups,
         folds=_divisions(recipe.dataset),
         explained=tuple(_explained(runs)),
+        times=tuple(_times(stages)),
         positive=runs.positive,
         provenance={
             "experiment": json.loads(recipe.canonical()),
@@ -162,6 +164,17 @@ def _extractions(runs: Runs) -> Iterator[Extract]:
             if stage.fingerprint not in seen:
                 seen.add(stage.fingerprint)
                 yield stage
+
+
+def _times(stages: list[Extract]) -> Iterator[ExtractionTime]:
+    """What shards tell of their making; those of earlier versions do not, and tell nothing of what it went to."""
+    for stage in stages:
+        told = [shard for path in linked(stage.path()) if "seconds" in (shard := provenance(path))]
+        videos = sum(shard["computed"] for shard in told)
+        if videos:
+            wall = sum(shard["wall_s"] for shard in told)
+            parts = {name: sum(shard["seconds"][name] for shard in told) for name in told[0]["seconds"]}
+            yield ExtractionTime(stage.extractor.title, videos, wall, **parts)
 
 
 def _failures(stages: list[Extract]) -> dict[str, Failure]:

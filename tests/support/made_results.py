@@ -12,7 +12,7 @@ from pipeline.report.feature_maps import FirstMaps
 from pipeline.report.feature_maps import pictures as first_maps
 from pipeline.report.illustrations import Illustrations
 from pipeline.report.traces import Trace, TracedClip
-from pipeline.results.result import Explained, ReportedStream, Result, Run
+from pipeline.results.result import Explained, ExtractionTime, ReportedStream, Result, Run
 from pipeline.scoring.fusion_config import Fusion
 from pipeline.scoring.late_fusion import fuse
 from pipeline.scoring.scores import Scores
@@ -49,6 +49,7 @@ def make(
         made.append(Run(f"split {number}", 7 + number, scores, fused, (curves,) * (streams - 1) + (None,)))
     return Result(
         explained=(Explained(HOSTILE, HOSTILE, 3, 0.987654),),
+        times=(ExtractionTime(HOSTILE, 12, 10.0, 6.0, 3.0, 0.5),),
         title=f"Title {HOSTILE}",
         streams=tuple(ReportedStream(f"stream {HOSTILE} {number}") for number in range(streams)),
         runs=tuple(made),

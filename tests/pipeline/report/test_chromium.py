@@ -24,7 +24,7 @@ from pipeline.report.steps import Shown, Steps
 from pipeline.report.traces import Trace, TracedClip
 from pipeline.results.answers import Answers, Detected, Window
 from pipeline.results.experiment_figure import MeasuredFigure
-from pipeline.results.result import Explained, ReportedStream, Result, Run
+from pipeline.results.result import Explained, ExtractionTime, ReportedStream, Result, Run
 from pipeline.rows import Failure
 from pipeline.scoring.fusion_config import Fusion
 from pipeline.scoring.late_fusion import fuse
@@ -90,6 +90,7 @@ def synthetic(classes: int, streams: int) -> Result:
         groups=halves,
         provenance={"stages": [{"stage": "train", "fingerprint": "0123456789ab"}], "files": dict.fromkeys(ids, "d1")},
         explained=tuple(Explained("stream 0", f"split {number}", 450, 0.97) for number in (1, 2)),
+        times=(ExtractionTime("an extractor with a long name", 12345, 98765.4, 0.0, 98000.0, 1.5),),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.results.per_class import in_groups
-from pipeline.results.result import ReportedStream, Result, Run
+from pipeline.results.result import ExtractionTime, ReportedStream, Result, Run
 from pipeline.results.tables import class_figures, markdown_table, predictions, text_table
 from pipeline.scoring.scores import Scores
 from tests.support.made_results import make
@@ -85,3 +85,11 @@ def test_a_loss_stays_a_number_and_other_text_is_as_it_was() -> None:
     gains = [line[header.index(next(name for name in header if name.startswith("gain")))] for line in lines]
     assert all(f"{float(gain):.4f}" == gain for gain in gains)
     assert "'" not in predictions(result) + class_figures(result)
+
+
+@pytest.mark.parametrize(
+    ("parts", "limit"),
+    [((6.0, 3.0, 0.5), "reading videos"), ((0.0, 3.0, 0.5), "computing"), ((0.1, 0.2, 0.5), "writing rows")],
+)
+def test_an_extraction_is_limited_by_what_takes_the_longest(parts: tuple[float, float, float], limit: str) -> None:
+    assert ExtractionTime("c3d", 3, 10.0, *parts).limit == limit

@@ -1,5 +1,6 @@
 """The pictures of the papers: what is drawn is what the networks said, on axes that say what they show."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from html import unescape
@@ -23,6 +24,7 @@ from pipeline.scoring.scores import Scores
 from pipeline.store import Store
 from pipeline.training.curves import Curves
 from pipeline.video.sampling import resample
+from tasks.index import library
 from tasks.reporting.results import gather, illustrate
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -293,6 +295,18 @@ def test_explained_energy_is_that_of_the_training_rows(experiments: dict[str, ta
     (stage,) = prediction.reduction()
     assert explained.energy == load_reducer(stage.path())["energy"]
     assert f"<td>{100 * explained.energy:.2f}</td>" in (task.folder() / "report.html").read_text()
+
+
+def test_the_report_says_what_the_extraction_spent_its_time_on(experiments: dict[str, tasks.Evaluate]) -> None:
+    task = ran(experiments["both"])
+    (spent,) = gather(task.runs, task.fingerprint).times
+    assert spent.videos == len(library(task.runs.recipe.dataset).listing.videos)
+    assert 0 < spent.computing + spent.waiting + spent.writing <= spent.wall
+    page = (task.folder() / "report.html").read_text()
+    assert "Time of the extraction" in page
+    assert f'<td class="text">{spent.limit}</td>' in page
+    told = json.loads((task.folder() / "metrics.json").read_text())["extraction_s"]
+    assert told[0]["wall"] == spent.wall
 
 
 def test_what_says_nothing_step_by_step_is_not_drawn(experiments: dict[str, tasks.Evaluate]) -> None:
