@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -48,7 +49,7 @@ def shards_by_key(shards: Iterable[Path], cache: Path) -> dict[str, Path]:
 
 def _load(cache: Path) -> dict[str, _Known]:
     try:
-        return read_record(cache, _Cache).shards
+        return _loaded(cache, _stamp(cache))
     except FileNotFoundError:
         return {}
     except DamagedStore as error:
@@ -56,11 +57,20 @@ def _load(cache: Path) -> dict[str, _Known]:
         return {}
 
 
+@lru_cache(maxsize=1)  # each shard of a run asks
+def _loaded(cache: Path, _: tuple[int, int, int]) -> dict[str, _Known]:
+    return read_record(cache, _Cache).shards
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
 def _entry(shard: Path, known: _Known | None) -> _Known | None:
     """Return what is known of a shard where that is current, else what it holds; None where it is damaged or gone."""
     try:
-        status = shard.stat()
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+        stamp = _stamp(shard)
         if known is not None and known.stamp == stamp:
             return known
         return _Known(stamp=stamp, keys=tuple(sealed_table(shard).keys))
