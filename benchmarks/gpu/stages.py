@@ -7,7 +7,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from configurations import TABLES, extractor, random_weights
@@ -28,8 +27,7 @@ SECONDS = 3.0
 def extraction(on: Measuring) -> None:
     """Measure extraction to sealed stores, and how busy the device is, by the number of processes that decode.
 
-    Each process that decodes has a network of its own on the device. Where decoding processes feed one network, their
-    number belongs into the call of ``fill`` in ``worker.py``, and one worker is started for each number.
+    They prepare for one network; where an extractor has none, each is a process of its own that extracts.
     """
     source, _ = clips(small=on.small)
     for name in ("C3D", "TV-L1") if on.small else TABLES:
@@ -42,30 +40,45 @@ def _extract(on: Measuring, name: str, source: str) -> None:
     extractor(name, small=on.small)  # whose weights all processes read
     command = [sys.executable, str(Path(__file__).with_name("worker.py")), name, on.device]
     command += ["--small"] if on.small else []
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    most = 1 if on.small else max(DECODERS)
     began = time.monotonic()
     with ExitStack() as ends:
-        workers = [subprocess.Popen(command, **pipes) for _ in range(1 if on.small else max(DECODERS))]
-        for worker in workers:
-            ends.callback(worker.wait)
-            ends.callback(worker.kill)
-        for worker in workers:
-            if worker.stdout.readline() != "ready\n":
-                raise RuntimeError("a worker ended before it was ready")
+        workers = [_started(command, ends)]
+        fed = _said(workers[0]) == "network\n"
+        if not fed:
+            others = [_started(command, ends) for _ in range(most - 1)]
+            workers += [worker for worker in others if _said(worker)]
         ready_s = time.monotonic() - began
         for decoders in (1,) if on.small else DECODERS:
+            at_work, beside = (workers, decoders) if fed else (workers[:decoders], 0)
+            _rates(at_work, 0.0, beside)  # starts those that decode
             with watched() as busy:
-                figures = _rates(workers[:decoders], 0.0 if on.small else SECONDS)
+                figures = _rates(at_work, 0.0 if on.small else SECONDS, beside)
             on.say(extractor=name, clips=source, decoders=decoders, **figures, **busy, ready_s=ready_s)
 
 
-def _rates(workers: "list[subprocess.Popen[str]]", seconds: float) -> dict[str, float]:
-    """Have workers extract at the same time; return time steps and videos a second of all of them."""
+def _started(command: list[str], ends: ExitStack) -> "subprocess.Popen[str]":
+    worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    ends.callback(worker.wait)
+    ends.callback(worker.kill)
+    return worker
+
+
+def _said(worker: "subprocess.Popen[str]") -> str:
+    """Return the next line that a worker says."""
+    line = worker.stdout.readline() if worker.stdout else ""
+    if not line:
+        raise RuntimeError(f"a worker ended with code {worker.wait()}")
+    return line
+
+
+def _rates(workers: "list[subprocess.Popen[str]]", seconds: float, beside: int) -> dict[str, float]:
+    """Have workers extract at the same time, each with processes beside it; return time steps and videos a second."""
     began = time.monotonic()
     for worker in workers:
-        worker.stdin.write(f"{seconds}\n")
+        worker.stdin.write(f"{seconds} {beside}\n")
         worker.stdin.flush()
-    done = [[int(number) for number in worker.stdout.readline().split()] for worker in workers]
+    done = [[int(number) for number in _said(worker).split()] for worker in workers]
     took_s = time.monotonic() - began
     time_steps, videos = np.sum(done, axis=0).tolist()
     return {"time_steps_s": time_steps / took_s, "videos_s": videos / took_s}

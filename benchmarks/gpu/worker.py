@@ -1,17 +1,17 @@
 """One process that extracts clips into sealed shards: ``worker.py EXTRACTOR DEVICE [--small]``.
 
-It says when it is ready. For each number of seconds that it is told it extracts, shard after shard, and says how many
-time steps and videos came out.
+It says when it is ready, and whether its extractor has a network that other processes can prepare for. For each number
+of seconds, and of such processes, that it is told it extracts, shard after shard, and says how many time steps and
+videos came out.
 """
 
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import cv2
 import torch
@@ -19,39 +19,37 @@ from configurations import extractor
 from footage import clips
 
 from extractors.base import Clip, Extraction
-from pipeline.rows import Keys, Row
+from pipeline.preparation.extraction import NetworkExtraction
+from pipeline.rows import Keys
+from pipeline.store import Store
 from pipeline.store.fill import fill
 from pipeline.store.journal import Journal
 
 VIDEOS = 4
-"""Videos of a shard: few, since the last one ends late."""
+"""Videos of a shard for each process that prepares: few, since the last one ends late."""
 
 
-def shard(path: Path, extract: Extraction, videos: list[Path]) -> None:
-    """Extract videos into a sealed shard."""
+def clip(clips: dict[str, Clip], video: str) -> nullcontext[Clip]:
+    """Return what an extractor reads, as ``fill`` asks for it."""
+    return nullcontext(clips[video])
+
+
+def shard(path: Path, extract: Extraction, videos: list[Path], processes: int) -> int:
+    """Extract videos into a sealed shard, and return the number of time steps."""
     by_id = {f"{number}": Clip(video) for number, video in enumerate(videos)}
     keys = [Keys(name, "digest", (f"{number:032x}",)) for number, name in enumerate(by_id)]
     fill(
         path,
         keys,
-        lambda video: nullcontext(by_id[video]),
+        partial(clip, by_id),
         lambda: extract,
         journal=Journal(path.with_suffix(".journal")),
         earlier={},
         provenance=dict,
+        processes=processes,
     )
-
-
-class Counting:
-    """An extraction that counts the time steps of its rows."""
-
-    def __init__(self, extract: Extraction) -> None:
-        self.extract, self.time_steps = extract, 0
-
-    def __call__(self, source: Any) -> Iterator[Row]:
-        for row in self.extract(source):
-            self.time_steps += len(row.arrays["start_frames"])
-            yield row
+    store = Store(path)
+    return sum(len(row.arrays["start_frames"]) for name in by_id for row in store.rows(name))
 
 
 def main(name: str, device: str, *options: str) -> None:
@@ -59,19 +57,21 @@ def main(name: str, device: str, *options: str) -> None:
     cv2.setNumThreads(1)
     small = "--small" in options
     config, (_, videos) = extractor(name, small=small), clips(small=small)
-    extract, size = Counting(config.build(device)), 1 if small else VIDEOS
+    extract = config.build(device)
     with tempfile.TemporaryDirectory() as folder:
-        shard(Path(folder) / "first.h5", extract, videos[:1])  # whatever is slow once
-        print("ready", flush=True)
+        shard(Path(folder) / "first.h5", extract, videos[:1], 0)  # whatever is slow once
+        print("network" if isinstance(extract, NetworkExtraction) else "alone", flush=True)
         numbers = count()
         for line in sys.stdin:
-            end, done, extract.time_steps = time.monotonic() + float(line), 0, 0
+            seconds, processes = line.split()
+            size = 1 if small else VIDEOS * max(1, int(processes))
+            end, done, time_steps = time.monotonic() + float(seconds), 0, 0
             while time.monotonic() < end or not done:
                 number = next(numbers)
                 taken = [videos[(number * size + place) % len(videos)] for place in range(size)]
-                shard(Path(folder) / f"{number}.h5", extract, taken)
+                time_steps += shard(Path(folder) / f"{number}.h5", extract, taken, int(processes))
                 done += size
-            print(extract.time_steps, done, flush=True)
+            print(time_steps, done, flush=True)
 
 
 if __name__ == "__main__":
