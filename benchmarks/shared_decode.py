@@ -3,17 +3,20 @@
     python benchmarks/shared_decode.py [--json]
 
 Each pair is timed as it runs, every extractor decoding for itself, and with all decoded frames lying in memory for the
-second one: the most that any way of sharing can save, since nothing is paid for holding or handing on frames.
+second one: the most that any way of sharing can save, since nothing is paid for holding or handing on frames. The last
+pair has networks that cost nothing, as two on a GPU that never keeps them waiting.
 """
 
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import cv2
+import numpy as np
 import torch
-from table import Comparison, clips, fastest, options, shared
+from table import Comparison, Table, clips, fastest, options, shared
 
 import pipeline.video.decode
 from extractors.base import Clip, Extraction, Extractor
@@ -21,6 +24,7 @@ from extractors.frames import Frames
 from extractors.snippets.config import Backbone
 from extractors.trajectories.config import Trajectories
 from extractors.tsn.config import TSN
+from extractors.tsn.inference import SnippetFeatureExtractor
 from extractors.tvl1.config import TVL1
 from pipeline.video.decode import Block, decode
 
@@ -29,12 +33,22 @@ WEIGHTS = "squeezenet1_0-imagenet.safetensors"
 
 def pairs() -> Iterator[tuple[Extractor, Extractor]]:
     """Yield extractors that run on the same videos: those of a two-stream TSN, and trajectories beside its flow."""
-    network = Backbone(backbone="squeezenet1_0", weights=str(shared() / "weights" / WEIGHTS))
     small = TVL1(size_px=(160, 120), stride_frames=5)
-    yield Frames(), TSN(network=network, crops=1)
+    yield Frames(), one_crop()
     yield Frames(), small
-    yield TSN(network=network, crops=1), small
+    yield one_crop(), small
     yield small, Trajectories(size_px=(160, 120))
+
+
+def one_crop() -> TSN:
+    """Return a TSN that looks at the centre alone."""
+    network = Backbone(backbone="squeezenet1_0", weights=str(shared() / "weights" / WEIGHTS))
+    return TSN(network=network, crops=1)
+
+
+def no_network(_: SnippetFeatureExtractor, batch: np.ndarray) -> np.ndarray:
+    """Stand in for a network."""
+    return np.zeros((len(batch), 1), np.float32)
 
 
 class Held:
@@ -55,29 +69,35 @@ def run(extraction: Extraction, videos: list[Path]) -> None:
             pass
 
 
+def compare(table: Table, one: Extractor, other: Extractor, held: Held, given: Namespace, networks: str = "") -> None:
+    """Add the line of a pair to the table."""
+    videos = clips(given.clips)
+    first, second = one.build(given.device), other.build(given.device)
+
+    def shared_pass() -> None:
+        run(first, videos)
+        with patch.object(pipeline.video.decode, "decode", held):
+            run(second, videos)
+
+    def separate() -> None:
+        run(first, videos)
+        run(second, videos)
+
+    separate()  # compiles
+    ours, peer = fastest(given.rounds, shared_pass, separate)
+    names = f"{one.name} and {other.name}{networks}: one decode pass at best; two passes"
+    table.add(Comparison(names, ours, peer, "s", f"{given.clips} videos, on {given.device}", given.threads))
+
+
 def main() -> None:
     given, table = options(__doc__ or "", clips=6, rounds=2, threads=1, device="cpu")
     torch.set_num_threads(given.threads)
     cv2.setNumThreads(given.threads)
-    videos = clips(given.clips)
-    held = Held(videos)
+    held = Held(clips(given.clips))
     for one, other in pairs():
-        first, second = one.build(given.device), other.build(given.device)
-
-        def shared_pass(first: Extraction = first, second: Extraction = second) -> None:
-            run(first, videos)
-            with patch.object(pipeline.video.decode, "decode", held):
-                run(second, videos)
-
-        def separate(first: Extraction = first, second: Extraction = second) -> None:
-            run(first, videos)
-            run(second, videos)
-
-        separate()  # compiles
-        ours, peer = fastest(given.rounds, shared_pass, separate)
-        names = f"{one.name} and {other.name}: one decode pass at best; two passes"
-        sizes = f"{given.clips} videos, on {given.device}"
-        table.add(Comparison(names, ours, peer, "s", sizes, given.threads))
+        compare(table, one, other, held, given)
+    with patch.object(SnippetFeatureExtractor, "__call__", no_network):
+        compare(table, one_crop(), one_crop(), held, given, " without their networks")
 
 
 if __name__ == "__main__":
