@@ -53,7 +53,7 @@ class Job(Protocol):
 
     @property
     def exitcode(self) -> int | None:
-        """None while it runs; 0 when its result is there; else how its process ended, as ``Process.exitcode`` says."""
+        """None while it runs; 0 when its result is there; else another number, that of ``Process.exitcode`` at best."""
 
     def terminate(self) -> None:
         """End it, without a result."""

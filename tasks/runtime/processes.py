@@ -14,6 +14,9 @@ from tasks.runtime.display import hide_line
 from tasks.runtime.executor import Assignment, Results
 from tasks.runtime.workers import end_with_the_main_process
 
+_NO_RESULT = 1
+"""Exit code of a task whose process ended, as if all were well, before it: luigi would wait for its result for ever."""
+
 
 class Processes:
     """Executor whose processes take task after task; another one is begun where none is free.
@@ -137,7 +140,7 @@ class _LivingProcess:
             self._process.join()
         self.ended = True
         if self.job is not None:
-            self.job.exitcode = self._process.exitcode
+            self.job.exitcode = self._process.exitcode or _NO_RESULT
 
 
 def _serve(connection: Connection) -> None:

@@ -29,6 +29,7 @@ class WhoAmI(SettingsTask):
     ends_by = luigi.OptionalIntParameter(default=None)
     seconds = luigi.FloatParameter(default=0.0)
     fails = luigi.BoolParameter(default=False)
+    exits = luigi.BoolParameter(default=False)
     on_gpu = luigi.BoolParameter(default=False)
 
     @property
@@ -38,6 +39,8 @@ class WhoAmI(SettingsTask):
     def run(self) -> None:
         if self.fails:
             raise ValueError("a fault")
+        if self.exits:  # as a library may do that thinks the process its own
+            os._exit(0)
         if self.ends_by is not None:
             os.kill(os.getpid(), self.ends_by)
         time.sleep(self.seconds)
@@ -86,6 +89,17 @@ def test_a_death_is_told_and_another_process_goes_on(processes: Processes, resul
     job = processes.submit(assigned(0, ends_by=signal.SIGKILL))
     until(lambda: job.exitcode is not None)
     assert job.exitcode == -signal.SIGKILL
+    assert results.empty()
+    processes.submit(assigned(1))
+    assert results.get(timeout=60)[1] == "DONE"
+
+
+def test_a_process_that_ends_as_if_all_were_well_is_told_as_a_death(
+    processes: Processes, results: "queue.Queue[Any]"
+) -> None:
+    job = processes.submit(assigned(0, exits=True))
+    until(lambda: job.exitcode is not None)
+    assert job.exitcode != 0
     assert results.empty()
     processes.submit(assigned(1))
     assert results.get(timeout=60)[1] == "DONE"
