@@ -22,7 +22,7 @@ from table import Comparison, Table, clips, fastest, options, shared
 
 from extractors.base import Clip, Labelled, Row
 from extractors.frames import Frames
-from extractors.pictures import Spool, picture
+from extractors.pictures import Encoding, Spool, picture
 from extractors.snippets.finetuning import Finetuning
 from extractors.snippets.modality import Modality
 from extractors.snippets.training_data import TrainingSnippets
@@ -49,17 +49,17 @@ SIZES = {
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
 
-def rows(paths: list[Path], short_side: int, modality: Modality) -> Iterator[tuple[str, Row]]:
+def rows(paths: list[Path], short_side: int, modality: Modality, encoding: Encoding) -> Iterator[tuple[str, Row]]:
     """Yield each video's frames as they are stored, or their grey values in the form of flow."""
     for path in paths:
         (frames,) = Frames(short_side=short_side).build("cpu")(Clip(path))
-        yield path.stem, frames if modality == "rgb" else flow_like(frames)
+        yield path.stem, frames if modality == "rgb" else flow_like(frames, encoding)
 
 
-def flow_like(frames: Row) -> Row:
+def flow_like(frames: Row, encoding: Encoding) -> Row:
     """Return the frames' grey values in the layout of ``tvl1``."""
     starts = frames.arrays["start_frames"]
-    spools = [Spool(name, "jpeg", 95) for name in ("x", "y")]
+    spools = [Spool(name, encoding, 95) for name in ("x", "y")]
     for number in range(len(starts)):
         for spool in spools:
             spool.add(cv2.cvtColor(picture(frames.arrays, "frames", number), cv2.COLOR_RGB2GRAY))
@@ -89,7 +89,8 @@ def main() -> None:
     bf16 = given.device == "cuda"
     fit = {"epochs": given.epochs, "lr": 1e-3, "batch": given.batch, "bf16": bf16}
     paths = clips(given.clips)
-    for modality in ("rgb", "flow"):
+    stores: tuple[tuple[Modality, Encoding], ...] = (("rgb", "jpeg"), ("flow", "jpeg"), ("flow", "raw"))
+    for modality, encoding in stores:
         config = FittedTSN.model_validate(
             {
                 "modality": modality,
@@ -100,8 +101,8 @@ def main() -> None:
             }
         )
         with tempfile.TemporaryDirectory() as name:
-            material = stored(Path(name), paths, given.short_side, config.modality)
-            compare(table, config, material, Path(name) / "checkpoint.pt", given)
+            material = stored(Path(name), paths, given.short_side, config.modality, encoding)
+            compare(table, config, material, encoding, Path(name) / "checkpoint.pt", given)
 
 
 def in_memory(examples: TrainingSnippets, batch: int, device: str) -> Batches:
@@ -112,15 +113,24 @@ def in_memory(examples: TrainingSnippets, batch: int, device: str) -> Batches:
     return [(snippets[part], targets[part]) for part in torch.arange(len(drawn)).split(batch)]
 
 
-def stored(folder: Path, paths: list[Path], short_side: int, modality: Modality) -> Labelled:
+def stored(
+    folder: Path, paths: list[Path], short_side: int, modality: Modality, encoding: Encoding = "jpeg"
+) -> Labelled:
     """Store frames, or what stands for flow, below ``folder``."""
-    index = sealed(folder, rows(paths, short_side, modality))
+    index = sealed(folder, rows(paths, short_side, modality, encoding))
     videos = [path.stem for path in paths]
     labels = [number % CLASSES for number in range(len(videos))]
     return Labelled(StoredRows(Store(index), videos), labels, CLASSES, videos)
 
 
-def compare(table: Table, config: FittedTSN, material: Labelled, checkpoint: Path, given: argparse.Namespace) -> None:
+def compare(
+    table: Table,
+    config: FittedTSN,
+    material: Labelled,
+    encoding: Encoding,
+    checkpoint: Path,
+    given: argparse.Namespace,
+) -> None:
     """Add one line to the table."""
     examples = config.examples(material)
     batches = in_memory(examples, given.batch, given.device) * given.epochs
@@ -137,7 +147,8 @@ def compare(table: Table, config: FittedTSN, material: Labelled, checkpoint: Pat
     ours, peer = fastest(given.rounds, train, loop)
     count = len(examples) * config.fit.segments * given.epochs
     sizes = f"{count} snippets of {given.crop}x{given.crop}, batches of {given.batch} videos"
-    name = f"TSN {config.backbone}, {config.modality}; bare loop"
+    pictures = config.modality if encoding == "jpeg" else f"{config.modality}, {encoding} pictures"
+    name = f"TSN {config.backbone}, {pictures}; bare loop"
     table.add(Comparison(name, count / ours, count / peer, "1/s", sizes, given.threads))
 
 
