@@ -1,7 +1,6 @@
 """Formats results as tables for the terminal, Markdown, ``metrics.json`` and CSV files. Figures are in percent."""
 
 import csv
-import dataclasses
 import io
 import math
 import re
@@ -152,7 +151,6 @@ def numbers(result: Result) -> dict[str, Any]:
             }
             for each in result.explained
         ],
-        "extraction_s": [dataclasses.asdict(each) for each in result.times],
         "failures": {
             id: {"reason": failure.reason, "frames_decoded": failure.frames_decoded}
             for id, failure in result.failures.items()

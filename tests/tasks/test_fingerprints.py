@@ -49,6 +49,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     folds = Fold("one", VIDEOS[::2], VIDEOS[1::2]), Fold("two", VIDEOS[1::2], VIDEOS[::2])
     for kind in DATASETS.values():
         monkeypatch.setattr(kind, "folds", lambda self, root, listing: folds)
+        monkeypatch.setattr(kind, "split_files", lambda self, root: [])
     monkeypatch.setattr("tasks.pretrained_weights.locate_weights", weights)
     monkeypatch.setattr("tasks.evaluation.known_name", former)
     monkeypatch.setattr("tasks.runs.Runs.positive", None)  # no bundled data set has two classes alone

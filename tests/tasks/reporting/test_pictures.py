@@ -1,6 +1,5 @@
 """The pictures of the papers: what is drawn is what the networks said, on axes that say what they show."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from html import unescape
@@ -305,8 +304,7 @@ def test_the_report_says_what_the_extraction_spent_its_time_on(experiments: dict
     page = (task.folder() / "report.html").read_text()
     assert "Time of the extraction" in page
     assert f'<td class="text">{spent.limit}</td>' in page
-    told = json.loads((task.folder() / "metrics.json").read_text())["extraction_s"]
-    assert told[0]["wall"] == spent.wall
+    assert f"<td>{spent.wall:.1f}</td>" in page
 
 
 def test_what_says_nothing_step_by_step_is_not_drawn(experiments: dict[str, tasks.Evaluate]) -> None:
