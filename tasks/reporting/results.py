@@ -167,9 +167,10 @@ def _extractions(runs: Runs) -> Iterator[Extract]:
 
 
 def _times(stages: list[Extract]) -> Iterator[ExtractionTime]:
-    """What shards tell of their making; those of earlier versions do not, and tell nothing of what it went to."""
+    """What the shards that are there tell of their making; those of earlier versions say nothing of it."""
     for stage in stages:
-        told = [shard for path in linked(stage.path()) if "seconds" in (shard := provenance(path))]
+        shards = [provenance(path) for path in linked(stage.path()) if path.exists()]
+        told = [shard for shard in shards if "seconds" in shard]
         videos = sum(shard["computed"] for shard in told)
         if videos:
             wall = sum(shard["wall_s"] for shard in told)
