@@ -16,7 +16,6 @@ from pipeline.scoring.scores import Scores
 from pipeline.scoring.scores import provenance as scores_provenance
 from pipeline.scoring.weight_search import Choice
 from pipeline.store import Store, provenance
-from pipeline.store.inspection import linked
 from pipeline.training.weights_file import load_curves
 from tasks.features import Extract
 from tasks.index import folds, library
@@ -168,14 +167,26 @@ def _extractions(runs: Runs) -> Iterator[Extract]:
 
 def _times(stages: list[Extract]) -> Iterator[ExtractionTime]:
     """What the shards that are there tell of their making; those of earlier versions say nothing of it."""
-    for stage in stages:
-        shards = [provenance(path) for path in linked(stage.path()) if path.exists()]
+    for stage in _with_sources(stages):
+        paths = [shard.path() for shard in stage.requires()]
+        shards = [provenance(path) for path in paths if path.exists()]
         told = [shard for shard in shards if "seconds" in shard]
         videos = sum(shard["computed"] for shard in told)
         if videos:
             wall = sum(shard["wall_s"] for shard in told)
             parts = {name: sum(shard["seconds"][name] for shard in told) for name in told[0]["seconds"]}
             yield ExtractionTime(stage.extractor.title, videos, wall, **parts)
+
+
+def _with_sources(stages: list[Extract]) -> list[Extract]:
+    """Each stage once, after those whose rows it is computed from."""
+    found: dict[str, Extract] = {}
+    for stage in stages:
+        chain = [stage]
+        while (source := chain[-1].source()) is not None:
+            chain.append(source)
+        found |= {each.fingerprint: each for each in reversed(chain)}
+    return list(found.values())
 
 
 def _failures(stages: list[Extract]) -> dict[str, Failure]:

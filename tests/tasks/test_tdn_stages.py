@@ -140,6 +140,8 @@ def test_two_streams_from_files_to_report(run: Run) -> None:
     result = gather(task.runs, task.fingerprint)
     pictures = illustrate(task.runs, result)
     assert all(len(curves) == 2 for curves in result.runs[0].curves)
+    extractions = [rgb.features[0], flow.features[0].source(), flow.features[0]]  # what is computed from comes first
+    assert [each.extractor for each in result.times] == [stage.extractor.title for stage in extractions if stage]
     assert set(pictures.activations) <= {"RGB", "flow"}
     for shown in (each for videos in pictures.activations.values() for each in videos):
         assert shown.after > shown.before
